@@ -1,0 +1,60 @@
+// Package config reads the broker's settings: defaults, overruled by BELFRY_* variables, overruled by flags.
+package config
+
+import "time"
+
+// Config is every setting of the broker, described where it is declared: its tags are the help text, the default
+// and what Parse accepts ("range" for numbers and durations, "form" for text, see value.go).
+//
+// A field's name gives the setting's: MaxBody is the flag --max-body and the variable BELFRY_MAX_BODY.
+type Config struct {
+	Addr           string   `group:"Listening" default:"127.0.0.1:8000" form:"address" help:"Host and port to listen on; port 0 picks a free one."`
+	PublicURL      string   `group:"Listening" default:"" placeholder:"URL" form:"url" help:"Where browsers reach the broker; the URLs it hands out begin so."`
+	AllowedOrigins []string `group:"Listening" default:"*" form:"origins" help:"Origins that browsers may come from (CORS and WebSocket)."`
+
+	DefaultTopics    []string      `group:"Clients" default:"cats" form:"topics" help:"Topics of a registration that names none."`
+	ResumeWindow     time.Duration `group:"Clients" default:"30s" range:"0s..24h" help:"How long a client may be away and resume; 0s forgets at once."`
+	RegisterTTL      time.Duration `group:"Clients" default:"10m" range:"1s..24h" help:"How long a registration waits for its first connection."`
+	ClientQueueBytes int           `group:"Clients" default:"1048576" range:"1..1073741824" help:"Bytes that may wait for one client before it counts as slow."`
+
+	History History `group:"Retention" embed:"" prefix:"history-"`
+
+	MaxClients       int `group:"Limits" default:"200000" range:"1..10000000" help:"Most registrations."`
+	MaxConnections   int `group:"Limits" default:"100000" range:"1..10000000" help:"Most open connections."`
+	MaxSubscriptions int `group:"Limits" default:"128" range:"1..65536" help:"Most subscriptions of one client."`
+	MaxMessage       int `group:"Limits" default:"65536" range:"1..16777216" help:"Largest message, in bytes."`
+	MaxBody          int `group:"Limits" default:"1048576" range:"1..1073741824" help:"Largest request body, in bytes."`
+	MaxDepth         int `group:"Limits" default:"64" range:"1..10000" help:"Deepest nesting of JSON, in levels."`
+	MaxFragments     int `group:"Limits" default:"1024" range:"1..1048576" help:"Most WebSocket frames that one message is split into."`
+	MaxControlRate   int `group:"Limits" default:"50" range:"1..100000" help:"Most WebSocket control frames of a connection in a second."`
+	MaxHeaderBytes   int `group:"Limits" default:"16384" range:"1024..1048576" help:"Largest request header, in bytes."`
+
+	PingInterval   time.Duration `group:"Timeouts" default:"25s" range:"10ms..1h" help:"A connection is pinged this often."`
+	PongTimeout    time.Duration `group:"Timeouts" default:"8s" range:"10ms..1h" help:"A connection that has not answered a ping by then is dead."`
+	CloseTimeout   time.Duration `group:"Timeouts" default:"2s" range:"10ms..1m" help:"How long a peer may take to answer a close."`
+	PublishTimeout time.Duration `group:"Timeouts" default:"5s" range:"0s..1m" help:"How long a publish may wait for room before it is told 503."`
+	HeaderTimeout  time.Duration `group:"Timeouts" default:"5s" range:"10ms..1h" help:"How long a request's header may take to arrive."`
+	BodyTimeout    time.Duration `group:"Timeouts" default:"10s" range:"10ms..1h" help:"How long a request's body may take to arrive."`
+	WriteTimeout   time.Duration `group:"Timeouts" default:"10s" range:"10ms..1h" help:"How long a response may take to leave."`
+	IdleTimeout    time.Duration `group:"Timeouts" default:"120s" range:"10ms..24h" help:"How long an HTTP connection is kept for its next request."`
+	Drain          time.Duration `group:"Timeouts" default:"10s" range:"0s..1h" help:"How long a shutdown waits for requests under way."`
+
+	Couriers            int `group:"Internals" default:"0" range:"0..1024" help:"Writers that share the connections; 0: one less than CPUs."`
+	CourierBacklog      int `group:"Internals" default:"262144" range:"1..16777216" help:"Deliveries waiting for one courier that make publishes wait."`
+	CourierBacklogBytes int `group:"Internals" default:"16777216" range:"1..1073741824" help:"Bytes waiting for one courier that make publishes wait."`
+	HubQueue            int `group:"Internals" default:"1024" range:"1..1048576" help:"Commands that may wait for the hub."`
+
+	LogLevel  string `group:"Logging" default:"info" form:"debug|info|warn|error" help:"The least that is logged: debug, info, warn or error."`
+	LogFormat string `group:"Logging" default:"auto" form:"auto|json|console" help:"json, console or auto: console on a terminal, else json."`
+
+	// Unknown are the BELFRY_* variables that are no setting. They are worth a warning and no more: Kubernetes
+	// sets BELFRY_PORT and the like for a service of that name.
+	Unknown []string `kong:"-"`
+}
+
+// History bounds what is kept for replay.
+type History struct {
+	Events int           `default:"100" range:"1..1000000" help:"Most events kept of each topic and user."`
+	Age    time.Duration `default:"10m" range:"1s..168h" help:"How long an event is kept."`
+	Bytes  int           `default:"67108864" range:"65536..68719476736" help:"Most bytes kept in all, overhead counted."`
+}

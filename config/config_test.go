@@ -1,0 +1,304 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func parse(environ []string, args ...string) (Config, error) {
+	return Parse(args, environ, "1.2.3", io.Discard, io.Discard)
+}
+
+func mustParse(t *testing.T, environ []string, args ...string) Config {
+	t.Helper()
+	c, err := parse(environ, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// setting is a setting as the tests see it: its names, its tags and where it is in a Config.
+type setting struct {
+	flag, variable string
+	field          reflect.StructField
+	index          []int
+}
+
+func settings() []setting {
+	var all []setting
+	var walk func(in reflect.Type, prefix string, index []int)
+	walk = func(in reflect.Type, prefix string, index []int) {
+		for i := range in.NumField() {
+			field, at := in.Field(i), append(index[:len(index):len(index)], i)
+			if field.Type.Kind() == reflect.Struct {
+				walk(field.Type, prefix+strings.ToLower(field.Name)+"_", at)
+			} else if field.Name != "Unknown" {
+				name := prefix + strings.TrimPrefix(snake.Replace(field.Name), "_")
+				all = append(all, setting{"--" + strings.ReplaceAll(name, "_", "-"), "BELFRY_" + strings.ToUpper(name), field, at})
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config](), "", nil)
+	return all
+}
+
+var snake = func() *strings.Replacer {
+	pairs := []string{"URL", "_url", "TTL", "_ttl"}
+	for letter := 'A'; letter <= 'Z'; letter++ {
+		pairs = append(pairs, string(letter), "_"+strings.ToLower(string(letter)))
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
+// another is a right value of a setting that is not its default.
+func another(t *testing.T, s setting) string {
+	t.Helper()
+	standard := s.field.Tag.Get("default")
+	switch s.field.Type {
+	case reflect.TypeFor[int]():
+		number, _ := strconv.Atoi(standard)
+		return strconv.Itoa(number + 1)
+	case reflect.TypeFor[time.Duration]():
+		duration, _ := time.ParseDuration(standard)
+		return (duration + time.Millisecond).String()
+	}
+	text, ok := map[string]string{
+		"--addr": "[::1]:0", "--public-url": "https://events.example.com/live", "--default-topics": "a.b,c",
+		"--allowed-origins": "https://a.example,https://b.example:8443", "--log-level": "debug", "--log-format": "json",
+	}[s.flag]
+	if !ok {
+		t.Fatalf("no value to try with %s", s.flag)
+	}
+	return text
+}
+
+func TestEverySettingHasAFlagAndAVariable(t *testing.T) {
+	t.Parallel()
+	standard := mustParse(t, nil)
+	for _, s := range settings() {
+		t.Run(s.flag, func(t *testing.T) {
+			t.Parallel()
+			value := another(t, s)
+			byFlag := mustParse(t, nil, s.flag, value)
+			byVariable := mustParse(t, []string{s.variable + "=" + value})
+			byBoth := mustParse(t, []string{s.variable + "=" + s.field.Tag.Get("default")}, "serve", s.flag+"="+value)
+			field := func(c Config) string { return fmt.Sprint(reflect.ValueOf(c).FieldByIndex(s.index)) }
+			if got := field(byFlag); got == field(standard) || got != field(byVariable) || got != field(byBoth) {
+				t.Errorf("%q: by flag %s, by variable %s, by both %s, by default %s",
+					value, got, field(byVariable), field(byBoth), field(standard))
+			}
+			if !reflect.DeepEqual(byFlag, byVariable) {
+				t.Errorf("flag and variable change different settings:\n%+v\n%+v", byFlag, byVariable)
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got := mustParse(t, []string{"PATH=/bin", "BELFRY_ADDR=", "BELFRY_RESUME_WINDOW= "})
+	if want := mustParse(t, nil); !reflect.DeepEqual(got, want) {
+		t.Errorf("empty variables are not as if unset: %+v", got)
+	}
+	if got.Addr != "127.0.0.1:8000" || got.ResumeWindow != 30*time.Second || got.History != (History{100, 10 * time.Minute, 64 << 20}) ||
+		got.PublicURL != "" || !reflect.DeepEqual(got.DefaultTopics, []string{"cats"}) || len(got.Unknown) != 0 {
+		t.Errorf("defaults: %+v", got)
+	}
+}
+
+func TestOutOfRange(t *testing.T) {
+	t.Parallel()
+	for _, s := range settings() {
+		low, high, numeric := strings.Cut(s.field.Tag.Get("range"), "..")
+		if !numeric {
+			continue
+		}
+		tries := []string{"-1", "x", "1.5", "99999999999999999999", "1KB"}
+		if s.field.Type == reflect.TypeFor[time.Duration]() {
+			longest, err := time.ParseDuration(high)
+			if err != nil {
+				t.Errorf("%s: range: %v", s.flag, err)
+			}
+			tries = []string{"-1s", "30", "1d", (longest + 1).String(), "soon"}
+		} else if most, err := strconv.Atoi(high); err != nil {
+			t.Errorf("%s: range: %v", s.flag, err)
+		} else {
+			tries = append(tries, strconv.Itoa(most+1))
+		}
+		for _, value := range tries {
+			for name, failed := range map[string]error{
+				s.flag:     second(parse(nil, s.flag, value)),
+				s.variable: second(parse([]string{s.variable + "=" + value})),
+			} {
+				start, end := fmt.Sprintf("%s=%q: want a ", name, value), " of "+low+" to "+high+", such as "+s.field.Tag.Get("default")
+				if failed == nil || !strings.HasPrefix(failed.Error(), start) || !strings.HasSuffix(failed.Error(), end) {
+					t.Errorf("%s=%s: %v", name, value, failed)
+				}
+			}
+		}
+	}
+}
+
+func second(_ Config, err error) error { return err }
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	for flag, values := range map[string]struct{ right, wrong []string }{
+		"--addr": {
+			[]string{":0", "0.0.0.0:80", "localhost:65535", "[::]:1"},
+			[]string{"", "8000", "localhost", "::1:80", "localhost:65536", "localhost:-1", "localhost:http", "http://localhost:80", ":", ":080"},
+		},
+		"--public-url": {
+			[]string{"", "http://a", "https://a.example:8443", "ws://a/b", "wss://[::1]:9"},
+			[]string{"a.example", "ftp://a", "https://", "https:///x", "//a", "https://a/?", "https://a?x=1", "https://a#b", "https://u@a", "https://a b"},
+		},
+		"--allowed-origins": {
+			[]string{"", "*", "https://a.example", "http://localhost:3000, https://*.a.example", "capacitor://localhost"},
+			[]string{"a.example", "https://a/", "https://A.example", "https://a,nonsense", "null", "https://a/b"},
+		},
+		"--default-topics": {
+			[]string{"", "cats", "cats, dogs", "orders.*.paid", "größe", strings.Repeat("x", 255)},
+			[]string{"cats,,dogs", ",", "a\xff", "a\nb", strings.Repeat("x", 256)},
+		},
+		"--log-level":  {[]string{"debug", "info", "warn", "error"}, []string{"", "loud", "INFO", "debug|info"}},
+		"--log-format": {[]string{"auto", "json", "console"}, []string{"", "text"}},
+	} {
+		for _, value := range values.right {
+			if _, err := parse(nil, flag+"="+value); err != nil {
+				t.Errorf("refused: %v", err)
+			}
+		}
+		for _, value := range values.wrong {
+			if c, err := parse(nil, flag+"="+value); err == nil {
+				t.Errorf("%s=%q: accepted: %+v", flag, value, c)
+			} else if !strings.HasPrefix(err.Error(), fmt.Sprintf("%s=%.100q: want ", flag, value)) {
+				t.Errorf("%s=%q: %v", flag, value, err)
+			}
+		}
+	}
+}
+
+func TestLists(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		environ, args, want []string
+	}{
+		{nil, nil, []string{"cats"}},
+		{[]string{"BELFRY_DEFAULT_TOPICS=a, b"}, nil, []string{"a", "b"}},
+		{[]string{"BELFRY_DEFAULT_TOPICS=a"}, []string{"--default-topics", "b,c", "--default-topics", `d\,e`}, []string{"b", "c", "d,e"}},
+		{nil, []string{"--default-topics="}, []string{}},
+	} {
+		if got := mustParse(t, test.environ, test.args...).DefaultTopics; !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%q %q: %q, want %q", test.environ, test.args, got, test.want)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		environ, args string
+		want          string
+	}{
+		"everything at once": {
+			"BELFRY_PING_INTERVAL=soon BELFRY_HISTORY_BYTES=64MiB BELFRY_LOG_LEVEL=loud",
+			"--max-clients -5 --addr nowhere",
+			`--max-clients="-5": want a whole number of 1 to 10000000, such as 200000
+--addr="nowhere": want host:port, such as 127.0.0.1:8000 or :0
+BELFRY_HISTORY_BYTES="64MiB": want a whole number of 65536 to 68719476736, such as 67108864
+BELFRY_PING_INTERVAL="soon": want a duration of 10ms to 1h, such as 25s
+BELFRY_LOG_LEVEL="loud": want one of debug, info, warn, error`,
+		},
+		"no value":  {"", "--drain --addr :0", "--drain needs a value: want a duration of 0s to 1h, such as 10s"},
+		"at an end": {"", "--drain", "--drain needs a value: want a duration of 0s to 1h, such as 10s"},
+		"a misspelled flag": {"", "--couriers=x --resume-windov 3s",
+			`--couriers="x": want a whole number of 0 to 1024, such as 0
+unknown flag --resume-windov, did you mean "--resume-window"? (belfry --help lists what there is)`},
+		"no such command": {"", "sing", "unexpected argument sing (belfry --help lists what there is)"},
+		"together": {"BELFRY_MAX_BODY=1000", "--max-subscriptions=1 --default-topics=a,b",
+			`max_message=65536 (the default) with BELFRY_MAX_BODY=1000: want max_message <= max_body
+--default-topics=a,b with --max-subscriptions=1: want at most max_subscriptions topics`},
+		"queue": {"", "--max-message=1000000",
+			"client_queue_bytes=1048576 (the default) with --max-message=1000000: want client_queue_bytes >= 2 * max_message"},
+		"nothing follows from a wrong value": {"", "--max-body=0", `--max-body="0": want a whole number of 1 to 1073741824, such as 1048576`},
+	} {
+		_, err := parse(strings.Fields(test.environ), strings.Fields(test.args)...)
+		if err == nil || err.Error() != test.want {
+			t.Errorf("%s: got\n%v\nwant\n%s", name, err, test.want)
+		}
+	}
+}
+
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"--addr :0", "--addr=:0", "serve --addr :0", "--addr :0 serve", "--addr :1 --addr :0"} {
+		if c := mustParse(t, nil, strings.Fields(args)...); c.Addr != ":0" {
+			t.Errorf("%s: %+v", args, c)
+		}
+	}
+	if c := mustParse(t, nil, "--public-url=https://a/b/"); c.PublicURL != "https://a/b" {
+		t.Errorf("public_url %q", c.PublicURL)
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	t.Parallel()
+	c := mustParse(t, []string{"BELFRY_PORT=tcp://10.0.0.1:80", "BELFRY_DRAIN=1s", "HOME=/", "BELFRY_HELP=1", "BELFRY_VERSION=x", "XBELFRY_A=1"})
+	if want := []string{"BELFRY_HELP", "BELFRY_PORT", "BELFRY_VERSION"}; !reflect.DeepEqual(c.Unknown, want) || c.Drain != time.Second {
+		t.Errorf("unknown %q, want %q; drain %s", c.Unknown, want, c.Drain)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	var out, complaints strings.Builder
+	for _, args := range []string{"--help", "-h", "serve --help", "--addr :0 --help"} {
+		out.Reset()
+		if _, err := Parse(strings.Fields(args), []string{"BELFRY_DRAIN=x"}, "1.2.3", &out, &complaints); !errors.Is(err, ErrDone) {
+			t.Errorf("%s: %v", args, err)
+		}
+		if !strings.Contains(out.String(), "\nListening\n  --addr=127.0.0.1:8000 ") {
+			t.Errorf("%s:\n%s", args, &out)
+		}
+	}
+	help := out.String()
+	for _, s := range settings() {
+		value := s.field.Tag.Get("default")
+		if value == "" {
+			value = s.field.Tag.Get("placeholder")
+		}
+		if !strings.Contains(help, "\n  "+s.flag+"="+value+" ") || s.field.Tag.Get("help") == "" {
+			t.Errorf("%s=%s is not in the help", s.flag, value)
+		}
+	}
+	for line := range strings.Lines(help) {
+		if len(line) > 101 || strings.TrimRight(line, " \n")+"\n" != line {
+			t.Errorf("too long, or blanks at its end: %q", line)
+		}
+	}
+	rest := help
+	for _, group := range []string{"Commands", "Listening", "Clients", "Retention", "Limits", "Timeouts", "Internals", "Logging"} {
+		_, after, found := strings.Cut(rest, "\n\n"+group+"\n")
+		if rest = after; !found {
+			t.Errorf("no %s, or not there:\n%s", group, help)
+		}
+	}
+	if complaints.Len() > 0 {
+		t.Errorf("on stderr: %s", &complaints)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	if _, err := Parse([]string{"--version"}, nil, "1.2.3", &out, io.Discard); !errors.Is(err, ErrDone) || out.String() != "belfry 1.2.3\n" {
+		t.Errorf("%q, %v", &out, err)
+	}
+}

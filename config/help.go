@@ -1,0 +1,40 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+const helpNotes = `Every flag is also a variable: --history-events is $BELFRY_HISTORY_EVENTS. The flag wins.
+Durations are written like 90s, 10m or 1h30m; sizes are bytes; lists are separated by commas.`
+
+// printHelp shows the broker's settings with their defaults, a line each.
+func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
+	serve := ctx.Model.DefaultCmd
+	if selected := ctx.Selected(); selected != nil && selected != serve {
+		return kong.DefaultHelpPrinter(options, ctx)
+	}
+	var out strings.Builder
+	row := func(left, right string) { fmt.Fprintf(&out, "  %-29s  %s\n", left, right) }
+
+	fmt.Fprintf(&out, "%s\n\nUsage: belfry [<command>] [flags]\n\nCommands\n", ctx.Model.Help)
+	for _, command := range ctx.Model.Children {
+		row(command.Name, command.Help)
+	}
+	row("-h, --help", "Print this.")
+	row("--version", "Print the version.")
+	fmt.Fprintf(&out, "\n%s\n", helpNotes)
+	group := ""
+	for _, flag := range serve.Flags {
+		if flag.Group.Title != group {
+			group = flag.Group.Title
+			fmt.Fprintf(&out, "\n%s\n", group)
+		}
+		row("--"+flag.Name+"="+cmp.Or(flag.PlaceHolder, flag.Default), flag.Help)
+	}
+	_, err := fmt.Fprint(ctx.Stdout, out.String())
+	return err
+}

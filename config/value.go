@@ -1,0 +1,120 @@
+package config
+
+import (
+	"cmp"
+	"net"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+)
+
+// read sets a field from text, if that is a right value for it by the field's "range" or "form" tag.
+func read(text string, tag *kong.Tag, target reflect.Value) bool {
+	if !utf8.ValidString(text) {
+		return false
+	}
+	text = strings.TrimSpace(text)
+	switch field := target.Addr().Interface().(type) {
+	case *int:
+		return within(text, tag.Get("range"), field, strconv.Atoi)
+	case *time.Duration:
+		return within(text, tag.Get("range"), field, time.ParseDuration)
+	case *string:
+		*field = text
+		return formOf(tag).is(text)
+	case *[]string:
+		list := split(text)
+		*field = append(*field, list...) // a repeated flag adds to its list
+		return !slices.ContainsFunc(list, func(item string) bool { return !formOf(tag).is(item) })
+	}
+	return false
+}
+
+func within[T cmp.Ordered](text, limits string, field *T, parse func(string) (T, error)) bool {
+	lowText, highText, _ := strings.Cut(limits, "..")
+	low, _ := parse(lowText)
+	high, _ := parse(highText)
+	value, err := parse(text)
+	*field = value
+	return err == nil && low <= value && value <= high
+}
+
+func split(list string) []string {
+	items := kong.SplitEscaped(list, ',')
+	for i, item := range items {
+		items[i] = strings.TrimSpace(item)
+	}
+	return items
+}
+
+// want describes the right values of a setting.
+func want(setting *kong.Value) string {
+	var what string
+	limits := strings.Replace(setting.Tag.Get("range"), "..", " to ", 1)
+	switch setting.Target.Interface().(type) {
+	case int:
+		what = "a whole number of " + limits
+	case time.Duration:
+		what = "a duration of " + limits
+	default:
+		form := formOf(setting.Tag)
+		if form.want != "" {
+			return form.want
+		}
+		return "one of " + strings.ReplaceAll(setting.Tag.Get("form"), "|", ", ")
+	}
+	return what + ", such as " + setting.Default
+}
+
+// form is a kind of text.
+type form struct {
+	want string
+	is   func(string) bool
+}
+
+var forms = map[string]form{
+	"address": {"host:port, such as 127.0.0.1:8000 or :0", isAddress},
+	"url":     {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
+	"origins": {"* or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
+	"topics":  {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
+}
+
+// formOf is a form by its name, or the choice between the words of its tag.
+func formOf(tag *kong.Tag) form {
+	name := tag.Get("form")
+	if named, ok := forms[name]; ok {
+		return named
+	}
+	return form{is: func(text string) bool { return slices.Contains(strings.Split(name, "|"), text) }}
+}
+
+func isAddress(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	number, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil && strconv.FormatUint(number, 10) == port && !strings.ContainsAny(host, " /")
+}
+
+func isPublicURL(text string) bool {
+	if text == "" {
+		return true
+	}
+	u, err := url.Parse(text)
+	return err == nil && slices.Contains([]string{"http", "https", "ws", "wss"}, u.Scheme) &&
+		u.Hostname() != "" && u.User == nil && !strings.ContainsAny(text, "?#")
+}
+
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return text == "*" || err == nil && u.Hostname() != "" && !strings.Contains(text, "*") && text == strings.ToLower(u.Scheme+"://"+u.Host)
+}
+
+func isTopic(text string) bool {
+	return text != "" && len(text) <= 255 && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
