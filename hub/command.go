@@ -1,0 +1,159 @@
+package hub
+
+import "context"
+
+// A result is a command's answer.
+type result[T any] struct {
+	value T
+	err   error
+}
+
+// A request is a command with an answer.
+type request[T any] struct {
+	do    func(*State) (T, error)
+	reply chan result[T] // of capacity 1: answering never blocks
+}
+
+func (r *request[T]) serve(h *Hub) {
+	value, err := r.do(h.state)
+	r.reply <- result[T]{value, err}
+}
+
+// ask sends a request and waits for the answer.
+func ask[T any](h *Hub, do func(*State) (T, error)) (T, error) {
+	r := &request[T]{do, make(chan result[T], 1)}
+	if err := h.send(r); err != nil {
+		var zero T
+		return zero, err
+	}
+	return wait(h, r.reply)
+}
+
+func wait[T any](h *Hub, reply chan result[T]) (T, error) {
+	select {
+	case r := <-reply:
+		return r.value, r.err
+	case <-h.done:
+		// The hub may have answered and ended in the meantime.
+		select {
+		case r := <-reply:
+			return r.value, r.err
+		default:
+			var zero T
+			return zero, ErrClosed
+		}
+	}
+}
+
+// A notice is a command without an answer.
+type notice func(*State)
+
+func (n notice) serve(h *Hub) { n(h.state) }
+
+// A publish is an event on its way, apart from the other commands so that the
+// hub can leave it waiting.
+type publish struct {
+	event Event
+	reply chan result[Receipt]
+}
+
+func (p *publish) serve(h *Hub) {
+	receipt, err := h.state.Publish(p.event)
+	p.reply <- result[Receipt]{receipt, err}
+}
+
+// Publish publishes an event. While couriers are behind it waits; when ctx
+// ends before the hub has taken the event it fails with [ErrBusy], and the
+// event has no effect. See [State.Publish].
+func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
+	p := &publish{ev, make(chan result[Receipt], 1)}
+	select {
+	case h.publishes <- p:
+		return wait(h, p.reply)
+	case <-ctx.Done():
+		return Receipt{}, ErrBusy
+	case <-h.done:
+		return Receipt{}, ErrClosed
+	}
+}
+
+// Register adds a client. See [State.Register].
+func (h *Hub) Register(r Registration) (Registered, error) {
+	return ask(h, func(s *State) (Registered, error) { return s.Register(r) })
+}
+
+// Unregister forgets a client and reports whether it was there. See
+// [State.Unregister].
+func (h *Hub) Unregister(id ID) (bool, error) {
+	return ask(h, func(s *State) (bool, error) { return s.Unregister(id), nil })
+}
+
+// AddTopic subscribes a client to one more topic. See [State.AddTopic].
+func (h *Hub) AddTopic(id ID, name string) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.AddTopic(id, name) })
+	return err
+}
+
+// RemoveTopic ends a client's subscription. See [State.RemoveTopic].
+func (h *Hub) RemoveTopic(id ID, name string) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.RemoveTopic(id, name) })
+	return err
+}
+
+// Stats returns the hub's figures.
+func (h *Hub) Stats() (Stats, error) {
+	return ask(h, func(s *State) (Stats, error) { return s.Stats(), nil })
+}
+
+// Admit tells whether a client may connect. See [State.Admit].
+func (h *Hub) Admit(id ID) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.Admit(id) })
+	return err
+}
+
+// Attach gives a client its connection. It returns before the hub has done so;
+// what comes of it the connection's courier hears. See [State.Attach].
+func (h *Hub) Attach(id ID, conn *Conn) error {
+	return h.send(notice(func(s *State) { s.Attach(id, conn) }))
+}
+
+// SetTopics replaces the topics of the client behind a connection, and
+// reports whether that was done. See [State.SetTopics].
+func (h *Hub) SetTopics(conn *Conn, names []string) (bool, error) {
+	return ask(h, func(s *State) (bool, error) { return s.SetTopics(conn, names), nil })
+}
+
+// Released takes a courier's report. See [State.Released].
+func (h *Hub) Released(r Release) error {
+	return h.send(notice(func(s *State) { s.Released(r) }))
+}
+
+// Drained takes a courier's report that an [OpChunk] was written. See
+// [State.Drained].
+func (h *Hub) Drained(conn *Conn) error {
+	return h.send(notice(func(s *State) { s.Drained(conn) }))
+}
+
+// Batches is where a courier gets its work. It must answer each batch by
+// [Hub.Ready] before it gets another.
+func (h *Hub) Batches(courier int) <-chan *Batch { return h.couriers[courier].batches }
+
+// Ready gives a batch back and asks for the next one.
+func (h *Hub) Ready(courier int, spent *Batch) error {
+	spent = spent.empty()
+	return h.send(spentBatch{courier, spent})
+}
+
+// A spentBatch is a courier's request for work.
+type spentBatch struct {
+	courier int
+	batch   *Batch
+}
+
+func (b spentBatch) serve(h *Hub) { h.couriers[b.courier].spare = b.batch }
+
+// Drain closes every connection and refuses new ones. See [State.Drain].
+func (h *Hub) Drain() error {
+	_, err := ask(h, func(s *State) (struct{}, error) { s.Drain(); return struct{}{}, nil })
+	return err
+}

@@ -1,0 +1,167 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// What a command fails with when the hub does not take it.
+var (
+	// ErrClosed says that the hub has ended.
+	ErrClosed = errors.New("the broker has stopped")
+	// ErrBusy says that the hub had no room for an event before the
+	// caller's deadline. The event was not published.
+	ErrBusy = errors.New("the broker is busy; try again later")
+)
+
+// Options are the hub's limits and what it needs of the outside. All bounds
+// are above zero unless said otherwise.
+type Options struct {
+	Epoch  uint64                        // names this log; below 2^48, later ones greater
+	Clock  func() time.Time              // the time
+	Encode func(Encoding, *Event) []byte // the wire form of an event; a pure function
+
+	MaxClients       int           // registrations
+	MaxConnections   int           // connected clients
+	MaxSubscriptions int           // topics and patterns of one client
+	RegisterTTL      time.Duration // a registration that never connects lives so long
+	ResumeWindow     time.Duration // a disconnected client lives so long; 0 forgets it at once
+
+	HistoryEvents int           // events retained per topic and user; 0 or more
+	HistoryAge    time.Duration // events are retained so long
+	HistoryBytes  int           // bytes retained in all, overhead counted
+
+	Couriers     int // couriers
+	Backlog      int // deliveries waiting for one courier, above which no more events are taken
+	BacklogBytes int // bytes of frames waiting for one courier, above which no more events are taken
+	Queue        int // commands waiting for the hub, above which adapters wait
+}
+
+// tickInterval is how often the hub looks for what has run out.
+const tickInterval = 250 * time.Millisecond
+
+// drainLimit bounds the commands taken before what they led to is sent.
+const drainLimit = 256
+
+// A Hub is the goroutine that owns a [State]. Its methods may be called from
+// any goroutine; they wait for the hub, which waits for nobody.
+type Hub struct {
+	// Static after construction.
+	inbox     chan command
+	publishes chan *publish // unbuffered: what the hub has not taken has no effect
+	done      chan struct{}
+	couriers  []link
+	opts      Options
+
+	// Owned by Run.
+	state *State
+}
+
+// A link is the hub's line to one courier. It has at most one batch under
+// way, so that sending never blocks: the courier asks for the next one when
+// it is done, and what comes meanwhile is gathered.
+type link struct {
+	batches chan *Batch
+	spare   *Batch // emptied; nil while a batch is under way
+}
+
+// A command is served by the hub, in its turn.
+type command interface{ serve(h *Hub) }
+
+// New returns a hub that takes commands as soon as Run is called.
+func New(opts Options) *Hub {
+	h := &Hub{
+		inbox:     make(chan command, opts.Queue),
+		publishes: make(chan *publish),
+		done:      make(chan struct{}),
+		couriers:  make([]link, opts.Couriers),
+		opts:      opts,
+		state:     NewState(opts),
+	}
+	for i := range h.couriers {
+		h.couriers[i] = link{batches: make(chan *Batch, 1), spare: &Batch{}}
+	}
+	return h
+}
+
+// ready is a channel that can always be received from.
+var ready = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// Run serves commands until ctx ends. It must be called once.
+func (h *Hub) Run(ctx context.Context) {
+	defer close(h.done)
+	tick := time.NewTicker(tickInterval)
+	defer tick.Stop()
+	h.state.Tick(h.opts.Clock())
+	for {
+		publishes, work := h.publishes, (<-chan struct{})(nil)
+		if h.state.Behind() {
+			publishes = nil
+		} else if h.state.Busy() {
+			work = ready
+		}
+		select {
+		case c := <-h.inbox:
+			h.serve(c)
+		case p := <-publishes:
+			h.serve(p)
+		case <-work:
+			h.state.Work()
+		case <-tick.C:
+			h.state.Tick(h.opts.Clock())
+			h.state.Announce()
+		case <-ctx.Done():
+			return
+		}
+		h.flush()
+	}
+}
+
+// serve takes a command and those that have arrived behind it, so that under
+// load what they lead to leaves together.
+func (h *Hub) serve(c command) {
+	h.state.Tick(h.opts.Clock())
+	c.serve(h)
+	for range drainLimit {
+		publishes := h.publishes
+		if h.state.Behind() {
+			publishes = nil
+		}
+		select {
+		case c := <-h.inbox:
+			c.serve(h)
+		case p := <-publishes:
+			p.serve(h)
+		default:
+			return
+		}
+	}
+}
+
+// flush hands each courier that is ready what waits for it.
+func (h *Hub) flush() {
+	for i := range h.couriers {
+		l := &h.couriers[i]
+		if l.spare == nil {
+			continue
+		}
+		if b := h.state.Take(i, l.spare); b != nil {
+			l.spare = nil
+			l.batches <- b // has room: the one before was taken
+		}
+	}
+}
+
+// send hands a command to the hub.
+func (h *Hub) send(c command) error {
+	select {
+	case h.inbox <- c:
+		return nil
+	case <-h.done:
+		return ErrClosed
+	}
+}
+
+// Done is closed when the hub has ended.
+func (h *Hub) Done() <-chan struct{} { return h.done }

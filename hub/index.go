@@ -1,0 +1,205 @@
+package hub
+
+import "strings"
+
+// A subject is what clients subscribe to: an exact topic or a pattern.
+type subject struct {
+	name    string
+	pattern bool
+	members []member
+}
+
+// A member is one subscriber of a subject: subscription number sub of client.
+type member struct {
+	client *client
+	sub    int32
+}
+
+// A subscription is one subject of a client, which is member number slot
+// there. Events up to since are not for it: they were published before.
+type subscription struct {
+	*subject
+	slot  int32
+	since Position
+}
+
+// A topic is an exact name, held while it has subscribers or retained events.
+type topic struct {
+	subject
+	all   *stream            // events for everybody
+	users map[string]*stream // events for one user
+}
+
+// A node is one level of the tree of patterns. Wildcards are children like
+// any other: no published topic has a level of their name.
+type node struct {
+	children map[string]*node
+	subject  *subject // the pattern that ends here, or nil
+}
+
+// join subscribes c to a subject that it does not have yet.
+func (s *State) join(c *client, name string) {
+	sub := s.subject(name)
+	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.log.head})
+	sub.members = append(sub.members, member{client: c, sub: int32(len(c.subs) - 1)})
+}
+
+// leave ends subscription number i of c. The last subscriptions of the client
+// and of the subject move into the places that become free.
+func (s *State) leave(c *client, i int) {
+	sub := c.subs[i]
+	last := len(sub.members) - 1
+	moved := sub.members[last]
+	sub.members[sub.slot] = moved
+	moved.client.subs[moved.sub].slot = sub.slot
+	sub.members[last] = member{}
+	sub.members = sub.members[:last]
+
+	end := len(c.subs) - 1
+	if i != end {
+		c.subs[i] = c.subs[end]
+		c.subs[i].members[c.subs[i].slot].sub = int32(i)
+	}
+	c.subs[end] = subscription{}
+	c.subs = c.subs[:end]
+
+	if last > 0 {
+		sub.members = shrink(sub.members)
+		return
+	}
+	sub.members = nil
+	if sub.pattern {
+		s.patterns.remove(sub.name)
+		s.patternCount--
+	} else {
+		s.freeTopic(s.topics[sub.name])
+	}
+}
+
+// shrink gives memory back after a crowd has left.
+func shrink(m []member) []member {
+	if cap(m) > 64 && len(m) < cap(m)/4 {
+		return append(make([]member, 0, 2*len(m)), m...)
+	}
+	return m
+}
+
+// subject returns the subject of that name, made if it is new.
+func (s *State) subject(name string) *subject {
+	if !isPattern(name) {
+		return &s.topic(name).subject
+	}
+	n := &s.patterns
+	for level := range strings.SplitSeq(name, ".") {
+		child := n.children[level]
+		if child == nil {
+			child = &node{}
+			if n.children == nil {
+				n.children = make(map[string]*node)
+			}
+			n.children[level] = child
+		}
+		n = child
+	}
+	if n.subject == nil {
+		n.subject = &subject{name: name, pattern: true}
+		s.patternCount++
+	}
+	return n.subject
+}
+
+// topic returns the topic of that name, made if it is new.
+func (s *State) topic(name string) *topic {
+	t := s.topics[name]
+	if t == nil {
+		t = &topic{subject: subject{name: name}}
+		s.topics[name] = t
+	}
+	return t
+}
+
+// freeTopic forgets a topic that nobody subscribes to and that holds nothing.
+func (s *State) freeTopic(t *topic) {
+	if len(t.members) == 0 && t.all == nil && len(t.users) == 0 {
+		delete(s.topics, t.name)
+	}
+}
+
+// remove drops a pattern below n, with the nodes that are then of no use, and
+// reports whether n itself is one of them.
+func (n *node) remove(pattern string) (empty bool) {
+	level, rest, more := strings.Cut(pattern, ".")
+	child := n.children[level]
+	if !more {
+		child.subject = nil
+	}
+	if (more && child.remove(rest)) || (!more && len(child.children) == 0) {
+		delete(n.children, level)
+	}
+	return n.subject == nil && len(n.children) == 0
+}
+
+// match appends the subjects below n whose patterns cover a topic. It visits
+// only branches that can match.
+func (n *node) match(topic string, found []*subject) []*subject {
+	if len(n.children) == 0 {
+		return found
+	}
+	if tail := n.children[anyTail]; tail != nil {
+		found = append(found, tail.subject)
+	}
+	level, rest, more := strings.Cut(topic, ".")
+	for _, child := range [2]*node{n.children[anyLevel], n.children[level]} {
+		switch {
+		case child == nil:
+		case more:
+			found = child.match(rest, found)
+		case child.subject != nil:
+			found = append(found, child.subject)
+		}
+	}
+	return found
+}
+
+// matchingPatterns returns the patterns that cover a topic, in a slice that is
+// valid until the next call.
+func (s *State) matchingPatterns(topic string) []*subject {
+	s.matched = s.matched[:0]
+	if s.patternCount == 0 {
+		return s.matched
+	}
+	if !reserved(topic) {
+		s.matched = s.patterns.match(topic, s.matched)
+	} else if level, rest, more := strings.Cut(topic, "."); more {
+		// Wildcards at the first level do not reach the broker's own topics.
+		if child := s.patterns.children[level]; child != nil {
+			s.matched = child.match(rest, s.matched)
+		}
+	}
+	return s.matched
+}
+
+// subscription returns the number of c's subscription of that name, or -1.
+func (c *client) subscription(name string) int {
+	for i := range c.subs {
+		if c.subs[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// covers reports whether an event at that position and of that topic is for
+// one of c's subscriptions.
+func (c *client) covers(t *topic, at Position) bool {
+	for i := range c.subs {
+		sub := &c.subs[i]
+		if at <= sub.since {
+			continue
+		}
+		if sub.subject == &t.subject || sub.pattern && Match(sub.name, t.name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,246 @@
+package hub
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Position numbers the events of a log in the order in which the hub took
+// them. The first event has position 1; 0 stands before all of them.
+type Position uint64
+
+// A Cursor names a position in one particular log. Its text has a constant
+// length, and of two cursors the later one sorts later.
+type Cursor struct {
+	Epoch    uint64 // which log; below 2^48
+	Position Position
+}
+
+// CursorLen is the length of a cursor's text, in bytes.
+const CursorLen = 24
+
+func (c Cursor) String() string {
+	return fmt.Sprintf("%012x%012x", c.Epoch, uint64(c.Position))
+}
+
+// An Event is something published: the message and whom it is for.
+type Event struct {
+	ID      string    // unique, chosen by the edge
+	Topic   string    // well-formed by [CheckTopic]
+	User    string    // only this user's clients may see it; "" for everybody
+	Time    time.Time // when it was accepted
+	Message []byte    // valid UTF-8; must not be changed any more
+}
+
+// An Encoding is a number for the form in which a connection gets its events.
+// The transport gives the numbers their meaning by [Options.Encode].
+type Encoding uint8
+
+// MaxEncodings is the number of encodings there can be.
+const MaxEncodings = 4
+
+// A Frame is an event in the form in which it goes over the wire, shared by
+// all connections of one encoding. It must not be changed.
+type Frame struct {
+	Bytes    []byte
+	Position Position
+}
+
+// entryOverhead is what an entry costs beside its payload, in bytes, measured
+// as heap growth of a log of small events and rounded up.
+const entryOverhead = 320
+
+// An entry is an event in the log.
+type entry struct {
+	Event
+	position Position
+	stream   *stream
+	size     int // bytes accounted for; 0 once evicted
+	frames   [MaxEncodings]*Frame
+}
+
+func (e *entry) evicted() bool { return e.size == 0 }
+
+// A stream is the part of the log that one topic and one user (or everybody)
+// share: the index by which retention counts and readers read.
+type stream struct {
+	topic   *topic
+	user    string
+	entries deque[*entry]
+	floor   Position // highest position evicted from this stream
+}
+
+// The log is the one list of retained events. Entries evicted from its middle
+// stay as husks until they reach the front or are swept.
+type log struct {
+	entries deque[*entry]
+	husks   int
+	bytes   int      // accounted size of what is retained
+	head    Position // position of the newest event
+	evicted Position // highest position evicted
+	// floor is the highest position evicted from a stream that is forgotten.
+	// A reader behind it may have missed something: the evidence is gone.
+	floor Position
+}
+
+// stream returns the stream of a topic and user, or nil.
+func (t *topic) stream(user string) *stream {
+	if user == "" {
+		return t.all
+	}
+	return t.users[user]
+}
+
+// append adds an event to the log. The caller enforces retention when it is
+// done with the entry.
+func (s *State) append(ev Event) *entry {
+	t := s.topic(ev.Topic)
+	st := t.stream(ev.User)
+	if st == nil {
+		// An earlier stream of that name may have been forgotten.
+		st = &stream{topic: t, user: ev.User, floor: s.log.floor}
+		if ev.User == "" {
+			t.all = st
+		} else {
+			if t.users == nil {
+				t.users = make(map[string]*stream)
+			}
+			t.users[ev.User] = st
+		}
+	}
+	ev.Topic = t.name // the request's copy need not be kept
+	l := &s.log
+	l.head++
+	e := &entry{Event: ev, position: l.head, stream: st, size: entryOverhead + len(ev.Message)}
+	l.bytes += e.size
+	l.entries.push(e)
+	st.entries.push(e)
+	return e
+}
+
+// retain evicts what a stream holds beyond its bound, and then trims the log.
+func (s *State) retain(st *stream) {
+	for st.entries.len() > s.opts.HistoryEvents {
+		s.evictOldest(st)
+	}
+	s.trim()
+}
+
+// trim evicts from the front until the log is within its bounds of age and
+// bytes, and sweeps husks when they are the greater part.
+func (s *State) trim() {
+	l := &s.log
+	oldest := s.now.Add(-s.opts.HistoryAge)
+	for l.entries.len() > 0 {
+		e := l.entries.at(0)
+		switch {
+		case e.evicted():
+			l.entries.pop()
+			l.husks--
+		case l.bytes > s.opts.HistoryBytes || e.Time.Before(oldest):
+			s.evictOldest(e.stream)
+		default:
+			if l.husks > 64 && l.husks > l.entries.len()/2 {
+				l.sweep()
+			}
+			return
+		}
+	}
+}
+
+// evictOldest removes the oldest entry of a stream and, with the last one, the
+// stream. Who would have needed it can tell by the floors.
+func (s *State) evictOldest(st *stream) {
+	l := &s.log
+	e := st.entries.pop()
+	st.floor = e.position
+	l.evicted = max(l.evicted, e.position)
+	l.bytes -= e.size
+	l.husks++
+	*e = entry{position: e.position}
+	s.stats.Evicted++
+	if st.entries.len() > 0 {
+		return
+	}
+	l.floor = max(l.floor, st.floor)
+	if st.user == "" {
+		st.topic.all = nil
+	} else {
+		delete(st.topic.users, st.user)
+	}
+	s.freeTopic(st.topic)
+}
+
+// sweep drops all husks. Its cost is shared by the evictions that made them.
+func (l *log) sweep() {
+	var kept deque[*entry]
+	for i := range l.entries.len() {
+		if e := l.entries.at(i); !e.evicted() {
+			kept.push(e)
+		}
+	}
+	l.entries, l.husks = kept, 0
+}
+
+// after returns the index of the first entry behind a position.
+func (l *log) after(p Position) int { return firstAfter(&l.entries, p) }
+
+func firstAfter(entries *deque[*entry], p Position) int {
+	return entries.search(func(e *entry) bool { return e.position > p })
+}
+
+// frame returns an entry in an encoding, encoded at the first use.
+func (s *State) frame(e *entry, enc Encoding) *Frame {
+	f := e.frames[enc]
+	if f == nil {
+		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event), Position: e.position}
+		e.frames[enc] = f
+		e.size += len(f.Bytes)
+		s.log.bytes += len(f.Bytes)
+	}
+	return f
+}
+
+// visible reports whether c may see an entry and has subscribed to it.
+func (c *client) visible(e *entry) bool {
+	return !e.evicted() && (e.User == "" || e.User == c.user.name) && c.covers(e.stream.topic, e.position)
+}
+
+// lost reports whether events behind p that c would have got are gone, and up
+// to which position. It may say so where nothing was lost if the evidence
+// itself is gone, never the reverse.
+//
+// A client of exact topics costs its subscriptions; one with a pattern costs
+// a look at each topic.
+func (s *State) lost(c *client, p Position) (upTo Position, yes bool) {
+	if p >= s.log.evicted {
+		return 0, false
+	}
+	check := func(t *topic, since Position) {
+		for _, user := range [2]string{"", c.user.name} {
+			floor := s.log.floor
+			if st := t.stream(user); st != nil {
+				floor = st.floor
+			}
+			if floor > max(p, since) {
+				upTo, yes = max(upTo, floor), true
+			}
+		}
+	}
+	for i := range c.subs {
+		sub := &c.subs[i]
+		if !sub.pattern {
+			check(s.topics[sub.name], sub.since)
+			continue
+		}
+		if s.log.floor > max(p, sub.since) {
+			upTo, yes = max(upTo, s.log.floor), true
+		}
+		for name, t := range s.topics {
+			if Match(sub.name, name) {
+				check(t, sub.since)
+			}
+		}
+	}
+	return upTo, yes
+}

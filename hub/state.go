@@ -1,0 +1,341 @@
+package hub
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"time"
+)
+
+// What the hub refuses a command with.
+var (
+	ErrUnknownClient      = errors.New("no such client; register again")
+	ErrDuplicateClient    = errors.New("the client id is taken")
+	ErrTooManyClients     = errors.New("too many registered clients; try again later")
+	ErrTooManyConnections = errors.New("too many connections; try again later")
+	ErrTooManyTopics      = errors.New("too many topics for one client")
+	ErrDraining           = errors.New("the broker is shutting down")
+)
+
+// An ID is a client's secret name: whoever has it may connect as the client.
+type ID [16]byte
+
+// ParseID reads the 32 hexadecimal digits of a client id.
+func ParseID(s string) (id ID, ok bool) {
+	if len(s) != 2*len(id) {
+		return ID{}, false
+	}
+	_, err := hex.Decode(id[:], []byte(s))
+	return id, err == nil
+}
+
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// Handle returns the public name that goes with an id.
+func (id ID) Handle() Handle {
+	sum := sha256.Sum256(id[:])
+	return Handle(sum[:len(Handle{})])
+}
+
+// A Handle names a client in logs and to operators, without giving away its
+// id: a prefix of the id's SHA-256.
+type Handle [8]byte
+
+func (h Handle) String() string { return hex.EncodeToString(h[:]) }
+
+// A mode is where a client stands between its topics' log and its connection.
+type mode uint8
+
+const (
+	modeNew      mode = iota // never connected
+	modeAway                 // not connected; will read on from its position
+	modeWaiting              // connected; an earlier connection has not reported yet how far it came
+	modeReading              // connected; waits for its turn to read on from its position
+	modeDraining             // connected; its courier has a chunk to write
+	modeLive                 // connected, at the head: events are delivered as they come
+)
+
+// A client is one registration.
+type client struct {
+	id        ID
+	handle    Handle
+	user      *user
+	subs      []subscription
+	conn      *Conn // the connection that may get events; nil when away
+	deadline  deadline
+	pos       Position // away, waiting, reading, draining: everything up to here was handed over
+	seen      Position // last event delivered or read: overlapping subscriptions count once
+	slot      int32    // its place in user.clients
+	unsettled int32    // earlier connections that have not reported yet
+	mode      mode
+	takeovers *[maxTakeovers]time.Time // the latest ones, as a ring; nil before the first
+}
+
+// A user has clients.
+type user struct {
+	name    string
+	clients []*client
+}
+
+// State is the hub as a value: it does what the commands say and collects
+// what is to be sent. It is not safe for concurrent use, and needs none.
+type State struct {
+	opts     Options
+	now      time.Time
+	draining bool
+
+	clients      map[ID]*client
+	users        map[string]*user
+	topics       map[string]*topic
+	patterns     node
+	patternCount int
+	log          log
+
+	unconnected schedule // registered and never connected
+	away        schedule // disconnected, may still come back
+
+	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
+	outboxes []outbox
+	stats    Stats
+
+	// Scratch space, valid within one command.
+	matched []*subject
+	found   []*entry
+	sources []source
+}
+
+// NewState returns an empty hub.
+func NewState(opts Options) *State {
+	s := &State{
+		opts:        opts,
+		clients:     make(map[ID]*client),
+		users:       make(map[string]*user),
+		topics:      make(map[string]*topic),
+		unconnected: schedule{wait: opts.RegisterTTL},
+		away:        schedule{wait: opts.ResumeWindow},
+		outboxes:    make([]outbox, opts.Couriers),
+	}
+	for i := range s.outboxes {
+		s.outboxes[i].batch = &Batch{}
+	}
+	s.stats.Disconnects = make([]uint64, reasons)
+	s.stats.Removals = make([]uint64, reasons)
+	return s
+}
+
+// A Registration asks for a client.
+type Registration struct {
+	ID     ID       // unguessable
+	User   string   // 1 to 255 bytes
+	Topics []string // patterns, each well-formed by [CheckPattern]
+}
+
+// Registered is what became of a [Registration].
+type Registered struct {
+	ExpiresAt time.Time // when it is forgotten unless it has connected
+}
+
+// Register adds a client. It fails with [ErrDuplicateClient],
+// [ErrTooManyClients], [ErrTooManyTopics] or [ErrDraining].
+func (s *State) Register(r Registration) (Registered, error) {
+	topics := unique(r.Topics)
+	switch {
+	case s.draining:
+		return Registered{}, ErrDraining
+	case s.clients[r.ID] != nil:
+		return Registered{}, ErrDuplicateClient
+	case len(s.clients) >= s.opts.MaxClients:
+		return Registered{}, ErrTooManyClients
+	case len(topics) > s.opts.MaxSubscriptions:
+		return Registered{}, ErrTooManyTopics
+	}
+	u := s.users[r.User]
+	if u == nil {
+		u = &user{name: r.User}
+		s.users[r.User] = u
+	}
+	c := &client{id: r.ID, handle: r.ID.Handle(), user: u, slot: int32(len(u.clients))}
+	u.clients = append(u.clients, c)
+	s.clients[c.id] = c
+	c.subs = make([]subscription, 0, len(topics))
+	for _, name := range topics {
+		s.join(c, name)
+	}
+	s.unconnected.add(c, s.now)
+	s.stats.Registered++
+	return Registered{ExpiresAt: c.deadline.at}, nil
+}
+
+// Unregister forgets a client, closes its connection, and reports whether it
+// was there.
+func (s *State) Unregister(id ID) bool {
+	c := s.clients[id]
+	if c == nil {
+		return false
+	}
+	if c.conn != nil {
+		s.close(c.conn, Unregistered)
+	}
+	s.forget(c, Unregistered)
+	return true
+}
+
+// forget removes a client and everything about it.
+func (s *State) forget(c *client, why Reason) {
+	c.cancel()
+	for len(c.subs) > 0 {
+		s.leave(c, len(c.subs)-1)
+	}
+	u := c.user
+	last := len(u.clients) - 1
+	u.clients[c.slot] = u.clients[last]
+	u.clients[c.slot].slot = c.slot
+	u.clients[last] = nil
+	u.clients = u.clients[:last]
+	if last == 0 {
+		delete(s.users, u.name)
+	}
+	if c.conn != nil {
+		c.conn.client, c.conn = nil, nil
+		s.stats.Connected--
+	}
+	delete(s.clients, c.id)
+	c.mode = modeNew
+	s.stats.Removals[why]++
+}
+
+// SetTopics replaces the topics of the client behind a connection, for
+// everything published from now on. Topics that it keeps are not interrupted.
+// It reports whether that was done: not for a connection that has ended, nor
+// for more topics than a client may have.
+func (s *State) SetTopics(conn *Conn, names []string) bool {
+	c := conn.client
+	names = unique(names)
+	if c == nil || len(names) > s.opts.MaxSubscriptions {
+		return false
+	}
+	for i := len(c.subs) - 1; i >= 0; i-- {
+		if !slices.Contains(names, c.subs[i].name) {
+			s.leave(c, i)
+		}
+	}
+	for _, name := range names {
+		if c.subscription(name) < 0 {
+			s.join(c, name)
+		}
+	}
+	return true
+}
+
+// AddTopic subscribes a client to one more topic. It fails with
+// [ErrUnknownClient] or [ErrTooManyTopics].
+func (s *State) AddTopic(id ID, name string) error {
+	c := s.clients[id]
+	switch {
+	case c == nil:
+		return ErrUnknownClient
+	case c.subscription(name) >= 0:
+		return nil
+	case len(c.subs) >= s.opts.MaxSubscriptions:
+		return ErrTooManyTopics
+	}
+	s.join(c, name)
+	return nil
+}
+
+// RemoveTopic ends a client's subscription, if it has it. It fails with
+// [ErrUnknownClient].
+func (s *State) RemoveTopic(id ID, name string) error {
+	c := s.clients[id]
+	if c == nil {
+		return ErrUnknownClient
+	}
+	if i := c.subscription(name); i >= 0 {
+		s.leave(c, i)
+	}
+	return nil
+}
+
+// unique returns names without repetitions, in order.
+func unique(names []string) []string {
+	out := make([]string, 0, len(names))
+	for _, name := range names {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// A Receipt says what became of an event.
+type Receipt struct {
+	Cursor  Cursor
+	Matched int // clients subscribed to it
+	Queued  int // of those, connected ones that will get it
+}
+
+// Publish appends an event to the log and delivers it. It fails with
+// [ErrDraining].
+func (s *State) Publish(ev Event) (Receipt, error) {
+	if s.draining {
+		return Receipt{}, ErrDraining
+	}
+	e := s.append(ev)
+	t := e.stream.topic
+	r := Receipt{Cursor: Cursor{s.opts.Epoch, e.position}}
+	if ev.User != "" {
+		if u := s.users[ev.User]; u != nil {
+			for _, c := range u.clients {
+				if c.covers(t, e.position) {
+					s.deliver(e, c, &r)
+				}
+			}
+		}
+	} else {
+		for _, m := range t.members {
+			s.deliver(e, m.client, &r)
+		}
+		for _, sub := range s.matchingPatterns(t.name) {
+			for _, m := range sub.members {
+				s.deliver(e, m.client, &r)
+			}
+		}
+	}
+	s.seal(e)
+	s.retain(e.stream)
+	s.stats.Published++
+	s.stats.Matched += uint64(r.Matched)
+	s.stats.Queued += uint64(r.Queued)
+	return r, nil
+}
+
+// deliver counts a matching client and, if it is at the head, gathers its
+// connection. One that is not will read the event from the log.
+func (s *State) deliver(e *entry, c *client, r *Receipt) {
+	if c.seen == e.position {
+		return // by another of its subscriptions
+	}
+	c.seen = e.position
+	r.Matched++
+	if c.conn == nil {
+		return
+	}
+	r.Queued++
+	if c.mode == modeLive {
+		to := &s.outboxes[c.conn.Courier].gather[c.conn.Encoding]
+		*to = append(*to, c.conn)
+	}
+}
+
+// Tick moves the clock and ends what has run out by then.
+func (s *State) Tick(now time.Time) {
+	s.now = now
+	for c := s.unconnected.due(now); c != nil; c = s.unconnected.due(now) {
+		s.forget(c, Expired)
+	}
+	for c := s.away.due(now); c != nil; c = s.away.due(now) {
+		s.forget(c, Expired)
+	}
+	s.trim()
+}

@@ -1,0 +1,38 @@
+package hub
+
+// Stats are the hub's figures at one moment. Counters count since the start.
+type Stats struct {
+	Clients   int // registered
+	Connected int // of those, with a connection
+	Users     int // with clients
+	Topics    int // exact topics with subscribers or retained events
+	Patterns  int // patterns with subscribers
+	Reading   int // clients that wait for their turn to read from the log
+	Draining  bool
+	Behind    bool // couriers are behind: publishes wait
+
+	Retained      int // events in the log
+	RetainedBytes int // their accounted size
+	Head          Position
+
+	Registered uint64 // counter: registrations
+	Published  uint64 // counter: events accepted
+	Matched    uint64 // counter: clients that events were for
+	Queued     uint64 // counter: of those, connected ones
+	Replayed   uint64 // counter: events read from the log for a client
+	Evicted    uint64 // counter: events that retention dropped
+
+	Disconnects []uint64 // counters: connections ended, by [Reason]
+	Removals    []uint64 // counters: registrations ended, by [Reason]
+}
+
+// Stats returns the figures as they are now.
+func (s *State) Stats() Stats {
+	st := s.stats
+	st.Clients, st.Users, st.Topics, st.Patterns = len(s.clients), len(s.users), len(s.topics), s.patternCount
+	st.Reading, st.Draining, st.Behind = s.reading.len(), s.draining, s.Behind()
+	st.Retained, st.RetainedBytes, st.Head = s.log.entries.len()-s.log.husks, s.log.bytes, s.log.head
+	st.Disconnects = append([]uint64(nil), s.stats.Disconnects...)
+	st.Removals = append([]uint64(nil), s.stats.Removals...)
+	return st
+}
