@@ -1,0 +1,90 @@
+package transport
+
+import "belfry/hub"
+
+// A backlog is what waits to be written to one connection. A connection at
+// rest has none.
+type backlog struct {
+	frames  []*hub.Frame // in order; shared, never changed; nil before first
+	first   int          // the oldest that is not written whole
+	written int          // bytes of it that are in the kernel
+	bytes   int          // of all frames from first on
+	blocked bool         // the socket is full: a goroutine writes the rest of the first frame
+}
+
+func (b *backlog) empty() bool { return b.first == len(b.frames) }
+
+// waiting returns the frames that are not written whole.
+func (b *backlog) waiting() []*hub.Frame { return b.frames[b.first:] }
+
+func (b *backlog) push(f *hub.Frame) {
+	if b.first > 64 && b.first > len(b.frames)/2 {
+		n := copy(b.frames, b.frames[b.first:])
+		clear(b.frames[n:])
+		b.frames, b.first = b.frames[:n], 0
+	}
+	b.frames = append(b.frames, f)
+	b.bytes += len(f.Bytes)
+}
+
+// rest returns what is left of the first frame.
+func (b *backlog) rest() []byte { return b.frames[b.first].Bytes[b.written:] }
+
+// next returns bytes to write: the rest of the first frame, or, when more
+// frames wait, as many of them as fit into scratch.
+func (b *backlog) next(scratch []byte) []byte {
+	p := b.rest()
+	more := b.frames[b.first+1:]
+	if len(more) == 0 || len(p)+len(more[0].Bytes) > cap(scratch) {
+		return p
+	}
+	p = append(scratch[:0], p...)
+	for _, f := range more {
+		if len(p)+len(f.Bytes) > cap(p) {
+			break
+		}
+		p = append(p, f.Bytes...)
+	}
+	return p
+}
+
+// advance counts n bytes as written. It returns how many events' frames they
+// completed, the position of the last of these, and the bytes of other frames
+// completed behind it.
+func (b *backlog) advance(n int) (events int, last hub.Position, behind int) {
+	b.written += n
+	for !b.empty() {
+		f := b.frames[b.first]
+		size := len(f.Bytes)
+		if b.written < size {
+			break
+		}
+		b.frames[b.first] = nil
+		b.first++
+		b.written -= size
+		b.bytes -= size
+		if f.Position > 0 {
+			events, last, behind = events+1, f.Position, 0
+		} else {
+			behind += size
+		}
+	}
+	return events, last, behind
+}
+
+// drop forgets what waits, but for a frame whose beginning is in the kernel or
+// on its way there.
+func (b *backlog) drop() {
+	keep := b.first
+	if b.written > 0 || b.blocked {
+		keep++
+	}
+	for _, f := range b.frames[keep:] {
+		b.bytes -= len(f.Bytes)
+	}
+	clear(b.frames[keep:])
+	b.frames = b.frames[:keep]
+}
+
+// reset makes an empty backlog ready for another connection.
+func (b *backlog) reset() { *b = backlog{frames: b.frames[:0]} }

@@ -1,0 +1,165 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"belfry/hub"
+)
+
+// A conn is one WebSocket connection. Its write side and its end belong to
+// its courier, its read side to one goroutine at a time: while nothing
+// arrives that is a waiting one with the smallest stack; what arrives is
+// taken by a fresh one, which may go deep, and which starts the next waiting
+// one when it is done.
+type conn struct {
+	hub.Conn // its place in the hub
+
+	// Static after construction.
+	server  *Server
+	courier *courier
+	sock    net.Conn
+	raw     syscall.RawConn
+	handle  hub.Handle
+
+	// Owned by the courier from its hub.OpOpen on.
+	hello    []byte       // the handshake's answer, until it is queued
+	waiting  *backlog     // nil when nothing waits
+	upTo     hub.Position // of the last event written whole
+	trailer  uint32       // bytes of frames that are no events, written behind it
+	deadline deadline
+	phase    phase
+	reason   hub.Reason // why it is closing
+	live     bool       // the hub has said so: everything up to a batch's Head is here
+	chunk    bool       // the hub waits to hear that nothing waits
+	stalled  bool       // its socket was full since the last ping
+	// readerDone says that the read side has nobody any more: the peer has
+	// closed, or is gone.
+	readerDone bool
+
+	// Owned by the read side.
+	early   []byte   // what had arrived with the handshake
+	decoder *decoder // nil between messages
+	second  int64    // the second in which controls counts, in Unix time
+	control int32    // control frames in it
+	deaf    bool     // the peer broke a rule: what it sends is discarded
+}
+
+// inputs are read buffers; connections at rest have none.
+var inputs = sync.Pool{New: func() any { return new([8 << 10]byte) }}
+
+// start reads what came with the handshake, and then what comes.
+func (c *conn) start() {
+	early := c.early
+	c.early = nil
+	if c.take(early) {
+		go c.wait()
+	}
+}
+
+// wait parks until something arrives. It keeps its stack small: the work is
+// for another goroutine.
+func (c *conn) wait() {
+	if c.raw.Read(readable) != nil {
+		c.courier.tell(event{kind: evGone, c: c})
+		return
+	}
+	go c.read()
+}
+
+// read takes what has arrived.
+func (c *conn) read() {
+	buf := inputs.Get().(*[8 << 10]byte)
+	n, err := c.sock.Read(buf[:])
+	more := c.take(buf[:n])
+	inputs.Put(buf)
+	switch {
+	case !more:
+	case err != nil:
+		c.courier.tell(event{kind: evGone, c: c})
+	default:
+		go c.wait()
+	}
+}
+
+// take decodes bytes and acts on the messages in them. It reports whether
+// reading goes on.
+func (c *conn) take(p []byte) (more bool) {
+	if c.deaf {
+		return true
+	}
+	d := c.decoder
+	if d == nil {
+		d = &decoder{maxMessage: c.server.opts.MaxMessage, maxFragments: c.server.opts.MaxFragments}
+	}
+	for len(p) > 0 {
+		m, n, err := d.next(p)
+		p = p[n:]
+		if err == nil && m.op.control() {
+			more, err = c.takeControl(m)
+			if err == nil && !more {
+				return false
+			}
+		}
+		if err != nil {
+			c.fault(err)
+			return true
+		}
+		if m.op == opText || m.op == opBinary {
+			c.server.message(c, m)
+		}
+	}
+	c.decoder = nil
+	if !d.idle() {
+		c.decoder = d
+	}
+	return true
+}
+
+// fault has the connection closed for what its peer did.
+func (c *conn) fault(err error) {
+	var f frameError
+	errors.As(err, &f) // the decoder's errors are all of this kind
+	c.deaf, c.decoder = true, nil
+	c.courier.tell(event{kind: evFault, c: c, code: f.code, text: f.reason})
+}
+
+var errControlRate = frameError{closePolicy, "too many control frames"}
+
+// takeControl acts on a control frame. It reports whether reading goes on.
+func (c *conn) takeControl(m message) (more bool, err error) {
+	if second := time.Now().Unix(); second != c.second {
+		c.second, c.control = second, 0
+	}
+	if c.control++; int(c.control) > c.server.opts.MaxControlRate {
+		return false, errControlRate
+	}
+	switch m.op {
+	case opPing:
+		c.courier.tell(event{kind: evPing, c: c, data: append([]byte(nil), m.data...)})
+	case opPong:
+		c.courier.tell(event{kind: evPong, c: c})
+	case opClose:
+		code, err := closeCode(m.data)
+		if err != nil {
+			return false, err
+		}
+		c.courier.tell(event{kind: evClose, c: c, code: code})
+		return false, nil
+	}
+	return true, nil
+}
+
+// finish closes the socket: for a peer that has not ended its side in time,
+// without waiting for what is unsent.
+func (c *conn) finish(abort bool) {
+	if abort {
+		cut(c.sock)
+	} else {
+		c.sock.Close()
+	}
+	c.server.ended(c)
+}

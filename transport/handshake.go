@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+
+	"nhooyr.io/websocket"
+)
+
+// A HandshakeError is a WebSocket handshake that is refused by HTTP.
+type HandshakeError struct {
+	status int
+	header http.Header
+	text   string
+}
+
+func (e *HandshakeError) Error() string { return e.text }
+
+// Status is the HTTP status to answer with.
+func (e *HandshakeError) Status() int { return e.status }
+
+// Header holds what the answer must say beside its status, such as Upgrade
+// (RFC 9110 section 15.5.22) or Sec-WebSocket-Version (RFC 6455 section 4.4).
+func (e *HandshakeError) Header() http.Header { return e.header }
+
+// negotiate checks a client's opening handshake (RFC 6455 section 4.2) and
+// returns the answer that accepts it, as it goes over the wire, or a
+// [*HandshakeError].
+func negotiate(r *http.Request) ([]byte, error) {
+	w := &negotiator{header: make(http.Header)}
+	_, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // origins are checked before, by our own setting
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if w.accepted == nil {
+		for _, name := range []string{"Content-Type", "X-Content-Type-Options"} {
+			w.header.Del(name) // they describe a body that is not used
+		}
+		return nil, &HandshakeError{status: w.status, header: w.header, text: err.Error()}
+	}
+	return w.accepted, nil
+}
+
+var errNegotiated = errors.New("the handshake is negotiated; the connection is ours")
+
+// A negotiator lets the library decide about a handshake and keeps the
+// answer. It does not give it the connection: with the answer known, the
+// library has done its part, and builds nothing that would have to be undone.
+type negotiator struct {
+	header   http.Header
+	status   int
+	accepted []byte
+}
+
+func (w *negotiator) Header() http.Header { return w.header }
+
+func (w *negotiator) Write(p []byte) (int, error) { return len(p), nil }
+
+func (w *negotiator) WriteHeader(status int) {
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	if status == http.StatusSwitchingProtocols {
+		var b bytes.Buffer
+		b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+		_ = w.header.Write(&b) // a Buffer does not fail
+		b.WriteString("\r\n")
+		w.accepted = b.Bytes()
+	}
+}
+
+func (w *negotiator) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errNegotiated }
+
+// originAllowed reports whether a page of the request's origin may connect.
+// Clients that are no browsers name none.
+func originAllowed(r *http.Request, allowed []string) bool {
+	origin := r.Header.Get("Origin")
+	return origin == "" || slices.Contains(allowed, "*") || slices.Contains(allowed, origin)
+}

@@ -1,0 +1,50 @@
+package transport
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collectTimeout bounds what a scrape waits for the couriers.
+const collectTimeout = 2 * time.Second
+
+func desc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("belfry_"+name, help, nil, nil)
+}
+
+var (
+	descConnections = desc("connections", "Connections that are open or closing.")
+	descBlocked     = desc("connections_blocked", "Connections whose socket is full.")
+	descOpened      = desc("connections_opened_total", "Connections opened.")
+	descClosed      = desc("connections_closed_total", "Connections ended.")
+	descWrites      = desc("writes_total", "Writes to sockets.")
+	descDelivered   = desc("events_delivered_total", "Events written to a connection's socket whole.")
+	descBytes       = desc("written_bytes_total", "Bytes written to sockets.")
+	descIgnored     = desc("messages_ignored_total", "Messages from clients that said nothing known.")
+)
+
+// Describe implements [prometheus.Collector].
+func (s *Server) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
+
+// Collect implements [prometheus.Collector].
+func (s *Server) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	st := s.Stats(ctx)
+	gauge := func(d *prometheus.Desc, v int) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v))
+	}
+	counter := func(d *prometheus.Desc, v uint64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	gauge(descConnections, st.Connections)
+	gauge(descBlocked, st.Blocked)
+	counter(descOpened, st.Opened)
+	counter(descClosed, st.Closed)
+	counter(descWrites, st.Writes)
+	counter(descDelivered, st.Frames)
+	counter(descBytes, st.Bytes)
+	counter(descIgnored, st.Ignored)
+}

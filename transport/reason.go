@@ -1,0 +1,45 @@
+package transport
+
+import "belfry/hub"
+
+// The close codes that are not of RFC 6455: one of the IANA registry, and the
+// broker's own. 4000 to 4099 mean that the client should not come back by
+// itself, 4100 to 4199 that it should after a pause.
+const (
+	closeNormal        uint16 = 1000
+	closeRestart       uint16 = 1012
+	closeTryLater      uint16 = 1013
+	closeUnregistered  uint16 = 4000
+	closeReplaced      uint16 = 4001
+	closeForbidden     uint16 = 4002
+	closeGap           uint16 = 4003
+	closeUnknownClient uint16 = 4004
+	closeSlowConsumer  uint16 = 4100
+	closePongTimeout   uint16 = 4101
+)
+
+// closeCodes maps what the broker closes a connection for to what the peer is
+// told, beside the reason's name.
+var closeCodes = map[hub.Reason]uint16{
+	hub.Unregistered:    closeUnregistered,
+	hub.Replaced:        closeReplaced,
+	hub.TakeoverLimit:   closeForbidden,
+	hub.Gap:             closeGap,
+	hub.UnknownClient:   closeUnknownClient,
+	hub.OverCapacity:    closeTryLater,
+	hub.SlowConsumer:    closeSlowConsumer,
+	hub.Draining:        closeRestart,
+	hub.PongTimeout:     closePongTimeout,
+	hub.ProtocolError:   closeProtocolError,
+	hub.InvalidUTF8:     closeInvalidData,
+	hub.TooBig:          closeTooBig,
+	hub.PolicyViolation: closePolicy,
+}
+
+// violations maps the close code of a peer's fault to its reason.
+var violations = map[uint16]hub.Reason{
+	closeProtocolError: hub.ProtocolError,
+	closeInvalidData:   hub.InvalidUTF8,
+	closePolicy:        hub.PolicyViolation,
+	closeTooBig:        hub.TooBig,
+}
