@@ -1,0 +1,36 @@
+FUZZTIME ?= 5m
+TIMEOUT ?= 10m
+
+# The race detector needs a C compiler; without one the tests run without it.
+race = $(if $(shell command -v "$$(go env CC)"),-race,$(warning no C compiler: testing without the race detector))
+
+.PHONY: help run build deps lint test fuzz bench
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do printf '  make %-6s %s\n' "$$target" "$$what"; done
+
+run: ## start the broker on 127.0.0.1:8000
+	go run .
+
+build: ## build bin/belfry
+	CGO_ENABLED=0 go build -trimpath -o bin/belfry .
+
+deps: ## install the foreign clients that some tests use
+	testdata/install
+
+lint: ## check the form of the code: gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+test: deps lint ## run everything that must pass before a commit
+	go test $(race) -timeout $(TIMEOUT) ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (5m), one after another
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func / /' | while read -r file target; do \
+		echo "$$target in $${file%/*}"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null || exit 1; \
+	done
+
+bench: ## measure
+	go test -run '^$$' -bench . -benchmem ./...
