@@ -160,7 +160,7 @@ func TestText(t *testing.T) {
 			[]string{"a.example", "ftp://a", "https://", "https:///x", "//a", "https://a/?", "https://a?x=1", "https://a#b", "https://u@a", "https://a b"},
 		},
 		"--allowed-origins": {
-			[]string{"", "*", "https://a.example", "http://localhost:3000, https://*.a.example", "capacitor://localhost"},
+			[]string{"", "*", "https://a.example", "http://localhost:3000, https://www.a.example", "capacitor://localhost"},
 			[]string{"a.example", "https://a/", "https://A.example", "https://a,nonsense", "null", "https://a/b"},
 		},
 		"--default-topics": {
