@@ -1,0 +1,208 @@
+// Command belfry is a real-time event broker: backends publish events over
+// HTTP, browsers receive them over WebSocket.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"belfry/api"
+	"belfry/config"
+	"belfry/hub"
+	"belfry/transport"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run is the program as a function: it serves until ctx ends and returns the
+// exit status, 2 for a wrong command line.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	cfg, err := config.Parse(args, environ, version(), stdout, stderr)
+	switch {
+	case errors.Is(err, config.ErrDone):
+		return 0
+	case err == nil:
+		err = checkTopics(cfg.DefaultTopics)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	log := newLogger(cfg, stderr)
+	defer log.Sync() //nolint:errcheck // there is nowhere to report it
+	if len(cfg.Unknown) > 0 {
+		log.Warn("environment variables that are no settings", zap.Strings("names", cfg.Unknown))
+	}
+	if err := serve(ctx, cfg, log); err != nil {
+		log.Error("cannot serve", zap.Error(err))
+		return 1
+	}
+	return 0
+}
+
+// checkTopics reports what is wrong with the topics of the configuration.
+func checkTopics(names []string) error {
+	var problems []error
+	for _, name := range names {
+		if err := hub.CheckPattern(name); err != nil {
+			problems = append(problems, fmt.Errorf("default_topics: %w", err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// serve starts the actors, and stops them in order when ctx ends.
+func serve(ctx context.Context, cfg config.Config, log *zap.Logger) error {
+	ln, err := transport.Listen(ctx, cfg.Addr, cfg.PingInterval+cfg.PongTimeout)
+	if err != nil {
+		return err
+	}
+	b := newBroker(cfg, log)
+	actors, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { b.hub.Run(actors) })
+	running.Go(func() { b.transport.Run(actors) })
+	defer running.Wait()
+	defer stop()
+
+	served := make(chan error, 1)
+	go func() { served <- b.http.Serve(ln) }()
+	log.Info("listening", zap.String("addr", ln.Addr().String()), zap.String("version", version()))
+	b.ready.Store(true)
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+		b.shutDown(cfg, log)
+		return nil
+	}
+}
+
+// A broker is the actors, wired together.
+type broker struct {
+	hub       *hub.Hub
+	transport *transport.Server
+	http      *http.Server
+	ready     atomic.Bool // events are taken
+}
+
+func newBroker(cfg config.Config, log *zap.Logger) *broker {
+	couriers := cfg.Couriers
+	if couriers == 0 {
+		couriers = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	b := &broker{}
+	b.hub = hub.New(hub.Options{
+		Epoch:            uint64(time.Now().UnixMilli()),
+		Clock:            time.Now,
+		Encode:           transport.Encode,
+		MaxClients:       cfg.MaxClients,
+		MaxConnections:   cfg.MaxConnections,
+		MaxSubscriptions: cfg.MaxSubscriptions,
+		RegisterTTL:      cfg.RegisterTTL,
+		ResumeWindow:     cfg.ResumeWindow,
+		HistoryEvents:    cfg.History.Events,
+		HistoryAge:       cfg.History.Age,
+		HistoryBytes:     cfg.History.Bytes,
+		Couriers:         couriers,
+		Backlog:          cfg.CourierBacklog,
+		BacklogBytes:     cfg.CourierBacklogBytes,
+		Queue:            cfg.HubQueue,
+	})
+	b.transport = transport.New(b.hub, couriers, transport.Options{
+		MaxMessage:       cfg.MaxMessage,
+		MaxFragments:     cfg.MaxFragments,
+		MaxControlRate:   cfg.MaxControlRate,
+		ClientQueueBytes: cfg.ClientQueueBytes,
+		Queue:            cfg.HubQueue,
+		PingInterval:     cfg.PingInterval,
+		PongTimeout:      cfg.PongTimeout,
+		CloseTimeout:     cfg.CloseTimeout,
+		AllowedOrigins:   cfg.AllowedOrigins,
+		Log:              log,
+	})
+	b.http = &http.Server{
+		Handler: api.New(api.Options{
+			Hub:            b.hub,
+			PublicURL:      cfg.PublicURL,
+			AllowedOrigins: cfg.AllowedOrigins,
+			DefaultTopics:  cfg.DefaultTopics,
+			MaxBody:        cfg.MaxBody,
+			MaxMessage:     cfg.MaxMessage,
+			MaxDepth:       cfg.MaxDepth,
+			PublishTimeout: cfg.PublishTimeout,
+			Version:        version(),
+			Started:        time.Now(),
+			Clock:          time.Now,
+			Ready:          b.ready.Load,
+			WebSocket:      b.transport.Accept,
+			Metrics:        []prometheus.Collector{b.transport},
+			Log:            log,
+		}),
+		ReadHeaderTimeout: cfg.HeaderTimeout,
+		ReadTimeout:       cfg.HeaderTimeout + cfg.BodyTimeout,
+		WriteTimeout:      cfg.PublishTimeout + cfg.WriteTimeout,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    cfg.MaxHeaderBytes,
+		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
+		BaseContext:       func(net.Listener) context.Context { return context.Background() },
+	}
+	return b
+}
+
+// shutDown ends everything that others wait for: requests under way are
+// answered, what was published goes out, each client is told to come back.
+func (b *broker) shutDown(cfg config.Config, log *zap.Logger) {
+	log.Info("shutting down")
+	b.ready.Store(false)
+	requests, cancel := context.WithTimeout(context.Background(), cfg.Drain)
+	defer cancel()
+	if err := b.http.Shutdown(requests); err != nil {
+		log.Warn("requests were cut off", zap.Error(err))
+		b.http.Close()
+	}
+	if err := b.hub.Drain(); err != nil {
+		log.Error("cannot drain", zap.Error(err))
+	}
+	clients, cancel := context.WithTimeout(context.Background(), 2*cfg.CloseTimeout)
+	defer cancel()
+	b.transport.WaitIdle(clients)
+	log.Info("stopped")
+}
+
+// version is the module's version, or the revision that the binary was built
+// from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:12]
+		}
+	}
+	return "devel"
+}
