@@ -81,6 +81,7 @@ func serve(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	var running sync.WaitGroup
 	running.Go(func() { b.hub.Run(actors) })
 	running.Go(func() { b.transport.Run(actors) })
+	running.Go(func() { tidyMemory(actors) })
 	defer running.Wait()
 	defer stop()
 
@@ -146,6 +147,7 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 			PublicURL:      cfg.PublicURL,
 			AllowedOrigins: cfg.AllowedOrigins,
 			DefaultTopics:  cfg.DefaultTopics,
+			MaxTopics:      cfg.MaxSubscriptions,
 			MaxBody:        cfg.MaxBody,
 			MaxMessage:     cfg.MaxMessage,
 			MaxDepth:       cfg.MaxDepth,

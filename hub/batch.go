@@ -4,13 +4,13 @@ package hub
 // own type and finds that again by Owner.
 type Conn struct {
 	Owner    any      // the transport's connection; static
+	Courier  int32    // which courier writes to it, below [Options.Couriers]; static
 	Encoding Encoding // how it gets its events; static
-	Courier  int      // which courier writes to it, below [Options.Couriers]; static
 
 	// Owned by the hub.
-	client  *client  // nil once the hub is done with the connection
-	start   Position // where its reading began
 	started bool     // its reading began: only then its release tells a position
+	start   Position // where it began
+	client  *client  // nil once the hub is done with the connection
 }
 
 // OpKind says what a courier has to do.

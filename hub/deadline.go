@@ -14,12 +14,12 @@ type schedule struct {
 type deadline struct {
 	in         *schedule
 	prev, next *client
-	at         time.Time
+	at         int64 // in nanoseconds of Unix time
 }
 
 // add puts c at the end, due after the schedule's wait.
 func (s *schedule) add(c *client, now time.Time) {
-	c.deadline = deadline{in: s, prev: s.last, at: now.Add(s.wait)}
+	c.deadline = deadline{in: s, prev: s.last, at: now.Add(s.wait).UnixNano()}
 	if s.last == nil {
 		s.first = c
 	} else {
@@ -49,7 +49,7 @@ func (c *client) cancel() {
 
 // due returns the first client whose time has come, or nil.
 func (s *schedule) due(now time.Time) *client {
-	if s.first == nil || s.first.deadline.at.After(now) {
+	if s.first == nil || s.first.deadline.at > now.UnixNano() {
 		return nil
 	}
 	return s.first

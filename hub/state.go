@@ -164,7 +164,7 @@ func (s *State) Register(r Registration) (Registered, error) {
 	}
 	s.unconnected.add(c, s.now)
 	s.stats.Registered++
-	return Registered{ExpiresAt: c.deadline.at}, nil
+	return Registered{ExpiresAt: s.now.Add(s.opts.RegisterTTL)}, nil
 }
 
 // Unregister forgets a client, closes its connection, and reports whether it

@@ -26,7 +26,7 @@ type conn struct {
 	handle  hub.Handle
 
 	// Owned by the courier from its hub.OpOpen on.
-	hello    []byte       // the handshake's answer, until it is queued
+	opening  *opening     // nil once it is open
 	waiting  *backlog     // nil when nothing waits
 	upTo     hub.Position // of the last event written whole
 	trailer  uint32       // bytes of frames that are no events, written behind it
@@ -41,20 +41,23 @@ type conn struct {
 	readerDone bool
 
 	// Owned by the read side.
-	early   []byte   // what had arrived with the handshake
-	decoder *decoder // nil between messages
-	second  int64    // the second in which controls counts, in Unix time
-	control int32    // control frames in it
-	deaf    bool     // the peer broke a rule: what it sends is discarded
+	decoder  *decoder // nil between messages
+	second   int64    // a second of Unix time
+	controls int32    // control frames that came in it
+	deaf     bool     // the peer broke a rule: what it sends is discarded
+}
+
+// An opening is what a connection begins with.
+type opening struct {
+	answer []byte // to the handshake
+	early  []byte // what had arrived with the handshake
 }
 
 // inputs are read buffers; connections at rest have none.
 var inputs = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // start reads what came with the handshake, and then what comes.
-func (c *conn) start() {
-	early := c.early
-	c.early = nil
+func (c *conn) start(early []byte) {
 	if c.take(early) {
 		go c.wait()
 	}
@@ -132,9 +135,9 @@ var errControlRate = frameError{closePolicy, "too many control frames"}
 // takeControl acts on a control frame. It reports whether reading goes on.
 func (c *conn) takeControl(m message) (more bool, err error) {
 	if second := time.Now().Unix(); second != c.second {
-		c.second, c.control = second, 0
+		c.second, c.controls = second, 0
 	}
-	if c.control++; int(c.control) > c.server.opts.MaxControlRate {
+	if c.controls++; int(c.controls) > c.server.opts.MaxControlRate {
 		return false, errControlRate
 	}
 	switch m.op {

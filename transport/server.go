@@ -55,7 +55,7 @@ type Server struct {
 	couriers []*courier
 	open     atomic.Int64 // connections whose socket is not closed
 	ignored  atomic.Uint64
-	wg       sync.WaitGroup
+	work     sync.WaitGroup // couriers, and what they have started
 }
 
 // New returns a server with as many couriers as the hub has.
@@ -70,9 +70,9 @@ func New(h *hub.Hub, couriers int, opts Options) *Server {
 // Run works until ctx ends; then it cuts the connections that are left.
 func (s *Server) Run(ctx context.Context) {
 	for _, k := range s.couriers {
-		s.wg.Go(func() { k.run(ctx) })
+		s.work.Go(func() { k.run(ctx) })
 	}
-	s.wg.Wait()
+	s.work.Wait()
 }
 
 // WaitIdle waits until no connection is left or ctx ends.
@@ -107,8 +107,8 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, id hub.ID) error
 		return nil // the peer is gone; there is nobody to answer
 	}
 	if n := buffered.Reader.Buffered(); n > 0 {
-		c.early, _ = buffered.Reader.Peek(n) // cannot fail: they are there
-		c.early = bytes.Clone(c.early)
+		early, _ := buffered.Reader.Peek(n) // cannot fail: they are there
+		c.opening.early = bytes.Clone(early)
 	}
 	s.open.Add(1)
 	if s.hub.Attach(id, &c.Conn) != nil {
@@ -129,8 +129,8 @@ func (s *Server) newConn(id hub.ID, sock net.Conn, answer []byte) (*conn, error)
 	}
 	// The same courier for all connections of a client.
 	k := s.couriers[int(id[0])%len(s.couriers)]
-	c := &conn{server: s, courier: k, sock: sock, raw: raw, handle: id.Handle(), hello: answer}
-	c.Conn = hub.Conn{Owner: c, Encoding: Bare, Courier: k.number}
+	c := &conn{server: s, courier: k, sock: sock, raw: raw, handle: id.Handle(), opening: &opening{answer: answer}}
+	c.Conn = hub.Conn{Owner: c, Encoding: Bare, Courier: int32(k.number)}
 	return c, nil
 }
 

@@ -1,0 +1,140 @@
+package transport
+
+import "belfry/hub"
+
+// How a courier writes.
+
+// scratchBytes is how much of one connection's backlog is written at once
+// when it is made of several frames.
+const scratchBytes = 64 << 10
+
+// deliver queues an event's frame, unless the connection is ending.
+func (k *courier) deliver(c *conn, f *hub.Frame) {
+	if c.phase != phaseOpen {
+		return
+	}
+	if c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.opts.ClientQueueBytes {
+		// Much may have come at once: only what the socket does not take counts.
+		k.flushOne(c)
+		if c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.opts.ClientQueueBytes {
+			k.close(c, hub.SlowConsumer)
+			return
+		}
+	}
+	k.push(c, f)
+}
+
+// push appends a frame to a connection's backlog.
+func (k *courier) push(c *conn, f *hub.Frame) {
+	if c.waiting == nil {
+		c.waiting = k.newBacklog()
+		k.dirty = append(k.dirty, c)
+	}
+	c.waiting.push(f)
+}
+
+// control queues a control frame.
+func (k *courier) control(c *conn, op opcode, payload []byte) {
+	if c.phase == phaseOpen && (c.waiting == nil || c.waiting.bytes < k.opts.ClientQueueBytes) {
+		k.push(c, &hub.Frame{Bytes: appendFrame(nil, op, payload)})
+	}
+}
+
+// flush writes what is new.
+func (k *courier) flush() {
+	for _, c := range k.dirty {
+		k.flushOne(c)
+	}
+	clear(k.dirty)
+	k.dirty = k.dirty[:0]
+}
+
+// flushOne gives a connection's socket what waits for it, as far as it takes
+// it at once.
+func (k *courier) flushOne(c *conn) {
+	b := c.waiting
+	if b == nil || b.blocked || c.phase == phaseEnded {
+		return
+	}
+	for !b.empty() {
+		p := b.next(k.scratch)
+		n, err := k.write(c, p)
+		k.stats.Writes++
+		k.advance(c, n)
+		if err != nil {
+			k.end(c)
+			return
+		}
+		if n < len(p) {
+			k.block(c)
+			return
+		}
+	}
+	k.emptied(c)
+}
+
+// advance counts n bytes as written.
+func (k *courier) advance(c *conn, n int) {
+	events, last, behind := c.waiting.advance(n)
+	if events > 0 {
+		c.upTo, c.trailer = last, 0
+	}
+	c.trailer += uint32(behind)
+	k.stats.Frames += uint64(events)
+	k.stats.Bytes += uint64(n)
+}
+
+// block leaves a full socket to a goroutine that waits for it.
+func (k *courier) block(c *conn) {
+	c.waiting.blocked, c.stalled = true, true
+	k.stats.Blocked++
+	rest := c.waiting.rest()
+	c.server.work.Go(func() {
+		n, err := c.sock.Write(rest)
+		k.tell(event{kind: evWritten, c: c, n: n, err: err})
+	})
+}
+
+// written goes on after block.
+func (k *courier) written(c *conn, n int, err error) {
+	k.stats.Blocked--
+	if c.phase == phaseEnded {
+		return
+	}
+	c.waiting.blocked = false
+	k.advance(c, n)
+	if err != nil {
+		k.end(c)
+		return
+	}
+	k.flushOne(c)
+}
+
+// emptied does what had to wait until everything was written.
+func (k *courier) emptied(c *conn) {
+	const spares, capacity = 4096, 256
+	if b := c.waiting; len(k.spare) < spares && cap(b.frames) <= capacity {
+		b.reset()
+		k.spare = append(k.spare, b)
+	}
+	c.waiting = nil
+	if c.phase == phaseClosing && c.readerDone {
+		k.end(c)
+		return
+	}
+	if c.chunk {
+		c.chunk = false
+		// If the hub has ended, so will this courier.
+		_ = k.hub.Drained(&c.Conn)
+	}
+}
+
+// newBacklog returns an empty backlog, a spare one if there is.
+func (k *courier) newBacklog() *backlog {
+	if n := len(k.spare); n > 0 {
+		b := k.spare[n-1]
+		k.spare = k.spare[:n-1]
+		return b
+	}
+	return &backlog{}
+}
