@@ -1,0 +1,61 @@
+package api
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// accessLog writes a line about a request. Under load it writes about the
+// first of each second and class of status, and then about a few: a broker
+// must not be busy with its log.
+type accessLog struct {
+	good *zap.Logger
+	bad  *zap.Logger // faults of the broker: the more of them, the better
+}
+
+func newAccessLog(log *zap.Logger) accessLog {
+	sampled := func(first, thereafter int) *zap.Logger {
+		return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+			return zapcore.NewSamplerWithOptions(core, time.Second, first, thereafter)
+		}))
+	}
+	return accessLog{good: sampled(10, 1000), bad: sampled(100, 100)}
+}
+
+// accessMessages are the messages by class of status. The sampler counts by
+// message.
+var accessMessages = [6]string{"http", "http 1xx", "http 2xx", "http 3xx", "http 4xx", "http 5xx"}
+
+// write says what became of a request. It names the route, never the path or
+// the query: they hold client ids.
+func (l *accessLog) write(x *exchange) {
+	log, level := l.good, zapcore.InfoLevel
+	if x.status >= 500 {
+		log, level = l.bad, zapcore.WarnLevel
+	}
+	entry := log.Check(level, accessMessages[min(x.status/100, 5)])
+	if entry == nil {
+		return
+	}
+	entry.Write(
+		zap.String("method", knownMethod(x.r.Method)),
+		zap.String("route", x.route.pattern),
+		zap.Int("status", x.status),
+		zap.Int64("bytes", x.bytes),
+		zap.Duration("duration", time.Since(x.start)),
+		zap.String("request_id", x.id),
+		zap.String("remote", x.r.RemoteAddr),
+	)
+}
+
+// knownMethod returns a method, or "other" for one that nobody has heard of: a
+// client may send any word.
+func knownMethod(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
+		return method
+	}
+	return "other"
+}

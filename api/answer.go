@@ -1,0 +1,46 @@
+package api
+
+import (
+	"github.com/go-json-experiment/json"
+)
+
+// Values of headers, shared by all responses: net/http does not change them.
+var (
+	nosniff         = []string{"nosniff"}
+	noStore         = []string{"no-store"}
+	contentText     = []string{"text/plain; charset=utf-8"}
+	contentJSON     = []string{"application/json"}
+	contentProblem  = []string{"application/problem+json"}
+	identityCoding  = []string{"identity"}
+	acceptableTypes = contentJSON
+)
+
+// A text is a response that is not JSON.
+type text string
+
+// answer writes a response with status 200.
+func (x *exchange) answer(value any) error {
+	switch v := value.(type) {
+	case nil:
+		return nil
+	case text:
+		x.Header()["Content-Type"] = contentText
+		x.out.WriteString(string(v))
+	default:
+		x.Header()["Content-Type"] = contentJSON
+		if err := x.encode(v); err != nil {
+			return err
+		}
+	}
+	_, _ = x.Write(x.out.Bytes()) // if the peer is gone, there is nobody to tell
+	return nil
+}
+
+// encode appends v to the response's body as JSON, with a line feed for those
+// who read it in a terminal.
+func (x *exchange) encode(v any) error {
+	if err := json.MarshalWrite(&x.out, v); err != nil {
+		return err
+	}
+	return x.out.WriteByte('\n')
+}

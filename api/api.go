@@ -1,0 +1,95 @@
+// Package api answers the broker's HTTP calls: registering clients, publishing
+// events, changing topics, and what operators ask for. The connections
+// themselves belong to another package, which is handed in as
+// [Options.WebSocket].
+//
+// A request passes one wrapper, [Server.ServeHTTP]: it finds the route, gives
+// pages of other origins what they are permitted, and turns what the route's
+// handler returns, a value or an error, into the response. Every error is a
+// problem document (RFC 9457) with a member "code"; problem.go lists them.
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"belfry/hub"
+)
+
+// Options are what the API needs of the outside. All are required unless said
+// otherwise.
+type Options struct {
+	Hub       *hub.Hub
+	WebSocket func(http.ResponseWriter, *http.Request, hub.ID) error // takes over the connection, or fails before it has answered
+
+	PublicURL      string        // where clients reach the broker, http or https; "" takes it from each request
+	AllowedOrigins []string      // origins of pages that may use the API; "*" is any
+	DefaultTopics  []string      // of a registration that names none
+	MaxTopics      int           // topics that a registration may list
+	MaxBody        int           // bytes of a request's body
+	MaxMessage     int           // bytes of an event's message
+	MaxDepth       int           // levels of nested JSON, the body's own object being the first
+	PublishTimeout time.Duration // how long a publish may wait for room, at least minPublishWait
+
+	Version string
+	Started time.Time              // when the process started
+	Ready   func() bool            // false while starting or draining; nil is always true
+	Clock   func() time.Time       // nil is time.Now
+	Metrics []prometheus.Collector // what /metrics shows besides
+	Log     *zap.Logger            // nil is silence
+}
+
+// A Server is the API's http.Handler.
+type Server struct {
+	opts    Options
+	routes  *routes
+	origins origins
+	ids     requestIDs
+	access  accessLog
+	metrics *metrics
+	probe   probe
+}
+
+// New returns the API. It panics if opts.Metrics holds a name that the API
+// has given to a metric of its own.
+func New(opts Options) *Server {
+	if opts.Ready == nil {
+		opts.Ready = func() bool { return true }
+	}
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	opts.PublishTimeout = max(opts.PublishTimeout, minPublishWait)
+	s := &Server{
+		opts:    opts,
+		origins: newOrigins(opts.AllowedOrigins),
+		ids:     newRequestIDs(),
+		access:  newAccessLog(opts.Log),
+		probe:   probe{hub: opts.Hub},
+	}
+	s.metrics = newMetrics(&s.opts, &s.probe)
+	s.routes = newRoutes(s.table())
+	return s
+}
+
+// table is every call that there is.
+func (s *Server) table() []*route {
+	return []*route{
+		{method: http.MethodPost, pattern: "/register", handle: s.postRegister},
+		{method: http.MethodDelete, pattern: "/register/{client_id}", handle: s.deleteRegister},
+		{method: http.MethodGet, pattern: "/ws/{client_id}", handle: s.getWS},
+		{method: http.MethodPost, pattern: "/publish", handle: s.postPublish},
+		{method: http.MethodPost, pattern: "/add_topic", handle: s.postAddTopic},
+		{method: http.MethodDelete, pattern: "/remove_topic", handle: s.deleteRemoveTopic},
+		{method: http.MethodGet, pattern: "/health", handle: s.getHealth},
+		{method: http.MethodGet, pattern: "/health/live", handle: s.getLive},
+		{method: http.MethodGet, pattern: "/health/ready", handle: s.getReady},
+		{method: http.MethodGet, pattern: "/metrics", handle: s.getMetrics},
+	}
+}

@@ -1,0 +1,58 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+)
+
+// body reads the request's body, which is JSON or empty. It is valid as long as
+// the exchange.
+func (x *exchange) body(limit int) ([]byte, error) {
+	if x.r.Body == nil || x.r.Body == http.NoBody {
+		return nil, nil
+	}
+	if err := checkContent(x.r.Header); err != nil {
+		return nil, err
+	}
+	tooLarge := func() error {
+		return payloadTooLarge.because(fmt.Sprintf("the body has more than %d bytes; send less, or raise max_body", limit))
+	}
+	if x.r.ContentLength > int64(limit) {
+		return nil, tooLarge()
+	}
+	x.limited.R, x.limited.N = x.r.Body, int64(limit)+1
+	if _, err := x.in.ReadFrom(&x.limited); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, requestTimeout.because("the body took too long to arrive; send it faster, or raise body_timeout")
+		}
+		return nil, malformedRequest.because("the body did not arrive whole; send it again")
+	}
+	if x.in.Len() > limit {
+		return nil, tooLarge()
+	}
+	return x.in.Bytes(), nil
+}
+
+// checkContent refuses a body that is said to be something else than JSON. What
+// curl -d says by itself is let pass, so that a first try needs no header; so
+// is a body without a type.
+func checkContent(header http.Header) error {
+	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return unsupportedMedia.because("send the body without Content-Encoding").with("Accept-Encoding", identityCoding)
+	}
+	switch given := header.Get("Content-Type"); given {
+	case "", "application/json", "application/x-www-form-urlencoded":
+		return nil
+	default:
+		media, params, err := mime.ParseMediaType(given)
+		isUTF8 := params["charset"] == "" || strings.EqualFold(params["charset"], "utf-8")
+		if err == nil && isUTF8 && (media == "application/json" || media == "application/x-www-form-urlencoded") {
+			return nil
+		}
+		return unsupportedMedia.because("send JSON as Content-Type: application/json, in UTF-8").with("Accept", acceptableTypes)
+	}
+}

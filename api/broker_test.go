@@ -1,0 +1,190 @@
+package api_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"go.uber.org/goleak"
+
+	"belfry/api"
+	"belfry/hub"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A broker is the API before a hub that runs, with one courier.
+type broker struct {
+	*api.Server
+	t      testing.TB
+	hub    *hub.Hub
+	stop   func()      // ends the hub, and waits for it
+	frames chan string // what the courier has written
+}
+
+// A setup changes the options of a broker.
+type setup func(*hub.Options, *api.Options)
+
+const (
+	testMaxBody    = 1 << 10
+	testMaxMessage = 100
+	testMaxDepth   = 8
+	testMaxTopics  = 4
+)
+
+func newBroker(t testing.TB, setups ...setup) *broker {
+	hubOpts := hub.Options{
+		Epoch:      1,
+		Clock:      time.Now,
+		Encode:     func(_ hub.Encoding, e *hub.Event) []byte { return e.Message },
+		MaxClients: 100, MaxConnections: 100, MaxSubscriptions: testMaxTopics,
+		RegisterTTL: time.Hour, ResumeWindow: time.Hour,
+		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,
+		Couriers: 1, Backlog: 1000, BacklogBytes: 1 << 20, Queue: 16,
+	}
+	apiOpts := api.Options{
+		AllowedOrigins: []string{"*"},
+		DefaultTopics:  []string{"cats"},
+		MaxTopics:      testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
+		PublishTimeout: 5 * time.Second,
+		Version:        "1.2.3",
+		Started:        time.Now(),
+	}
+	for _, s := range setups {
+		s(&hubOpts, &apiOpts)
+	}
+	h := hub.New(hubOpts)
+	apiOpts.Hub = h
+	if apiOpts.WebSocket == nil {
+		apiOpts.WebSocket = func(_ http.ResponseWriter, _ *http.Request, id hub.ID) error { return h.Admit(id) }
+	}
+	b := &broker{Server: api.New(apiOpts), t: t, hub: h, frames: make(chan string, 100)}
+	ctx, cancel := context.WithCancel(context.Background())
+	go h.Run(ctx)
+	courier := make(chan struct{})
+	go func() {
+		defer close(courier)
+		b.deliver(ctx)
+	}()
+	b.stop = func() { cancel(); <-h.Done(); <-courier }
+	t.Cleanup(b.stop)
+	return b
+}
+
+// deliver plays the courier.
+func (b *broker) deliver(ctx context.Context) {
+	for {
+		select {
+		case batch := <-b.hub.Batches(0):
+			for i, op := range batch.Ops {
+				if op.Frame != nil {
+					for range batch.Targets(i) {
+						select {
+						case b.frames <- string(op.Frame.Bytes):
+						case <-ctx.Done():
+						}
+					}
+				}
+			}
+			if b.hub.Ready(0, batch) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// call asks the API. The header is a list of names and values.
+func (b *broker) call(method, target, body string, header ...string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, request(method, target, strings.NewReader(body), header...))
+	return w
+}
+
+func request(method, target string, body io.Reader, header ...string) *http.Request {
+	r := httptest.NewRequest(method, target, body)
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+		}
+		r.Header.Add(header[i], header[i+1])
+	}
+	return r
+}
+
+// register adds a client and returns its id.
+func (b *broker) register(body string) string {
+	b.t.Helper()
+	var got struct {
+		ClientID string `json:"client_id"`
+	}
+	b.answer(b.call("POST", "/register", body), &got)
+	return got.ClientID
+}
+
+// connect gives a client a connection that its courier writes to b.frames.
+func (b *broker) connect(id string) {
+	b.t.Helper()
+	key, _ := hub.ParseID(id)
+	if err := b.hub.Attach(key, &hub.Conn{}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *broker) stats() hub.Stats {
+	b.t.Helper()
+	s, err := b.hub.Stats()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// answer checks a 200 and reads its JSON.
+func (b *broker) answer(w *httptest.ResponseRecorder, into any) {
+	b.t.Helper()
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
+		b.t.Fatalf("got %d %s %s", w.Code, w.Header().Get("Content-Type"), w.Body)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), into); err != nil {
+		b.t.Fatalf("%v: %s", err, w.Body)
+	}
+}
+
+// A document is a problem as it is sent.
+type document struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Code      string `json:"code"`
+	RequestID string `json:"request_id"`
+}
+
+// problem checks that a response is a problem with that status and code.
+func problem(t testing.TB, w *httptest.ResponseRecorder, status int, code string) document {
+	t.Helper()
+	var p document
+	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("%d %s: Content-Type %q", w.Code, w.Body, got)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &p, json.RejectUnknownMembers(true)); err != nil {
+		t.Errorf("%v: %s", err, w.Body)
+	}
+	if w.Code != status || p.Status != status || p.Code != code {
+		t.Errorf("got %d %s, want %d %s: %s", w.Code, p.Code, status, code, w.Body)
+	}
+	if p.Type != "about:blank" || p.Title != http.StatusText(status) || len(p.Detail) < 20 || p.RequestID != w.Header().Get("X-Request-Id") {
+		t.Errorf("the problem is not complete: %s", w.Body)
+	}
+	if (status == http.StatusServiceUnavailable) != (w.Header().Get("Retry-After") != "") {
+		t.Errorf("%d with Retry-After %q", status, w.Header().Get("Retry-After"))
+	}
+	return p
+}

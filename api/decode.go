@@ -1,0 +1,99 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// strict are the options of decoding: a member that is not known is refused,
+// because a mistyped user_id would turn an event for one user into one for
+// everybody. Beyond that the defaults are what we want: names count with
+// their case and once, text is UTF-8, nothing follows the value (RFC 7493).
+var strict = json.JoinOptions(json.RejectUnknownMembers(true))
+
+// whitespace is what JSON has between its tokens (RFC 8259 section 2).
+const whitespace = " \t\r\n"
+
+// decode reads a JSON object into target, a pointer to a struct. The members
+// are those that it knows, for who has sent another.
+func decode(body []byte, target any, maxDepth int, members string) error {
+	start := bytes.TrimLeft(body, whitespace)
+	switch {
+	case len(start) == 0:
+		return malformedJSON.because("the body is empty; send a JSON object with " + members)
+	case start[0] != '{':
+		return malformedJSON.because("the body is no JSON object; send one with " + members)
+	case isDeeper(body, maxDepth):
+		return tooDeep.because(fmt.Sprintf("the body nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth))
+	}
+	if err := json.Unmarshal(body, target, strict); err != nil {
+		return decodeProblem(err, members)
+	}
+	return nil
+}
+
+// isDeeper reports whether JSON text nests deeper than limit levels. Of what
+// is not JSON it may say either.
+func isDeeper(body []byte, limit int) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case quoted:
+			switch c {
+			case '\\':
+				i++
+			case '"':
+				quoted = false
+			}
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			if depth++; depth > limit {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// wrongTypes says what a member is to be that is of another type.
+var wrongTypes = map[string]*problem{
+	"topic":     invalidTopic.because("topic is no string; send a string such as \"cats\""),
+	"topics":    invalidTopic.because("topics is no list of strings; send one such as [\"cats\", \"dogs\"]"),
+	"client_id": invalidClientID.because("client_id is no string; send the client_id that /register answered"),
+}
+
+// decodeProblem says what a client is told of an error of the JSON package,
+// whose own words are about Go types.
+func decodeProblem(err error, members string) error {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return malformedJSON.because(fmt.Sprintf("%s at byte %d of the body; send JSON as of RFC 7493", syntaxOf(syntactic), syntactic.ByteOffset))
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		if errors.Is(err, json.ErrUnknownName) {
+			return unknownMember.because(fmt.Sprintf("%q is no member of this call, which takes %s", semantic.JSONPointer.LastToken(), members))
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(string(semantic.JSONPointer), "/"), "/")
+		if p := wrongTypes[name]; p != nil {
+			return p
+		}
+	}
+	return malformedJSON.because("the body is no JSON object with " + members)
+}
+
+func syntaxOf(err *jsontext.SyntacticError) string {
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return fmt.Sprintf("the name %q comes twice", err.JSONPointer.LastToken())
+	}
+	return strings.TrimPrefix(err.Err.Error(), "jsontext: ")
+}

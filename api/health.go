@@ -1,0 +1,68 @@
+package api
+
+import (
+	"time"
+
+	"belfry/hub"
+)
+
+// A health answers GET /health.
+type health struct {
+	Status    string `json:"status"`
+	Version   string `json:"version"`
+	UptimeS   int64  `json:"uptime_s"` // seconds
+	Clients   int    `json:"clients"`
+	Connected int    `json:"connected"`
+	Topics    int    `json:"topics"`
+}
+
+// A verdict answers the probes of an orchestrator.
+type verdict struct {
+	Status string `json:"status"`
+}
+
+func (s *Server) getHealth(x *exchange) (any, error) {
+	stats, err := s.figures(x)
+	if err != nil {
+		return nil, err
+	}
+	return &health{
+		Status:    "ok",
+		Version:   s.opts.Version,
+		UptimeS:   int64(s.opts.Clock().Sub(s.opts.Started) / time.Second),
+		Clients:   stats.Clients,
+		Connected: stats.Connected,
+		Topics:    stats.Topics,
+	}, nil
+}
+
+// getLive tells whether a restart would help.
+func (s *Server) getLive(x *exchange) (any, error) {
+	if _, err := s.figures(x); err != nil {
+		return nil, err
+	}
+	return verdict{"ok"}, nil
+}
+
+// getReady tells whether events and clients may be sent here.
+func (s *Server) getReady(x *exchange) (any, error) {
+	if !s.opts.Ready() {
+		return nil, notReady.because("the broker is starting or shutting down; send requests to another one meanwhile")
+	}
+	stats, err := s.figures(x)
+	switch {
+	case err != nil:
+		return nil, err
+	case stats.Draining:
+		return nil, hub.ErrDraining
+	case stats.Behind:
+		return nil, busy.because("more events wait to be written than may; publish less, or wait")
+	}
+	return verdict{"ready"}, nil
+}
+
+// figures asks the hub, for an answer that is of this moment only.
+func (s *Server) figures(x *exchange) (hub.Stats, error) {
+	x.Header()["Cache-Control"] = noStore
+	return s.probe.stats()
+}

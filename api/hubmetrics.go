@@ -1,0 +1,95 @@
+package api
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"belfry/hub"
+)
+
+// A hubMetric is one figure of the hub.
+type hubMetric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	get  func(*hub.Stats) float64
+}
+
+// A hubCollector shows the hub's figures, all of the same moment. While the hub
+// does not answer it shows none.
+type hubCollector struct {
+	probe       *probe
+	metrics     []hubMetric
+	disconnects *prometheus.Desc
+	removals    *prometheus.Desc
+}
+
+func newHubCollector(p *probe) *hubCollector {
+	c := &hubCollector{
+		probe:       p,
+		disconnects: prometheus.NewDesc("belfry_disconnects_total", "Connections that ended, by reason.", []string{"reason"}, nil),
+		removals:    prometheus.NewDesc("belfry_registrations_ended_total", "Registrations that ended, by reason.", []string{"reason"}, nil),
+	}
+	c.gauges()
+	c.counters()
+	return c
+}
+
+func (c *hubCollector) add(kind prometheus.ValueType, name, help string, get func(*hub.Stats) float64) {
+	c.metrics = append(c.metrics, hubMetric{prometheus.NewDesc("belfry_"+name, help, nil, nil), kind, get})
+}
+
+func (c *hubCollector) gauges() {
+	gauge := func(name, help string, get func(*hub.Stats) float64) { c.add(prometheus.GaugeValue, name, help, get) }
+	gauge("clients", "Registered clients.", func(s *hub.Stats) float64 { return float64(s.Clients) })
+	gauge("clients_connected", "Registered clients with a connection.", func(s *hub.Stats) float64 { return float64(s.Connected) })
+	gauge("clients_reading", "Clients that wait for their turn to read from the log.", func(s *hub.Stats) float64 { return float64(s.Reading) })
+	gauge("users", "Users with clients.", func(s *hub.Stats) float64 { return float64(s.Users) })
+	gauge("topics", "Topics with subscribers or retained events.", func(s *hub.Stats) float64 { return float64(s.Topics) })
+	gauge("patterns", "Patterns with subscribers.", func(s *hub.Stats) float64 { return float64(s.Patterns) })
+	gauge("log_events", "Events retained.", func(s *hub.Stats) float64 { return float64(s.Retained) })
+	gauge("log_bytes", "Size of the events retained, overhead counted.", func(s *hub.Stats) float64 { return float64(s.RetainedBytes) })
+	gauge("draining", "1 while the broker shuts down.", func(s *hub.Stats) float64 { return number(s.Draining) })
+	gauge("behind", "1 while publishes wait because couriers are behind.", func(s *hub.Stats) float64 { return number(s.Behind) })
+}
+
+func (c *hubCollector) counters() {
+	counter := func(name, help string, get func(*hub.Stats) uint64) {
+		c.add(prometheus.CounterValue, name, help, func(s *hub.Stats) float64 { return float64(get(s)) })
+	}
+	counter("registrations_total", "Registrations.", func(s *hub.Stats) uint64 { return s.Registered })
+	counter("events_published_total", "Events accepted.", func(s *hub.Stats) uint64 { return s.Published })
+	counter("events_matched_total", "Clients that events were for.", func(s *hub.Stats) uint64 { return s.Matched })
+	counter("events_queued_total", "Connected clients that events were for.", func(s *hub.Stats) uint64 { return s.Queued })
+	counter("events_replayed_total", "Events read from the log for a client.", func(s *hub.Stats) uint64 { return s.Replayed })
+	counter("events_evicted_total", "Events that retention dropped.", func(s *hub.Stats) uint64 { return s.Evicted })
+}
+
+// Describe implements [prometheus.Collector].
+func (c *hubCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, m := range c.metrics {
+		out <- m.desc
+	}
+	out <- c.disconnects
+	out <- c.removals
+}
+
+// Collect implements [prometheus.Collector].
+func (c *hubCollector) Collect(out chan<- prometheus.Metric) {
+	stats, err := c.probe.stats()
+	if err != nil {
+		return
+	}
+	for _, m := range c.metrics {
+		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.get(&stats))
+	}
+	for _, reason := range hub.Reasons() {
+		out <- prometheus.MustNewConstMetric(c.disconnects, prometheus.CounterValue, float64(stats.Disconnects[reason]), reason.String())
+		out <- prometheus.MustNewConstMetric(c.removals, prometheus.CounterValue, float64(stats.Removals[reason]), reason.String())
+	}
+}
+
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,60 @@
+package api
+
+import (
+	"sync"
+	"time"
+
+	"belfry/hub"
+)
+
+// probeLimit is how long the hub may take to answer before it counts as hung.
+const probeLimit = 2 * time.Second
+
+var errUnresponsive = unresponsive.because("the hub has not answered in time; if this lasts, restart the broker")
+
+// A probe asks the hub for its figures. It asks one question at a time, which
+// all who ask meanwhile share: a hub that hangs must not gather goroutines that
+// wait for it.
+type probe struct {
+	hub   *hub.Hub
+	mu    sync.Mutex
+	asked *figures // on their way, or nil
+}
+
+type figures struct {
+	done  chan struct{} // closed when the others are set
+	stats hub.Stats
+	err   error
+}
+
+// stats returns the hub's figures. It fails with [hub.ErrClosed], or after
+// probeLimit with errUnresponsive.
+func (p *probe) stats() (hub.Stats, error) {
+	f := p.ask()
+	limit := time.NewTimer(probeLimit)
+	defer limit.Stop()
+	select {
+	case <-f.done:
+		return f.stats, f.err
+	case <-limit.C:
+		return hub.Stats{}, errUnresponsive
+	}
+}
+
+func (p *probe) ask() *figures {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked != nil {
+		return p.asked
+	}
+	f := &figures{done: make(chan struct{})}
+	p.asked = f
+	go func() {
+		f.stats, f.err = p.hub.Stats()
+		p.mu.Lock()
+		p.asked = nil
+		p.mu.Unlock()
+		close(f.done)
+	}()
+	return f
+}

@@ -1,0 +1,157 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"belfry/hub"
+)
+
+// A kind is one sort of problem. Its code is stable: programs may rely on it.
+type kind struct {
+	code       string
+	status     int
+	retryAfter string // seconds, RFC 9110 section 10.2.3; "" leaves the header out
+}
+
+// The kinds of problems: every code that the HTTP interface answers with.
+var (
+	malformedJSON    = kind{"malformed_json", 400, ""}         // the body is not one JSON object, or holds a name twice, or is not UTF-8
+	tooDeep          = kind{"too_deep", 400, ""}               // the body nests deeper than max_depth
+	unknownMember    = kind{"unknown_member", 400, ""}         // the body has a member that the call does not know
+	malformedRequest = kind{"malformed_request", 400, ""}      // the query, the Host, or how the body arrived
+	invalidTopic     = kind{"invalid_topic", 400, ""}          // missing, of another type, or not well-formed
+	invalidUserID    = kind{"invalid_user_id", 400, ""}        // missing, or neither an integer nor a string of 1 to 255 bytes
+	invalidClientID  = kind{"invalid_client_id", 400, ""}      // missing or not a string
+	invalidMessage   = kind{"invalid_message", 400, ""}        // missing
+	conflictingInput = kind{"conflicting_input", 400, ""}      // the same thing said twice, differently
+	badHandshake     = kind{"bad_handshake", 400, ""}          // not a WebSocket handshake as of RFC 6455
+	originNotAllowed = kind{"origin_not_allowed", 403, ""}     // a page of an origin that is not in allowed_origins
+	topicReserved    = kind{"topic_reserved", 403, ""}         // a topic that begins with '$'
+	notFound         = kind{"not_found", 404, ""}              // no such path
+	unknownClient    = kind{"unknown_client", 404, ""}         // never registered, unregistered or expired
+	methodNotAllowed = kind{"method_not_allowed", 405, ""}     // the path has other methods, see Allow
+	requestTimeout   = kind{"request_timeout", 408, ""}        // the body did not arrive in time
+	payloadTooLarge  = kind{"payload_too_large", 413, ""}      // the body is larger than max_body
+	messageTooLarge  = kind{"message_too_large", 413, ""}      // the message is larger than max_message
+	unsupportedMedia = kind{"unsupported_media_type", 415, ""} // the body's Content-Type or Content-Encoding
+	tooManyTopics    = kind{"too_many_topics", 422, ""}        // more than max_subscriptions
+	upgradeRequired  = kind{"upgrade_required", 426, ""}       // a request without a WebSocket handshake, see Upgrade
+	handshakeRefused = kind{"handshake_refused", 0, ""}        // refused by the transport, with a status of its own
+	internalError    = kind{"internal", 500, ""}               // a fault of the broker; its log has the request id
+	busy             = kind{"busy", 503, "1"}                  // no room for the event in time; it was not published
+	tooManyClients   = kind{"too_many_clients", 503, "10"}     // max_clients are registered
+	tooManyConns     = kind{"too_many_connections", 503, "10"} // max_connections are open
+	draining         = kind{"draining", 503, "5"}              // the broker is shutting down
+	stopped          = kind{"stopped", 503, "5"}               // the broker has stopped
+	notReady         = kind{"not_ready", 503, "1"}             // the broker is starting or shutting down
+	unresponsive     = kind{"unresponsive", 503, "1"}          // the hub did not answer in time
+)
+
+// A problem is an error as a client is told of it (RFC 9457).
+type problem struct {
+	kind
+	detail string      // what to do about it
+	header http.Header // what the response says besides; may be nil
+}
+
+func (p *problem) Error() string { return p.code + ": " + p.detail }
+
+// because returns a problem of the kind.
+func (k kind) because(detail string) *problem { return &problem{kind: k, detail: detail} }
+
+// with adds a header to the response.
+func (p *problem) with(name string, value []string) *problem {
+	if p.header == nil {
+		p.header = make(http.Header)
+	}
+	p.header[name] = value
+	return p
+}
+
+var errPanicked = errors.New("handler panicked")
+
+// hubProblems are the hub's refusals.
+var hubProblems = []struct {
+	err error
+	*problem
+}{
+	{hub.ErrUnknownClient, unknownClient.because("there is no client of this id, or its time has run out; register again")},
+	{hub.ErrTooManyTopics, tooManyTopics.because("the client would have more topics than max_subscriptions; remove one first, or subscribe to a pattern such as orders.*")},
+	{hub.ErrBusy, busy.because("the broker had no room for the event in time, and did not publish it; send it again after a pause")},
+	{hub.ErrTooManyClients, tooManyClients.because("as many clients are registered as max_clients permits; try again later, and unregister those that are not needed")},
+	{hub.ErrTooManyConnections, tooManyConns.because("as many connections are open as max_connections permits; try again later")},
+	{hub.ErrDraining, draining.because("the broker is shutting down; try again, or try another one")},
+	{hub.ErrClosed, stopped.because("the broker has stopped; try again, or try another one")},
+}
+
+// problemOf says what a client is told of an error; ok is false if the error is
+// none that a client may see.
+func problemOf(err error) (p *problem, ok bool) {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p, true
+	}
+	if topic, ok := errors.AsType[*hub.TopicError](err); ok {
+		if topic.Reserved {
+			return topicReserved.because(topic.Error() + "; choose another name"), true
+		}
+		return invalidTopic.because(topic.Error()), true
+	}
+	for _, h := range hubProblems {
+		if errors.Is(err, h.err) {
+			return h.problem, true
+		}
+	}
+	if refusal, ok := errors.AsType[refusedHandshake](err); ok {
+		return handshakeProblem(refusal), true
+	}
+	return internalError.because("the broker failed; its log tells more under the request id"), false
+}
+
+// A problemDocument is the body of a response to what failed (RFC 9457 section
+// 3). The type is always the one that leaves the meaning to the status and
+// the code.
+type problemDocument struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Code      string `json:"code"`
+	RequestID string `json:"request_id"`
+}
+
+// fail answers with an error.
+func (s *Server) fail(x *exchange, err error) {
+	p, ok := problemOf(err)
+	if !ok && err != errPanicked {
+		s.opts.Log.Error("request failed", zap.Error(err), zap.String("route", x.route.pattern), zap.String("request_id", x.id))
+	}
+	if x.status != 0 {
+		return // the handler has answered already
+	}
+	header := x.Header()
+	for name, values := range p.header {
+		header[name] = values
+	}
+	header["Content-Type"] = contentProblem
+	header["Cache-Control"] = noStore
+	if p.retryAfter != "" {
+		header["Retry-After"] = []string{p.retryAfter}
+	}
+	x.out.Reset()
+	err = x.encode(problemDocument{
+		Type:      "about:blank",
+		Title:     http.StatusText(p.status),
+		Status:    p.status,
+		Detail:    strings.ToValidUTF8(p.detail, "\uFFFD"),
+		Code:      p.code,
+		RequestID: x.id,
+	})
+	x.WriteHeader(p.status)
+	if err == nil { // of strings that are UTF-8 it is
+		_, _ = x.Write(x.out.Bytes())
+	}
+}

@@ -1,0 +1,157 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"belfry/hub"
+)
+
+func init() {
+	// Randomness is then read for 16 ids at once.
+	uuid.EnableRandPool()
+}
+
+// A registerRequest is the body of POST /register.
+type registerRequest struct {
+	User   userID   `json:"user_id"`
+	Topic  *string  `json:"topic"`
+	Topics []string `json:"topics"` // empty is none; nil, when left out or null, is the default
+}
+
+// A registration is what a client needs to connect.
+type registration struct {
+	URL       string `json:"url"`
+	Path      string `json:"path"`
+	ClientID  string `json:"client_id"`
+	ExpiresAt string `json:"expires_at"` // unless it has connected; RFC 3339
+}
+
+func (s *Server) postRegister(x *exchange) (any, error) {
+	want, err := s.registration(x)
+	if err != nil {
+		return nil, err
+	}
+	base, err := s.socketBase(x.r)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.opts.Hub.Register(want)
+	if err != nil {
+		return nil, err
+	}
+	x.Header()["Cache-Control"] = noStore
+	path := "/ws/" + want.ID.String()
+	return &registration{
+		URL:       base + path,
+		Path:      path,
+		ClientID:  want.ID.String(),
+		ExpiresAt: done.ExpiresAt.UTC().Format(time.RFC3339),
+	}, nil
+}
+
+// registration reads what the client is to be.
+func (s *Server) registration(x *exchange) (hub.Registration, error) {
+	body, err := x.body(s.opts.MaxBody)
+	if err != nil {
+		return hub.Registration{}, err
+	}
+	var req registerRequest
+	if err := decode(body, &req, s.opts.MaxDepth, "user_id, topic and topics"); err != nil {
+		return hub.Registration{}, err
+	}
+	if req.User == "" {
+		return hub.Registration{}, errNoUser
+	}
+	topics, err := s.topicsOf(&req)
+	if err != nil {
+		return hub.Registration{}, err
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return hub.Registration{}, fmt.Errorf("make a client id: %w", err)
+	}
+	return hub.Registration{ID: hub.ID(id), User: string(req.User), Topics: topics}, nil
+}
+
+// topicsOf returns the topics that a registration names.
+func (s *Server) topicsOf(req *registerRequest) ([]string, error) {
+	topics := req.Topics
+	switch {
+	case req.Topic != nil && topics != nil:
+		return nil, conflictingInput.because("topic and topics are both given; send one of them")
+	case req.Topic != nil:
+		topics = []string{*req.Topic}
+	case topics == nil:
+		return s.opts.DefaultTopics, nil
+	case len(topics) > s.opts.MaxTopics:
+		return nil, tooManyTopics.because(fmt.Sprintf("topics has %d entries; list at most %d, or subscribe to a pattern such as orders.*", len(topics), s.opts.MaxTopics))
+	}
+	for _, name := range topics {
+		if err := hub.CheckPattern(name); err != nil {
+			return nil, err
+		}
+	}
+	return topics, nil
+}
+
+// socketBase returns what a client's path is appended to: the configured
+// place, or where this request has found the broker.
+func (s *Server) socketBase(r *http.Request) (string, error) {
+	if base, ok := strings.CutPrefix(s.opts.PublicURL, "http"); ok {
+		return "ws" + strings.TrimRight(base, "/"), nil
+	}
+	if !isHost(r.Host) {
+		return "", malformedRequest.because("the request names no usable host; send a Host header, or configure public_url")
+	}
+	if r.TLS != nil {
+		return "wss://" + r.Host, nil
+	}
+	return "ws://" + r.Host, nil
+}
+
+// isHost reports whether s is a host name or address, perhaps with a port: it
+// comes from the client and goes into a URL.
+func isHost(s string) bool {
+	if rest, ok := strings.CutPrefix(s, "["); ok {
+		address, port, ok := strings.Cut(rest, "]")
+		return ok && isMadeOf(address, ":.") && (port == "" || port[0] == ':' && isPort(port[1:]))
+	}
+	name, port, hasPort := strings.Cut(s, ":")
+	return len(name) <= 253 && isMadeOf(name, "-._") && (!hasPort || isPort(port))
+}
+
+func isPort(s string) bool {
+	return len(s) >= 1 && len(s) <= 5 && strings.Trim(s, "0123456789") == ""
+}
+
+// isMadeOf reports whether s has at least one letter or digit and nothing else
+// but those and others.
+func isMadeOf(s, others string) bool {
+	return strings.Trim(s, others) != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return c >= 0x80 || !isAlphanumeric(byte(c)) && !strings.ContainsRune(others, c)
+	})
+}
+
+// A removal answers DELETE /register/{client_id}.
+type removal struct {
+	Removed bool `json:"removed"`
+}
+
+// deleteRegister answers 200 for what is no id, too: it is not there, which is
+// what was asked for.
+func (s *Server) deleteRegister(x *exchange) (any, error) {
+	id, ok := hub.ParseID(x.param("client_id"))
+	if !ok {
+		return removal{}, nil
+	}
+	removed, err := s.opts.Hub.Unregister(id)
+	if err != nil {
+		return nil, err
+	}
+	return removal{removed}, nil
+}

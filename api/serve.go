@@ -1,0 +1,88 @@
+package api
+
+import (
+	"net/http"
+
+	"go.uber.org/zap"
+)
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := newExchange(w, r)
+	defer s.finish(x)
+	x.id = s.ids.of(r)
+	header := w.Header()
+	header["X-Request-Id"] = []string{x.id}
+	header["X-Content-Type-Options"] = nosniff
+
+	value, err := s.dispatch(x)
+	if err != nil {
+		s.fail(x, err)
+		return
+	}
+	if err := x.answer(value); err != nil {
+		s.fail(x, err)
+	}
+}
+
+// dispatch has the request's route serve it.
+func (s *Server) dispatch(x *exchange) (any, error) {
+	method, path := x.r.Method, x.r.URL.EscapedPath()
+	if method == http.MethodHead {
+		method = http.MethodGet // net/http drops the body
+	}
+	found, allow := s.routes.find(x, method, path), ""
+	if !found {
+		allow = s.routes.allow(x, path)
+	}
+	preflight, err := s.origins.check(x)
+	switch {
+	case err != nil:
+		return nil, err
+	case preflight:
+		x.WriteHeader(http.StatusNoContent)
+		return nil, nil
+	case found:
+		return x.route.handle(x)
+	}
+	return unrouted(x, allow)
+}
+
+// unrouted answers what has no route, for a path that has the methods of
+// allow.
+func unrouted(x *exchange, allow string) (any, error) {
+	if allow == "" {
+		return nil, notFound.because("there is nothing at this path; the calls are listed in the documentation of the HTTP interface")
+	}
+	x.Header().Set("Allow", allow)
+	if x.r.Method == http.MethodOptions {
+		x.WriteHeader(http.StatusNoContent)
+		return nil, nil
+	}
+	return nil, methodNotAllowed.because("use one of the methods " + allow)
+}
+
+// finish ends every exchange, also one whose handler panicked: it is deferred.
+func (s *Server) finish(x *exchange) {
+	v := recover()
+	cut := v == http.ErrAbortHandler
+	if v != nil && !cut {
+		s.opts.Log.Error("handler panicked", zap.Any("panic", v), zap.String("route", x.route.pattern),
+			zap.String("request_id", x.id), zap.Stack("stack"))
+		// When a part of the response has left, only cutting it off tells the
+		// client that it is not whole.
+		cut = x.status != 0
+		s.fail(x, errPanicked)
+	}
+	if x.status == 0 {
+		x.status = http.StatusOK // what net/http makes of a handler that wrote nothing
+	}
+	s.metrics.count(x)
+	s.access.write(x)
+	switch {
+	case cut:
+		panic(http.ErrAbortHandler)
+	case v == nil:
+		x.release()
+	}
+}

@@ -1,0 +1,52 @@
+package api
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxUserBytes is the length of the longest user id, in bytes.
+const maxUserBytes = 255
+
+// A userID names a user: in JSON an integer or a string, which are the same
+// user if they read the same. Left out, or null, it is "".
+type userID string
+
+var (
+	errNoUser     = invalidUserID.because("user_id is missing; send an integer such as 1, or a string of 1 to 255 bytes")
+	errUserType   = invalidUserID.because("user_id is neither an integer nor a string; send an integer such as 1, or a string of 1 to 255 bytes")
+	errUserLength = invalidUserID.because("user_id has 0 or more than 255 bytes; send an integer such as 1, or a string of 1 to 255 bytes")
+)
+
+// UnmarshalJSONFrom reads the text of an integer as it stands: a number of
+// many digits must not be rounded into another user's.
+func (u *userID) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	switch value.Kind() {
+	case 'n':
+		*u = ""
+		return nil
+	case '0':
+		if bytes.ContainsAny(value, ".eE") {
+			return errUserType
+		}
+		if string(value) == "-0" {
+			value = value[1:]
+		}
+	case '"':
+		if value, err = jsontext.AppendUnquote(make([]byte, 0, len(value)), value); err != nil {
+			return err
+		}
+	default:
+		return errUserType
+	}
+	if len(value) < 1 || len(value) > maxUserBytes {
+		return errUserLength
+	}
+	*u = userID(value)
+	return nil
+}

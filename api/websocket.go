@@ -1,0 +1,36 @@
+package api
+
+import (
+	"net/http"
+
+	"belfry/hub"
+)
+
+func (s *Server) getWS(x *exchange) (any, error) {
+	id, ok := hub.ParseID(x.param("client_id"))
+	if !ok {
+		return nil, hub.ErrUnknownClient
+	}
+	return nil, s.opts.WebSocket(x, x.r, id)
+}
+
+// A refusedHandshake is how a transport refuses a connection by HTTP.
+type refusedHandshake interface {
+	error
+	Status() int         // 4xx or 5xx
+	Header() http.Header // such as Upgrade with 426
+}
+
+// handshakeKinds are the codes that go with a transport's status.
+var handshakeKinds = []kind{badHandshake, originNotAllowed, notFound, methodNotAllowed, upgradeRequired}
+
+func handshakeProblem(refusal refusedHandshake) *problem {
+	p := &problem{kind: handshakeRefused, detail: refusal.Error(), header: refusal.Header()}
+	p.status = refusal.Status()
+	for _, k := range handshakeKinds {
+		if k.status == p.status {
+			p.kind = k
+		}
+	}
+	return p
+}
