@@ -128,6 +128,7 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 		Backlog:          cfg.CourierBacklog,
 		BacklogBytes:     cfg.CourierBacklogBytes,
 		Queue:            cfg.HubQueue,
+		PublishTimeout:   cfg.PublishTimeout,
 	})
 	b.transport = transport.New(b.hub, couriers, transport.Options{
 		MaxMessage:       cfg.MaxMessage,
@@ -138,7 +139,6 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 		PingInterval:     cfg.PingInterval,
 		PongTimeout:      cfg.PongTimeout,
 		CloseTimeout:     cfg.CloseTimeout,
-		AllowedOrigins:   cfg.AllowedOrigins,
 		Log:              log,
 	})
 	b.http = &http.Server{
@@ -151,7 +151,6 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 			MaxBody:        cfg.MaxBody,
 			MaxMessage:     cfg.MaxMessage,
 			MaxDepth:       cfg.MaxDepth,
-			PublishTimeout: cfg.PublishTimeout,
 			Version:        version(),
 			Started:        time.Now(),
 			Clock:          time.Now,

@@ -25,14 +25,13 @@ type Options struct {
 	Hub       *hub.Hub
 	WebSocket func(http.ResponseWriter, *http.Request, hub.ID) error // takes over the connection, or fails before it has answered
 
-	PublicURL      string        // where clients reach the broker, http or https; "" takes it from each request
-	AllowedOrigins []string      // origins of pages that may use the API; "*" is any
-	DefaultTopics  []string      // of a registration that names none
-	MaxTopics      int           // topics that a registration may list
-	MaxBody        int           // bytes of a request's body
-	MaxMessage     int           // bytes of an event's message
-	MaxDepth       int           // levels of nested JSON, the body's own object being the first
-	PublishTimeout time.Duration // how long a publish may wait for room, at least minPublishWait
+	PublicURL      string   // where clients reach the broker, http or https; "" takes it from each request
+	AllowedOrigins []string // origins of pages that may use the API; "*" is any
+	DefaultTopics  []string // of a registration that names none
+	MaxTopics      int      // topics that a registration may list
+	MaxBody        int      // bytes of a request's body
+	MaxMessage     int      // bytes of an event's message
+	MaxDepth       int      // levels of nested JSON, the body's own object being the first
 
 	Version string
 	Started time.Time              // when the process started
@@ -65,7 +64,6 @@ func New(opts Options) *Server {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
-	opts.PublishTimeout = max(opts.PublishTimeout, minPublishWait)
 	s := &Server{
 		opts:    opts,
 		origins: newOrigins(opts.AllowedOrigins),
@@ -74,7 +72,11 @@ func New(opts Options) *Server {
 		probe:   probe{hub: opts.Hub},
 	}
 	s.metrics = newMetrics(&s.opts, &s.probe)
-	s.routes = newRoutes(s.table())
+	table := s.table()
+	for _, r := range table {
+		r.served = s.metrics.requests.WithLabelValues(r.pattern, r.method, "200")
+	}
+	s.routes = newRoutes(table)
 	return s
 }
 
@@ -83,7 +85,7 @@ func (s *Server) table() []*route {
 	return []*route{
 		{method: http.MethodPost, pattern: "/register", handle: s.postRegister},
 		{method: http.MethodDelete, pattern: "/register/{client_id}", handle: s.deleteRegister},
-		{method: http.MethodGet, pattern: "/ws/{client_id}", handle: s.getWS},
+		{method: http.MethodGet, pattern: "/ws/{client_id}", socket: true, handle: s.getWS},
 		{method: http.MethodPost, pattern: "/publish", handle: s.postPublish},
 		{method: http.MethodPost, pattern: "/add_topic", handle: s.postAddTopic},
 		{method: http.MethodDelete, pattern: "/remove_topic", handle: s.deleteRemoveTopic},

@@ -45,15 +45,14 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		MaxClients: 100, MaxConnections: 100, MaxSubscriptions: testMaxTopics,
 		RegisterTTL: time.Hour, ResumeWindow: time.Hour,
 		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,
-		Couriers: 1, Backlog: 1000, BacklogBytes: 1 << 20, Queue: 16,
+		Couriers: 1, Backlog: 1000, BacklogBytes: 1 << 20, Queue: 16, PublishTimeout: 5 * time.Second,
 	}
 	apiOpts := api.Options{
 		AllowedOrigins: []string{"*"},
 		DefaultTopics:  []string{"cats"},
 		MaxTopics:      testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
-		PublishTimeout: 5 * time.Second,
-		Version:        "1.2.3",
-		Started:        time.Now(),
+		Version: "1.2.3",
+		Started: time.Now(),
 	}
 	for _, s := range setups {
 		s(&hubOpts, &apiOpts)

@@ -24,7 +24,8 @@ const corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 // check sets the headers that permit a page of another origin to see the
 // response, and reports whether the request is a preflight, which is then
 // answered. It fails for a page that may not; its requests that change nothing
-// are served, and the browser keeps the response from the page.
+// are served, and the browser keeps the response from the page. It would not
+// keep a WebSocket from it.
 func (o *origins) check(x *exchange) (preflight bool, err error) {
 	header := x.Header()
 	if !o.any {
@@ -37,7 +38,7 @@ func (o *origins) check(x *exchange) (preflight bool, err error) {
 	requested := x.r.Header.Get("Access-Control-Request-Method")
 	preflight = x.r.Method == http.MethodOptions && requested != ""
 	if !o.permits(origin) || x.route.admin {
-		if preflight || !changesNothing(x.r.Method) {
+		if preflight || x.route.socket || !changesNothing(x.r.Method) {
 			return false, originNotAllowed.because("pages of this origin may not use this call; add it to allowed_origins if they should")
 		}
 		return false, nil

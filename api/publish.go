@@ -1,18 +1,14 @@
 package api
 
 import (
-	"context"
 	"fmt"
-	"time"
+	"strconv"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"belfry/hub"
 )
-
-// minPublishWait is the least that a publish waits for room: the hub takes an
-// event when it comes round to it, which is never at once.
-const minPublishWait = 10 * time.Millisecond
 
 // A publishRequest is the body of POST /publish.
 type publishRequest struct {
@@ -23,13 +19,23 @@ type publishRequest struct {
 
 // A receipt says what became of an event.
 type receipt struct {
-	ID        string `json:"id"`
-	Cursor    string `json:"cursor"`
-	Topic     string `json:"topic"`
-	Matched   int    `json:"matched"` // clients subscribed to it
-	Queued    int    `json:"queued"`  // of those, connected ones that will get it
-	Scope     string `json:"scope"`   // which clients were counted: this node's
-	Duplicate bool   `json:"duplicate"`
+	event *hub.Event
+	hub.Receipt
+}
+
+// appendJSON implements [appender].
+func (r receipt) appendJSON(dst []byte) []byte {
+	dst = append(dst, `{"id":"`...)
+	dst = append(dst, r.event.ID...)
+	dst = append(dst, `","cursor":"`...)
+	dst = r.Cursor.AppendTo(dst)
+	dst = append(dst, `","topic":`...)
+	dst, _ = jsontext.AppendQuote(dst, r.event.Topic) // cannot fail: a topic is UTF-8
+	dst = append(dst, `,"matched":`...)
+	dst = strconv.AppendInt(dst, int64(r.Matched), 10)
+	dst = append(dst, `,"queued":`...)
+	dst = strconv.AppendInt(dst, int64(r.Queued), 10)
+	return append(dst, `,"scope":"node","duplicate":false}`...)
 }
 
 func (s *Server) postPublish(x *exchange) (any, error) {
@@ -37,23 +43,13 @@ func (s *Server) postPublish(x *exchange) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Without room in time, or when nobody waits for the answer any more, the
-	// event is not published.
-	ctx, cancel := context.WithTimeout(x.r.Context(), s.opts.PublishTimeout)
-	defer cancel()
-	done, err := s.opts.Hub.Publish(ctx, event)
+	// When nobody waits for the answer any more, the event is not published.
+	done, err := s.opts.Hub.Publish(x.r.Context(), event)
 	if err != nil {
 		return nil, err
 	}
 	s.metrics.published(x.start)
-	return &receipt{
-		ID:      event.ID,
-		Cursor:  done.Cursor.String(),
-		Topic:   event.Topic,
-		Matched: done.Matched,
-		Queued:  done.Queued,
-		Scope:   "node",
-	}, nil
+	return receipt{&event, done}, nil
 }
 
 // event reads the event to be published.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/julienschmidt/httprouter"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // A handler serves a route. The value that it returns is the response's body,
@@ -18,7 +19,9 @@ type route struct {
 	method  string
 	pattern string // a name in braces stands for one segment of the path
 	admin   bool   // never for pages of other origins, whatever the setting
+	socket  bool   // opens a connection: browsers leave it to us to refuse pages
 	handle  handler
+	served  prometheus.Counter // its requests answered with 200
 }
 
 // routes finds the route of a request. The router is asked for nothing but

@@ -32,7 +32,7 @@ type Config struct {
 	PingInterval   time.Duration `group:"Timeouts" default:"25s" range:"10ms..1h" help:"A connection is pinged this often."`
 	PongTimeout    time.Duration `group:"Timeouts" default:"8s" range:"10ms..1h" help:"A connection that has not answered a ping by then is dead."`
 	CloseTimeout   time.Duration `group:"Timeouts" default:"2s" range:"10ms..1m" help:"How long a peer may take to answer a close."`
-	PublishTimeout time.Duration `group:"Timeouts" default:"5s" range:"0s..1m" help:"How long a publish may wait for room before it is told 503."`
+	PublishTimeout time.Duration `group:"Timeouts" default:"5s" range:"10ms..1m" help:"How long a publish may wait for room before it is told 503."`
 	HeaderTimeout  time.Duration `group:"Timeouts" default:"5s" range:"10ms..1h" help:"How long a request's header may take to arrive."`
 	BodyTimeout    time.Duration `group:"Timeouts" default:"10s" range:"10ms..1h" help:"How long a request's body may take to arrive."`
 	WriteTimeout   time.Duration `group:"Timeouts" default:"10s" range:"10ms..1h" help:"How long a response may take to leave."`

@@ -1,6 +1,9 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A result is a command's answer.
 type result[T any] struct {
@@ -53,8 +56,30 @@ func (n notice) serve(h *Hub) { n(h.state) }
 // A publish is an event on its way, apart from the other commands so that the
 // hub can leave it waiting.
 type publish struct {
-	event Event
-	reply chan result[Receipt]
+	event    Event
+	reply    chan result[Receipt] // of capacity 1
+	patience *time.Timer          // stopped
+}
+
+// spare returns a request that is not in use.
+func (h *Hub) spare() *publish {
+	select {
+	case p := <-h.spares:
+		return p
+	default:
+		p := &publish{reply: make(chan result[Receipt], 1), patience: time.NewTimer(0)}
+		p.patience.Stop()
+		return p
+	}
+}
+
+// keep takes a request that is not in use any more.
+func (h *Hub) keep(p *publish) {
+	p.event = Event{}
+	select {
+	case h.spares <- p:
+	default:
+	}
 }
 
 func (p *publish) serve(h *Hub) {
@@ -62,18 +87,42 @@ func (p *publish) serve(h *Hub) {
 	p.reply <- result[Receipt]{receipt, err}
 }
 
-// Publish publishes an event. While couriers are behind it waits; when ctx
-// ends before the hub has taken the event it fails with [ErrBusy], and the
-// event has no effect. See [State.Publish].
+// Publish publishes an event. While couriers are behind it waits; when
+// [Options.PublishTimeout] has passed or ctx ends before the hub has taken the
+// event, it fails with [ErrBusy], and the event has no effect. See
+// [State.Publish].
 func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
-	p := &publish{ev, make(chan result[Receipt], 1)}
+	p := h.spare()
+	p.event = ev
+	err := h.offer(ctx, p)
+	var receipt Receipt
+	if err == nil {
+		receipt, err = wait(h, p.reply)
+	}
+	if err != ErrClosed { // a hub that has ended may still hold it
+		h.keep(p)
+	}
+	return receipt, err
+}
+
+// offer waits until the hub takes p.
+func (h *Hub) offer(ctx context.Context, p *publish) error {
 	select {
 	case h.publishes <- p:
-		return wait(h, p.reply)
+		return nil
+	default:
+	}
+	p.patience.Reset(h.opts.PublishTimeout)
+	defer p.patience.Stop()
+	select {
+	case h.publishes <- p:
+		return nil
+	case <-p.patience.C:
+		return ErrBusy
 	case <-ctx.Done():
-		return Receipt{}, ErrBusy
+		return ErrBusy
 	case <-h.done:
-		return Receipt{}, ErrClosed
+		return ErrClosed
 	}
 }
 

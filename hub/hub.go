@@ -36,6 +36,8 @@ type Options struct {
 	Backlog      int // deliveries waiting for one courier, above which no more events are taken
 	BacklogBytes int // bytes of frames waiting for one courier, above which no more events are taken
 	Queue        int // commands waiting for the hub, above which adapters wait
+
+	PublishTimeout time.Duration // how long an event may wait for the hub to take it
 }
 
 // tickInterval is how often the hub looks for what has run out.
@@ -43,6 +45,9 @@ const tickInterval = 250 * time.Millisecond
 
 // drainLimit bounds the commands taken before what they led to is sent.
 const drainLimit = 256
+
+// sparePublishes bounds the requests kept for reuse.
+const sparePublishes = 64
 
 // A Hub is the goroutine that owns a [State]. Its methods may be called from
 // any goroutine; they wait for the hub, which waits for nobody.
@@ -53,6 +58,7 @@ type Hub struct {
 	done      chan struct{}
 	couriers  []link
 	opts      Options
+	spares    chan *publish // for reuse
 
 	// Owned by Run.
 	state *State
@@ -78,6 +84,7 @@ func New(opts Options) *Hub {
 		couriers:  make([]link, opts.Couriers),
 		opts:      opts,
 		state:     NewState(opts),
+		spares:    make(chan *publish, sparePublishes),
 	}
 	for i := range h.couriers {
 		h.couriers[i] = link{batches: make(chan *Batch, 1), spare: &Batch{}}

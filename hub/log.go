@@ -1,9 +1,6 @@
 package hub
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // A Position numbers the events of a log in the order in which the hub took
 // them. The first event has position 1; 0 stands before all of them.
@@ -20,7 +17,17 @@ type Cursor struct {
 const CursorLen = 24
 
 func (c Cursor) String() string {
-	return fmt.Sprintf("%012x%012x", c.Epoch, uint64(c.Position))
+	return string(c.AppendTo(make([]byte, 0, CursorLen)))
+}
+
+// AppendTo appends the cursor's text.
+func (c Cursor) AppendTo(dst []byte) []byte {
+	for _, half := range [2]uint64{c.Epoch, uint64(c.Position)} {
+		for shift := 44; shift >= 0; shift -= 4 {
+			dst = append(dst, "0123456789abcdef"[half>>shift&15])
+		}
+	}
+	return dst
 }
 
 // An Event is something published: the message and whom it is for.
@@ -111,7 +118,7 @@ func (s *State) append(ev Event) *entry {
 	ev.Topic = t.name // the request's copy need not be kept
 	l := &s.log
 	l.head++
-	e := &entry{Event: ev, position: l.head, stream: st, size: entryOverhead + len(ev.Message)}
+	e := &entry{Event: ev, position: l.head, stream: st, size: entryOverhead + len(ev.User) + len(ev.Message)}
 	l.bytes += e.size
 	l.entries.push(e)
 	st.entries.push(e)

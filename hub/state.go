@@ -139,7 +139,6 @@ type Registered struct {
 // Register adds a client. It fails with [ErrDuplicateClient],
 // [ErrTooManyClients], [ErrTooManyTopics] or [ErrDraining].
 func (s *State) Register(r Registration) (Registered, error) {
-	topics := unique(r.Topics)
 	switch {
 	case s.draining:
 		return Registered{}, ErrDraining
@@ -147,9 +146,10 @@ func (s *State) Register(r Registration) (Registered, error) {
 		return Registered{}, ErrDuplicateClient
 	case len(s.clients) >= s.opts.MaxClients:
 		return Registered{}, ErrTooManyClients
-	case len(topics) > s.opts.MaxSubscriptions:
+	case len(r.Topics) > s.opts.MaxSubscriptions:
 		return Registered{}, ErrTooManyTopics
 	}
+	topics := unique(r.Topics)
 	u := s.users[r.User]
 	if u == nil {
 		u = &user{name: r.User}
@@ -207,14 +207,14 @@ func (s *State) forget(c *client, why Reason) {
 
 // SetTopics replaces the topics of the client behind a connection, for
 // everything published from now on. Topics that it keeps are not interrupted.
-// It reports whether that was done: not for a connection that has ended, nor
-// for more topics than a client may have.
+// It reports whether that was done: not for a connection that has ended or was
+// taken over, nor for more topics than a client may have.
 func (s *State) SetTopics(conn *Conn, names []string) bool {
 	c := conn.client
-	names = unique(names)
-	if c == nil || len(names) > s.opts.MaxSubscriptions {
+	if c == nil || c.conn != conn || len(names) > s.opts.MaxSubscriptions {
 		return false
 	}
+	names = unique(names)
 	for i := len(c.subs) - 1; i >= 0; i-- {
 		if !slices.Contains(names, c.subs[i].name) {
 			s.leave(c, i)

@@ -44,7 +44,6 @@ type Options struct {
 	PingInterval     time.Duration // from a sign of life to the next ping
 	PongTimeout      time.Duration // from a ping to its pong
 	CloseTimeout     time.Duration // from a Close frame to the end of the connection
-	AllowedOrigins   []string      // origins of pages that may connect; "*" is any
 	Log              *zap.Logger
 }
 
@@ -83,18 +82,16 @@ func (s *Server) WaitIdle(ctx context.Context) {
 }
 
 // Accept answers the WebSocket handshake of a registered client and gives the
-// connection to the hub. It fails, before anything is answered, with the
+// connection to the hub. Whether a page's origin may connect is the caller's
+// to check. It fails, before anything is answered, with the
 // errors of [hub.Hub.Admit] or with a [*HandshakeError]. Protocols other than
 // the bare one are not offered.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, id hub.ID) error {
-	if !originAllowed(r, s.opts.AllowedOrigins) {
-		return &HandshakeError{status: http.StatusForbidden, text: "pages of this origin may not connect; see the setting allowed_origins"}
+	if err := s.hub.Admit(id); err != nil {
+		return err
 	}
 	answer, err := negotiate(r)
 	if err != nil {
-		return err
-	}
-	if err := s.hub.Admit(id); err != nil {
 		return err
 	}
 	sock, buffered, err := http.NewResponseController(w).Hijack()
