@@ -98,3 +98,17 @@ func TestSameOrigin(t *testing.T) {
 		}
 	}
 }
+
+// A browser does not keep the frames of a WebSocket from a page, so a page of
+// another origin must not get one.
+func TestOriginOfSocket(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.AllowedOrigins = []string{"https://a.example"} })
+	path := "/ws/" + b.register(`{"user_id":1}`)
+	problem(t, b.call("GET", path, "", "Origin", "https://b.example"), 403, "origin_not_allowed")
+	for _, origin := range []string{"https://a.example", "http://example.com"} { // the other is the request's host
+		if w := b.call("GET", path, "", "Origin", origin); w.Code != 200 {
+			t.Errorf("%s: %d %s", origin, w.Code, w.Body)
+		}
+	}
+}
