@@ -5,15 +5,21 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A testBroker is the program, running in this process on a free port.
 type testBroker struct {
-	addr string // host:port
-	stop func() int
+	addr string     // host:port
+	stop func() int // ends the program as SIGTERM does, and waits for its status
+	http http.Client
 
 	mu   sync.Mutex
 	logs []string
@@ -31,7 +37,7 @@ func start(t *testing.T, flags ...string) *testBroker {
 		status <- run(ctx, args, nil, io.Discard, in)
 		in.Close()
 	}()
-	b := &testBroker{}
+	b := &testBroker{http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: patience}}
 	b.stop = sync.OnceValue(func() int { cancel(); return <-status })
 	listening := make(chan string, 1)
 	go b.follow(out, listening)
@@ -39,10 +45,11 @@ func start(t *testing.T, flags ...string) *testBroker {
 	case b.addr = <-listening:
 	case s := <-status:
 		t.Fatalf("the program ended with status %d: %v", s, b.log())
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the program does not listen")
 	}
 	t.Cleanup(func() {
+		b.http.CloseIdleConnections()
 		if s := b.stop(); s != 0 {
 			t.Errorf("the program ended with status %d", s)
 		}

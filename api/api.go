@@ -25,7 +25,7 @@ type Options struct {
 	Hub       *hub.Hub
 	WebSocket func(http.ResponseWriter, *http.Request, hub.ID) error // takes over the connection, or fails before it has answered
 
-	PublicURL      string   // where clients reach the broker, http or https; "" takes it from each request
+	PublicURL      string   // where clients reach the broker: http, https, ws or wss; "" takes it from each request
 	AllowedOrigins []string // origins of pages that may use the API; "*" is any
 	DefaultTopics  []string // of a registration that names none
 	MaxTopics      int      // topics that a registration may list

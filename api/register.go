@@ -102,8 +102,11 @@ func (s *Server) topicsOf(req *registerRequest) ([]string, error) {
 // socketBase returns what a client's path is appended to: the configured
 // place, or where this request has found the broker.
 func (s *Server) socketBase(r *http.Request) (string, error) {
-	if base, ok := strings.CutPrefix(s.opts.PublicURL, "http"); ok {
-		return "ws" + strings.TrimRight(base, "/"), nil
+	if base := strings.TrimRight(s.opts.PublicURL, "/"); base != "" {
+		if rest, ok := strings.CutPrefix(base, "http"); ok {
+			base = "ws" + rest
+		}
+		return base, nil
 	}
 	if !isHost(r.Host) {
 		return "", malformedRequest.because("the request names no usable host; send a Host header, or configure public_url")

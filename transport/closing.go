@@ -1,6 +1,10 @@
 package transport
 
-import "belfry/hub"
+import (
+	"net"
+
+	"belfry/hub"
+)
 
 // How a courier ends connections.
 
@@ -18,6 +22,9 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 		k.end(c)
 		return
 	}
+	if c.phase == phaseOpen {
+		k.flushOne(c) // nothing is dropped before it was tried, the answer to the handshake least of all
+	}
 	if c.phase != phaseOpen {
 		return
 	}
@@ -32,11 +39,12 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 
 // release reports to the hub how far a connection came, once.
 func (k *courier) release(c *conn, why hub.Reason) {
-	upTo := c.upTo
+	upTo, behind := c.upTo, int(c.trailer)
 	if c.live {
 		upTo = max(upTo, k.head)
 	}
 	if c.waiting != nil {
+		behind += c.waiting.written
 		for _, f := range c.waiting.waiting() {
 			if f.Position > 0 {
 				upTo = f.Position - 1
@@ -44,12 +52,12 @@ func (k *courier) release(c *conn, why hub.Reason) {
 			}
 		}
 	}
-	// What was written behind the last event is not an event. If the hub has
-	// ended, so will this courier.
+	// What was written behind the last whole event is not one that may have to
+	// be repeated. If the hub has ended, so will this courier.
 	_ = k.hub.Released(hub.Release{
 		Conn:        &c.Conn,
 		UpTo:        upTo,
-		Unconfirmed: max(0, unacknowledged(c.raw)-int(c.trailer)),
+		Unconfirmed: max(0, unacknowledged(c.raw)-behind),
 		Reason:      why,
 	})
 }
@@ -69,6 +77,15 @@ func (k *courier) end(c *conn) {
 	c.waiting = nil
 	k.finish(c, !c.readerDone)
 	k.checkIdle()
+}
+
+// hangUp ends the sending side of a socket (RFC 6455 section 7.1.1): a peer whose
+// Close frame will not be heard sees the end all the same, and what it has sent
+// does not turn the end into a reset, which might overtake our Close frame.
+func hangUp(sock net.Conn) {
+	if half, ok := sock.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // fails only for a socket that is gone
+	}
 }
 
 // finish closes a socket in a goroutine of its own: it takes a while.

@@ -39,6 +39,7 @@ type conn struct {
 	// readerDone says that the read side has nobody any more: the peer has
 	// closed, or is gone.
 	readerDone bool
+	discards   bool // the read side is deaf: it will not hear the peer's Close frame
 
 	// Owned by the read side.
 	decoder  *decoder // nil between messages

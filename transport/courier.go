@@ -159,14 +159,13 @@ func (k *courier) apply(b *hub.Batch) {
 			case hub.OpDeliver:
 				k.deliver(c, op.Frame)
 			case hub.OpChunk:
+				k.deliver(c, op.Frame) // which may empty the queue before it
 				c.chunk = true
-				k.deliver(c, op.Frame)
 			case hub.OpOpen:
 				k.open(c)
 			case hub.OpLive:
 				c.live = true
 			case hub.OpClose:
-				k.flushOne(c)
 				k.close(c, op.Reason)
 			}
 		}
@@ -188,6 +187,7 @@ func (k *courier) handle(e event) {
 		k.shut(c, hub.Disconnected, e.code, "")
 		k.flushOne(c)
 	case evFault:
+		c.discards = true
 		k.shut(c, violations[e.code], e.code, e.text)
 	case evGone:
 		c.readerDone = true

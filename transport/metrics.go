@@ -23,10 +23,17 @@ var (
 	descDelivered   = desc("events_delivered_total", "Events written to a connection's socket whole.")
 	descBytes       = desc("written_bytes_total", "Bytes written to sockets.")
 	descIgnored     = desc("messages_ignored_total", "Messages from clients that said nothing known.")
+
+	descs = []*prometheus.Desc{descConnections, descBlocked, descOpened, descClosed, descWrites, descDelivered, descBytes, descIgnored}
 )
 
-// Describe implements [prometheus.Collector].
-func (s *Server) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
+// Describe implements [prometheus.Collector]. It does not ask the couriers:
+// they do not run yet when a program registers what it will show.
+func (s *Server) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range descs {
+		ch <- d
+	}
+}
 
 // Collect implements [prometheus.Collector].
 func (s *Server) Collect(ch chan<- prometheus.Metric) {

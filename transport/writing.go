@@ -16,7 +16,10 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 	if c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.opts.ClientQueueBytes {
 		// Much may have come at once: only what the socket does not take counts.
 		k.flushOne(c)
-		if c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.opts.ClientQueueBytes {
+		switch {
+		case c.phase != phaseOpen:
+			return // the socket has failed
+		case c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.opts.ClientQueueBytes:
 			k.close(c, hub.SlowConsumer)
 			return
 		}
@@ -118,9 +121,13 @@ func (k *courier) emptied(c *conn) {
 		k.spare = append(k.spare, b)
 	}
 	c.waiting = nil
-	if c.phase == phaseClosing && c.readerDone {
+	switch {
+	case c.phase != phaseClosing:
+	case c.readerDone:
 		k.end(c)
 		return
+	case c.discards:
+		hangUp(c.sock)
 	}
 	if c.chunk {
 		c.chunk = false

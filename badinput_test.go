@@ -1,0 +1,614 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// Whatever anybody sends is answered with a code that says what is wrong, and
+// changes nothing: neither what the broker holds nor what a bystander gets.
+
+// A bystander is a well-behaved client beside those that are not.
+type bystander struct {
+	*peer
+	b      *testBroker
+	before census
+	calls  int
+}
+
+func (b *testBroker) bystander(t *testing.T) *bystander {
+	t.Helper()
+	r := b.register(t, `{"user_id": "bystander", "topics": ["bystander", "news.*"]}`)
+	by := &bystander{peer: b.connect(t, r), b: b}
+	b.publish(t, event("bystander", "hello"))
+	b.publish(t, event("victim", "hello")) // from now on there are both topics
+	by.expect(t, "hello")
+	by.before = b.census(t)
+	t.Cleanup(func() { by.silent(t) })
+	return by
+}
+
+// undisturbed checks that the broker holds what it held before, and that the
+// bystander gets its own event and nothing else.
+func (by *bystander) undisturbed(t *testing.T) {
+	t.Helper()
+	if got := by.b.census(t); got != by.before {
+		t.Errorf("the broker holds %+v, before it held %+v", got, by.before)
+	}
+	by.calls++
+	message := fmt.Sprint("event number ", by.calls)
+	if got := by.b.publish(t, event("bystander", message)); got.Matched != 1 || got.Queued != 1 {
+		t.Errorf("the bystander's event: %+v", got)
+	}
+	by.expect(t, message)
+}
+
+// The limits of the broker that is sent bad input: small ones, so that the
+// input can be.
+var strictLimits = []string{"--max-subscriptions=4", "--max-fragments=8", "--max-message=1000", "--max-body=4096", "--max-depth=16",
+	// Where the end of a connection hangs on this, the test ends before.
+	"--close-timeout=1m"}
+
+func TestBadFrames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1001)
+	broken := []struct {
+		name   string
+		send   string
+		code   int
+		reason string
+	}{
+		{"not masked", string(octets("81 02 68 69")), 1002, "client frame is not masked"},
+		{"not masked, a ping", string(octets("89 00")), 1002, "client frame is not masked"},
+		{"reserved bit 1", masked(final|rsv1|text, "hi"), 1002, "reserved bits are set"},
+		{"reserved bit 2", masked(final|rsv2|text, "hi"), 1002, "reserved bits are set"},
+		{"reserved bit 3 in a ping", masked(final|rsv3|ping, ""), 1002, "reserved bits are set"},
+		{"reserved opcode 3", masked(final|0x3, "hi"), 1002, "reserved opcode"},
+		{"reserved opcode 7", masked(final|0x7, "hi"), 1002, "reserved opcode"},
+		{"reserved opcode 11", masked(final|0xB, ""), 1002, "reserved opcode"},
+		{"reserved opcode 15", masked(final|0xF, ""), 1002, "reserved opcode"},
+		{"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 1002, "reserved bits are set"},
+		{"fragmented ping", masked(ping, "hi"), 1002, "control frame is fragmented"},
+		{"fragmented close", masked(closing, ""), 1002, "control frame is fragmented"},
+		{"ping of 126 bytes", masked(final|ping, long[:126]), 1002, "control frame is longer than 125 bytes"},
+		{"close of 126 bytes", farewell(1000, long[:124]), 1002, "control frame is longer than 125 bytes"},
+		{"continuation of nothing", masked(final|continuation, "hi"), 1002, "continuation of no message"},
+		{"continuation of a message that is whole", say("ping") + masked(continuation, "hi"), 1002, "continuation of no message"},
+		{"text inside a text", masked(text, "h") + say("i"), 1002, "new message inside a fragmented one"},
+		{"binary inside a text", masked(text, "h") + masked(binaryFrame, "i"), 1002, "new message inside a fragmented one"},
+		{"length of 2 in 16 bits", withMask(octets("81 fe 00 02"), "hi"), 1002, "length is not in its shortest form"},
+		{"length of 125 in 16 bits", withMask(octets("82 fe 00 7d"), ""), 1002, "length is not in its shortest form"},
+		{"length of 65535 in 64 bits", withMask(octets("82 ff 00 00 00 00 00 00 ff ff"), ""), 1002, "length is not in its shortest form"},
+		{"length of 2^63", withMask(octets("81 ff 80 00 00 00 00 00 00 00"), ""), 1002, "length has its most significant bit set"},
+		{"length of 2^63-1", withMask(octets("81 ff 7f ff ff ff ff ff ff ff"), ""), 1009, "message is too big"},
+		{"text over the limit", say(long), 1009, "message is too big"},
+		{"binary over the limit", masked(final|binaryFrame, long), 1009, "message is too big"},
+		{"announced over the limit", withMask(octets("81 fe 03 e9"), ""), 1009, "message is too big"},
+		{"over the limit in fragments", masked(text, long[:600]) + masked(final, long[:401]), 1009, "message is too big"},
+		{"9 fragments", masked(text, "p") + strings.Repeat(masked(continuation, ""), 8), 1008, "message has too many fragments"},
+		{"150 pings at once", strings.Repeat(masked(final|ping, "hi"), 150), 1008, "too many control frames"},
+		{"150 pongs at once", strings.Repeat(masked(final|pong, "hi"), 150), 1008, "too many control frames"},
+		{"invalid UTF-8", say("\xff"), 1007, "text is not valid UTF-8"},
+		{"invalid UTF-8 in topics", say("{\"topics\": [\"\xc3\x28\"]}"), 1007, "text is not valid UTF-8"},
+		{"an overlong form", say("\xc0\x80"), 1007, "text is not valid UTF-8"},
+		{"half a surrogate pair", say("\xed\xa0\x80"), 1007, "text is not valid UTF-8"},
+		{"a rune cut off at the end", say("caf\xc3"), 1007, "text is not valid UTF-8"},
+		{"a rune spoilt by the next fragment", masked(text, "caf\xc3") + masked(continuation, "e"), 1007, "text is not valid UTF-8"},
+		{"close with half a code", masked(final|closing, "\x03"), 1002, "close frame has half a code"},
+		{"close with code 0", farewell(0, ""), 1002, "close code is not one that may be sent"},
+		{"close with code 999", farewell(999, ""), 1002, "close code is not one that may be sent"},
+		{"close with code 1004", farewell(1004, ""), 1002, "close code is not one that may be sent"},
+		{"close with code 1005", masked(final|closing, "\x03\xed"), 1002, "close code is not one that may be sent"},
+		{"close with code 1006", farewell(1006, "bye"), 1002, "close code is not one that may be sent"},
+		{"close with code 1015", farewell(1015, ""), 1002, "close code is not one that may be sent"},
+		{"close with code 2999", farewell(2999, ""), 1002, "close code is not one that may be sent"},
+		{"close with code 5000", farewell(5000, ""), 1002, "close code is not one that may be sent"},
+		{"close with a reason that is not UTF-8", farewell(1000, "\xff"), 1007, "reason of the close frame is not valid UTF-8"},
+	}
+	b := start(t, strictLimits...)
+	by := b.bystander(t)
+	for _, test := range broken {
+		for name, send := range map[string]sender{"at once": victim.atOnce, "early": victim.early, "in single bytes": victim.inBytes} {
+			t.Run(test.name+", "+name, func(t *testing.T) {
+				v := newVictim(t, b)
+				w := send(v, t, test.send)
+				w.closed(t, test.code, test.reason)
+				v.away(t)
+				v.remove(t)
+				by.undisturbed(t)
+			})
+		}
+	}
+}
+
+// A victim is the client through which bad frames come.
+type victim struct {
+	registration
+	b *testBroker
+}
+
+func newVictim(t *testing.T, b *testBroker) victim {
+	t.Helper()
+	return victim{b.register(t, `{"user_id": "victim", "topics": ["victim"]}`), b}
+}
+
+// A sender opens a connection of a victim and sends bytes.
+type sender func(v victim, t *testing.T, bytes string) *wire
+
+func (v victim) atOnce(t *testing.T, bytes string) *wire {
+	t.Helper()
+	w := v.b.wire(t, v.registration)
+	w.send(t, bytes)
+	return w
+}
+
+// early sends the bytes together with the handshake.
+func (v victim) early(t *testing.T, bytes string) *wire {
+	t.Helper()
+	return v.b.wire(t, v.registration, bytes)
+}
+
+func (v victim) inBytes(t *testing.T, bytes string) *wire {
+	t.Helper()
+	w := v.b.wire(t, v.registration)
+	for i := range len(bytes) {
+		w.send(t, bytes[i:i+1])
+	}
+	return w
+}
+
+// away checks that the client is as it was, but for its connection.
+func (v victim) away(t *testing.T) {
+	t.Helper()
+	// What is asked now is answered after the courier's report, which was sent
+	// before the Close frame.
+	if got := v.b.census(t); got.Clients != 2 || got.Connected != 1 {
+		t.Errorf("there are %+v", got)
+	}
+	v.subscribed(t, 0)
+}
+
+// subscribed checks the client's topics by the receipt of an event, which is
+// queued for so many connections.
+func (v victim) subscribed(t *testing.T, queued int) {
+	t.Helper()
+	if got := v.b.publish(t, event("victim", "purr")); got.Matched != 1 || got.Queued != queued {
+		t.Errorf("the client's event: %+v, want %d queued", got, queued)
+	}
+}
+
+// remove forgets the client, and what it has left behind.
+func (v victim) remove(t *testing.T) {
+	t.Helper()
+	if !v.b.unregister(t, v.registration) {
+		t.Error("the client was gone")
+	}
+}
+
+// TestIgnoredMessages: what says nothing known is ignored as a whole, and the
+// connection goes on.
+func TestIgnoredMessages(t *testing.T) {
+	t.Parallel()
+	topics := func(list string) string { return say(`{"topics": [` + list + `]}`) }
+	b := start(t, strictLimits...)
+	by := b.bystander(t)
+	for _, test := range []struct{ name, send string }{
+		{"binary", masked(final|binaryFrame, `{"topics": ["dogs"]}`)},
+		{"binary that is not UTF-8", masked(final|binaryFrame, "\xff\xfe")},
+		{"empty binary", masked(final|binaryFrame, "")},
+		{"empty text", say("")},
+		{"prose", say("hello")},
+		{"ping in capitals", say("PING")},
+		{"ping with CRLF", say("ping\r\n")},
+		{"pong", say("pong")},
+		{"a number", say("42")},
+		{"null", say("null")},
+		{"a list", say(`["dogs"]`)},
+		{"an empty object", say("{}")},
+		{"another object", say(`{"topic": "dogs"}`)},
+		{"a member too many", say(`{"topics": ["dogs"], "after": 1}`)},
+		{"a member twice", say(`{"topics": ["dogs"], "topics": ["birds"]}`)},
+		{"a member in capitals", say(`{"Topics": ["dogs"]}`)},
+		{"half an object", say(`{"topics": ["dogs"]`)},
+		{"two objects", say(`{"topics": ["dogs"]}{"topics": ["dogs"]}`)},
+		{"deep nesting", say(strings.Repeat("[", 1000))},
+		{"topics that are null", say(`{"topics": null}`)},
+		{"topics that are a text", say(`{"topics": "dogs"}`)},
+		{"a topic that is a number", topics(`"dogs", 1`)},
+		{"a topic that is null", topics(`"dogs", null`)},
+		{"an empty topic", topics(`"dogs", ""`)},
+		{"an empty level", topics(`"dogs", "a..b"`)},
+		{"> before the end", topics(`"dogs", "a.>.b"`)},
+		{"a control character", topics(`"dogs", "a\u0007"`)},
+		{"a topic of 256 bytes", topics(`"dogs", "` + strings.Repeat("x", 256) + `"`)},
+		{"a topic of 17 levels", topics(`"dogs"` + strings.Repeat(`, "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q"`, 2))},
+		{"a lone surrogate", topics(`"dogs", "\ud800"`)},
+		{"the broker's own topic", topics(`"dogs", "$canary"`)},
+		{"too many topics", topics(`"dogs", "a", "b", "c", "d"`)},
+		{"other JSON in fragments", masked(text, `{"top`) + masked(final|ping, "between") + masked(final|continuation, `ic": 1}`)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ignored := b.metric(t, "belfry_messages_ignored_total")
+			v := newVictim(t, b)
+			w := v.atOnce(t, test.send)
+			if strings.Contains(test.name, "fragments") {
+				if op, got := w.frame(t); op != pong || got != "between" {
+					t.Errorf("got %#x %q, want a pong", op, got)
+				}
+			}
+			w.sync(t)
+			if n := b.metric(t, "belfry_messages_ignored_total"); n != ignored+1 {
+				t.Errorf("%v messages were ignored, want one", n-ignored)
+			}
+			v.subscribed(t, 1)
+			w.expect(t, "purr")
+			w.send(t, farewell(1000, ""))
+			w.echoed(t, 1000)
+			v.away(t)
+			v.remove(t)
+			by.undisturbed(t)
+		})
+	}
+}
+
+// TestOddFrames: what looks strange and is right.
+func TestOddFrames(t *testing.T) {
+	t.Parallel()
+	b := start(t, strictLimits...)
+	by := b.bystander(t)
+	for _, test := range []struct {
+		name, send string
+		echo       int
+	}{
+		{"ping in fragments", masked(text, "pi") + masked(continuation, "") + masked(final|continuation, "ng") + farewell(1000, ""), 1000},
+		{"8 fragments", masked(text, "p") + strings.Repeat(masked(continuation, ""), 6) + masked(final, "ing") + farewell(1000, ""), 1000},
+		{"a pong that nobody asked for", masked(final|pong, "hi") + farewell(1001, "away"), 1001},
+		{"1000 bytes", masked(final|binaryFrame, strings.Repeat("x", 1000)) + farewell(1000, ""), 1000},
+		{"close without a code", farewell(1005, ""), 1005},
+		{"close with a long reason", farewell(1000, strings.Repeat("x", 123)), 1000},
+		{"close with code 1014", farewell(1014, ""), 1014},
+		{"close with code 3000", farewell(3000, ""), 3000},
+		{"close with code 4999", farewell(4999, ""), 4999},
+		{"close in the middle of a message", masked(text, "h") + farewell(1000, ""), 1000},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := newVictim(t, b)
+			v.atOnce(t, test.send).echoed(t, test.echo)
+			v.away(t)
+			v.remove(t)
+			by.undisturbed(t)
+		})
+	}
+}
+
+// TestHalfFrames: connections that end where no connection should.
+func TestHalfFrames(t *testing.T) {
+	t.Parallel()
+	b := start(t, strictLimits...)
+	by := b.bystander(t)
+	for _, test := range []struct{ name, send string }{
+		{"nothing", ""},
+		{"half a header", "\x81"},
+		{"a header without its key", string(octets("81 85 37 fa"))},
+		{"half a long header", string(octets("82 ff 00 00 00"))},
+		{"half a payload", say(`{"topics": ["dogs"]}`)[:12]},
+		{"half a message", masked(text, `{"topics": ["dogs"]}`)},
+		{"half a ping", masked(final|ping, "hello")[:8]},
+		{"half a close", farewell(1000, "bye")[:8]},
+	} {
+		for name, end := range map[string]func(*wire, *testing.T){"reset": (*wire).reset, "end": (*wire).hangUp} {
+			t.Run(test.name+", then "+name, func(t *testing.T) {
+				v := newVictim(t, b)
+				end(v.atOnce(t, test.send), t)
+				eventually(t, "the victim is away", func() bool { return b.census(t).Connected == 1 })
+				v.away(t)
+				v.remove(t)
+				by.undisturbed(t)
+			})
+		}
+	}
+}
+
+// hangUp ends this side of the connection, and checks that the broker then ends
+// its own, without a Close frame: nobody has said farewell to it.
+func (w *wire) hangUp(t *testing.T) {
+	t.Helper()
+	if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(t)
+}
+
+func TestBadHandshakes(t *testing.T) {
+	t.Parallel()
+	b := start(t, append(strictLimits, "--allowed-origins=https://good.example")...)
+	by := b.bystander(t)
+	v := newVictim(t, b)
+	by.before = b.census(t)
+	without := func(name string) string { return replaceLine(opening("/ws/ID"), name, "") }
+	with := func(name, value string) string { return replaceLine(opening("/ws/ID"), name, name+": "+value+"\r\n") }
+	also := func(line string) string { return strings.Replace(opening("/ws/ID"), "\r\n", "\r\n"+line+"\r\n", 1) }
+	for _, test := range []struct {
+		name, send string
+		status     int
+		code       string
+		header     string // that the answer has
+	}{
+		{"no handshake", "GET /ws/ID HTTP/1.1\r\nHost: localhost\r\n\r\n", 426, "upgrade_required", "Upgrade"},
+		{"no Connection", without("Connection"), 426, "upgrade_required", "Upgrade"},
+		{"no Upgrade", without("Upgrade"), 426, "upgrade_required", "Upgrade"},
+		{"Upgrade to something else", with("Upgrade", "h2c"), 426, "upgrade_required", "Upgrade"},
+		{"Connection kept", with("Connection", "keep-alive"), 426, "upgrade_required", "Upgrade"},
+		{"HTTP/1.0", strings.Replace(opening("/ws/ID"), "1.1", "1.0", 1), 426, "upgrade_required", ""},
+		{"no version", without("Sec-WebSocket-Version"), 400, "bad_handshake", "Sec-WebSocket-Version"},
+		{"version 8", with("Sec-WebSocket-Version", "8"), 400, "bad_handshake", "Sec-WebSocket-Version"},
+		{"version 13.0", with("Sec-WebSocket-Version", "13.0"), 400, "bad_handshake", "Sec-WebSocket-Version"},
+		{"no key", without("Sec-WebSocket-Key"), 400, "bad_handshake", ""},
+		{"a short key", with("Sec-WebSocket-Key", "c2hvcnQ="), 400, "bad_handshake", ""},
+		{"a key that is not base64", with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=!"), 400, "bad_handshake", ""},
+		{"two keys", also("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), 400, "bad_handshake", ""},
+		{"another method", strings.Replace(opening("/ws/ID"), "GET", "POST", 1), 405, "method_not_allowed", "Allow"},
+		{"an unknown client", opening("/ws/00000000000000000000000000000000"), 404, "unknown_client", ""},
+		{"31 digits", opening("/ws/0000000000000000000000000000000"), 404, "unknown_client", ""},
+		{"no digits", opening("/ws/zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"), 404, "unknown_client", ""},
+		{"an escaped slash", opening("/ws/ID%2f"), 404, "unknown_client", ""},
+		{"a slash behind", opening("/ws/ID/"), 404, "not_found", ""},
+		{"no client", opening("/ws/"), 404, "not_found", ""},
+		{"a foreign origin", also("Origin: https://evil.example"), 403, "origin_not_allowed", ""},
+		{"an origin below", also("Origin: https://evil.good.example"), 403, "origin_not_allowed", ""},
+		{"an origin behind", also("Origin: https://good.example.evil.example"), 403, "origin_not_allowed", ""},
+		{"another scheme", also("Origin: http://good.example"), 403, "origin_not_allowed", ""},
+		{"another port", also("Origin: https://good.example:8443"), 403, "origin_not_allowed", ""},
+		{"a file", also("Origin: null"), 403, "origin_not_allowed", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := b.socket(t, strings.Replace(test.send, "ID", v.ClientID, 1)).answer(t)
+			got.problem(t, test.status, test.code)
+			if test.header != "" && got.header.Get(test.header) == "" {
+				t.Errorf("the answer has no %s: %v", test.header, got.header)
+			}
+			by.undisturbed(t)
+		})
+	}
+	w := b.socket(t, strings.Replace(also("Origin: https://good.example"), "ID", v.ClientID, 1))
+	w.accepted(t)
+	v.subscribed(t, 1)
+	w.expect(t, "purr")
+}
+
+// replaceLine replaces the line of a header.
+func replaceLine(request, name, line string) string {
+	from := strings.Index(request, "\r\n"+name+":") + 2
+	to := from + strings.Index(request[from:], "\r\n") + 2
+	return request[:from] + line + request[to:]
+}
+
+func TestBadCalls(t *testing.T) {
+	t.Parallel()
+	b := start(t, strictLimits...)
+	by := b.bystander(t)
+	full := b.register(t, `{"user_id": "full", "topics": ["a.*", "b.*", "c.*", "d.*"]}`)
+	by.before = b.census(t)
+	type header []string
+	topicOf := func(topic string) string { return `{"user_id": 1, "topic": ` + topic + `}` }
+	userOf := func(user string) string {
+		return `{"topic": "bystander", "message": "not sent", "user_id": ` + user + `}`
+	}
+	messageOf := func(message string) string { return `{"topic": "bystander", "message": ` + message + `}` }
+	clientOf := func(id, topic string) string { return `{"client_id": ` + id + `, "topic": ` + topic + `}` }
+	long := func(n int) string { return `"` + strings.Repeat("x", n) + `"` }
+	for _, test := range []struct {
+		method, target, body string
+		header               header
+		status               int
+		code                 string
+	}{
+		// What is no JSON object.
+		{"POST", "/register", ``, nil, 400, "malformed_json"},
+		{"POST", "/register", `[{"user_id": 1}]`, nil, 400, "malformed_json"},
+		{"POST", "/register", `{"user_id": 1`, nil, 400, "malformed_json"},
+		{"POST", "/register", `{"user_id": 1}}`, nil, 400, "malformed_json"},
+		{"POST", "/register", `{"user_id": 1, "user_id": 2}`, nil, 400, "malformed_json"},
+		{"POST", "/register", `{"user_id": 01}`, nil, 400, "malformed_json"},
+		{"POST", "/register", `{'user_id': 1}`, nil, 400, "malformed_json"},
+		{"POST", "/register", "{\"user_id\": \"\xff\"}", nil, 400, "malformed_json"},
+		{"POST", "/register", `{"user_id": "\ud800"}`, nil, 400, "malformed_json"},
+		{"POST", "/register", "\xef\xbb\xbf{\"user_id\": 1}", nil, 400, "malformed_json"},
+		{"POST", "/publish", `user_id=1&topic=bystander&message=hi`, nil, 400, "malformed_json"},
+		{"POST", "/publish", `[` + messageOf(`1`) + `]`, nil, 400, "malformed_json"},
+		{"POST", "/publish", messageOf(`NaN`), nil, 400, "malformed_json"},
+		{"POST", "/publish", messageOf("\"\xc3\x28\""), nil, 400, "malformed_json"},
+		{"POST", "/publish", messageOf("[\"\xed\xa0\x80\"]"), nil, 400, "malformed_json"},
+		{"POST", "/publish", messageOf(`{"a": 1, "a": 2}`), nil, 400, "malformed_json"},
+		{"POST", "/publish", messageOf(strings.Repeat("[", 16) + strings.Repeat("]", 16)), nil, 400, "too_deep"},
+		{"POST", "/register", topicOf(strings.Repeat(`{"a":`, 2000)), nil, 413, "payload_too_large"},
+		{"POST", "/register", topicOf(strings.Repeat(`{"a":`, 700)), nil, 400, "too_deep"},
+
+		// Users.
+		{"POST", "/register", `{}`, nil, 400, "invalid_user_id"},
+		{"POST", "/register", `{"user_id": null}`, nil, 400, "invalid_user_id"},
+		{"POST", "/register", `{"user_id": ""}`, nil, 400, "invalid_user_id"},
+		{"POST", "/register", `{"user_id": 1.5}`, nil, 400, "invalid_user_id"},
+		{"POST", "/register", `{"user_id": 1e3}`, nil, 400, "invalid_user_id"},
+		{"POST", "/register", `{"user_id": true}`, nil, 400, "invalid_user_id"},
+		{"POST", "/register", `{"user_id": [1]}`, nil, 400, "invalid_user_id"},
+		{"POST", "/register", `{"user_id": {"id": 1}}`, nil, 400, "invalid_user_id"},
+		{"POST", "/register", `{"user_id": ` + long(256) + `}`, nil, 400, "invalid_user_id"},
+		{"POST", "/publish", userOf(`""`), nil, 400, "invalid_user_id"},
+		{"POST", "/publish", userOf(`1.0`), nil, 400, "invalid_user_id"},
+		{"POST", "/publish", userOf(`["bystander"]`), nil, 400, "invalid_user_id"},
+		{"POST", "/publish", strings.Replace(userOf(`1`), "user_id", "userid", 1), nil, 400, "unknown_member"},
+		{"POST", "/publish", strings.Replace(userOf(`1`), "user_id", "User_ID", 1), nil, 400, "unknown_member"},
+
+		// Topics.
+		{"POST", "/register", topicOf(`1`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`""`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`"."`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`"a..b"`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`"a."`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`"a.>.b"`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`"a\nb"`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`"a\u0085b"`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(long(256)), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`"a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q"`), nil, 400, "invalid_topic"},
+		{"POST", "/register", topicOf(`"$canary"`), nil, 403, "topic_reserved"},
+		{"POST", "/register", topicOf(`"$>"`), nil, 403, "topic_reserved"},
+		{"POST", "/register", `{"user_id": 1, "topics": "dogs"}`, nil, 400, "invalid_topic"},
+		{"POST", "/register", `{"user_id": 1, "topics": ["dogs", 1]}`, nil, 400, "invalid_topic"},
+		{"POST", "/register", `{"user_id": 1, "topics": ["dogs", ""]}`, nil, 400, "invalid_topic"},
+		{"POST", "/register", `{"user_id": 1, "topics": ["dogs", "$x"]}`, nil, 403, "topic_reserved"},
+		{"POST", "/register", `{"user_id": 1, "topics": ["a", "b", "c", "d", "e"]}`, nil, 422, "too_many_topics"},
+		{"POST", "/register", `{"user_id": 1, "topic": "dogs", "topics": ["dogs"]}`, nil, 400, "conflicting_input"},
+		{"POST", "/publish", `{"message": 1}`, nil, 400, "invalid_topic"},
+		{"POST", "/publish", `{"topic": null, "message": 1}`, nil, 400, "invalid_topic"},
+		{"POST", "/publish", `{"topic": ["bystander"], "message": 1}`, nil, 400, "invalid_topic"},
+		{"POST", "/publish", `{"topic": "news.*", "message": 1}`, nil, 400, "invalid_topic"},
+		{"POST", "/publish", `{"topic": "news.>", "message": 1}`, nil, 400, "invalid_topic"},
+		{"POST", "/publish", `{"topic": "news.", "message": 1}`, nil, 400, "invalid_topic"},
+		{"POST", "/publish", `{"topic": "$canary", "message": 1}`, nil, 403, "topic_reserved"},
+
+		// Messages.
+		{"POST", "/publish", `{"topic": "bystander"}`, nil, 400, "invalid_message"},
+		{"POST", "/publish", messageOf(long(1001)), nil, 413, "message_too_large"},
+		{"POST", "/publish", messageOf(`[` + long(997) + `]`), nil, 413, "message_too_large"},
+		{"POST", "/publish", messageOf(long(4096)), nil, 413, "payload_too_large"},
+
+		// Changes of topics.
+		{"POST", "/add_topic", ``, nil, 400, "invalid_client_id"},
+		{"POST", "/add_topic", `{"topic": "dogs"}`, nil, 400, "invalid_client_id"},
+		{"POST", "/add_topic", clientOf(`1`, `"dogs"`), nil, 400, "invalid_client_id"},
+		{"POST", "/add_topic", clientOf(`"1"`, `"dogs"`), nil, 404, "unknown_client"},
+		{"POST", "/add_topic", clientOf(long(32), `"dogs"`), nil, 404, "unknown_client"},
+		{"POST", "/add_topic", clientOf(`"00000000000000000000000000000000"`, `"dogs"`), nil, 404, "unknown_client"},
+		{"POST", "/add_topic", clientOf(`"FULL"`, `"e.*"`), nil, 422, "too_many_topics"},
+		{"POST", "/add_topic", clientOf(`"FULL"`, `1`), nil, 400, "invalid_topic"},
+		{"POST", "/add_topic", clientOf(`"FULL"`, `""`), nil, 400, "invalid_topic"},
+		{"POST", "/add_topic", clientOf(`"FULL"`, `"$x"`), nil, 403, "topic_reserved"},
+		{"POST", "/add_topic?client_id=FULL", ``, nil, 400, "invalid_topic"},
+		{"POST", "/add_topic?client_id=FULL&topic=a..b", ``, nil, 400, "invalid_topic"},
+		{"POST", "/add_topic?client_id=FULL&topic=%ff", ``, nil, 400, "invalid_topic"},
+		{"POST", "/add_topic?client_id=FULL&topic=%zz", ``, nil, 400, "malformed_request"},
+		{"POST", "/add_topic?client_id=FULL&topic=x;topic=y", ``, nil, 400, "malformed_request"},
+		{"POST", "/add_topic?client_id=FULL&topic=x&topic=y", ``, nil, 400, "conflicting_input"},
+		{"POST", "/add_topic?topic=x", clientOf(`"FULL"`, `"y"`), nil, 400, "conflicting_input"},
+		{"DELETE", "/remove_topic", clientOf(`"00000000000000000000000000000000"`, `"dogs"`), nil, 404, "unknown_client"},
+		{"DELETE", "/remove_topic?topic=dogs", ``, nil, 400, "invalid_client_id"},
+		{"DELETE", "/remove_topic?client_id=FULL&topic=", ``, nil, 400, "invalid_topic"},
+
+		// The wrong method, the wrong path, the wrong header.
+		{"GET", "/register", ``, nil, 405, "method_not_allowed"},
+		{"GET", "/publish", ``, nil, 405, "method_not_allowed"},
+		{"PUT", "/publish", messageOf(`1`), nil, 405, "method_not_allowed"},
+		{"BREW", "/publish", messageOf(`1`), nil, 405, "method_not_allowed"},
+		{"GET", "/register/FULL", ``, nil, 405, "method_not_allowed"},
+		{"DELETE", "/ws/FULL", ``, nil, 405, "method_not_allowed"},
+		{"DELETE", "/add_topic?client_id=FULL&topic=x", ``, nil, 405, "method_not_allowed"},
+		{"POST", "/remove_topic?client_id=FULL&topic=a.*", ``, nil, 405, "method_not_allowed"},
+		{"DELETE", "/register", ``, nil, 405, "method_not_allowed"},
+		{"DELETE", "/register/", ``, nil, 404, "not_found"},
+		{"DELETE", "/health", ``, nil, 405, "method_not_allowed"},
+		{"GET", "/", ``, nil, 404, "not_found"},
+		{"GET", "/ws", ``, nil, 404, "not_found"},
+		{"POST", "/register/", `{"user_id": 1}`, nil, 404, "not_found"},
+		{"POST", "//register", `{"user_id": 1}`, nil, 404, "not_found"},
+		{"POST", "/x/../register", `{"user_id": 1}`, nil, 404, "not_found"},
+		{"POST", "/Register", `{"user_id": 1}`, nil, 404, "not_found"},
+		{"POST", "/publish", messageOf(`1`), header{"Content-Type", "text/plain"}, 415, "unsupported_media_type"},
+		{"POST", "/publish", messageOf(`1`), header{"Content-Type", "application/json; charset=latin1"}, 415, "unsupported_media_type"},
+		{"POST", "/publish", messageOf(`1`), header{"Content-Type", "application/json; charset"}, 415, "unsupported_media_type"},
+		{"POST", "/publish", messageOf(`1`), header{"Content-Encoding", "gzip"}, 415, "unsupported_media_type"},
+	} {
+		fill := strings.NewReplacer("FULL", full.ClientID).Replace
+		got := b.call(t, test.method, fill(test.target), fill(test.body), test.header...)
+		got.problem(t, test.status, test.code)
+		if test.status == http.StatusMethodNotAllowed && got.header.Get("Allow") == "" {
+			t.Errorf("the answer does not say what is allowed")
+		}
+		by.undisturbed(t)
+		if t.Failed() {
+			t.Fatalf("after %s %s %.100s", test.method, test.target, test.body)
+		}
+	}
+	if got := ask[struct{ Removed bool }](t, b, "DELETE", "/register/no-such-client", ""); got.Removed {
+		t.Error("a client that never was has been removed")
+	}
+	by.undisturbed(t)
+}
+
+// TestBadRequests: HTTP that no HTTP library writes. What net/http refuses by
+// itself has no code.
+func TestBadRequests(t *testing.T) {
+	t.Parallel()
+	b := start(t, append(strictLimits, "--max-header-bytes=1024", "--header-timeout=10s", "--body-timeout=10s")...)
+	by := b.bystander(t)
+	post := func(path, header, body string) string {
+		return "POST " + path + " HTTP/1.1\r\nHost: localhost\r\n" + header + "\r\n" + body
+	}
+	hello := event("bystander", "not sent")
+	chunked := "Transfer-Encoding: chunked\r\n"
+	for _, test := range []struct {
+		name, send string
+		status     int
+		code       string
+	}{
+		{"no HTTP", "hello\r\n\r\n", 400, ""},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, ""},
+		{"HTTP/3.0", "GET /health HTTP/3.0\r\nHost: localhost\r\n\r\n", 505, ""},
+		{"no Host", "GET /health HTTP/1.1\r\n\r\n", 400, ""},
+		{"two Hosts", "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, ""},
+		{"a huge header", post("/publish", "X: "+strings.Repeat("x", 1<<14)+"\r\n", ""), 431, ""},
+		{"a header without a name", post("/publish", ": x\r\n", ""), 400, ""},
+		{"a length that is negative", post("/publish", "Content-Length: -1\r\n", hello), 400, ""},
+		{"two lengths", post("/publish", "Content-Length: 5\r\nContent-Length: 6\r\n", hello), 400, ""},
+		{"an encoding that is unknown", post("/publish", "Transfer-Encoding: gzip\r\n", hello), 501, ""},
+		{"a Host that does not belong into a URL", strings.Replace(post("/register", "Content-Length: 13\r\n", `{"user_id":1}`), "localhost", "a%b", 1), 400, "malformed_request"},
+		{"no Host but its name", strings.Replace(post("/register", "Content-Length: 13\r\n", `{"user_id":1}`), "localhost", "", 1), 400, "malformed_request"},
+		{"too large", post("/publish", "Content-Length: 4097\r\n", strings.Repeat(" ", 4097)), 413, "payload_too_large"},
+		{"asked whether it is too large", post("/publish", "Content-Length: 4097\r\nExpect: 100-continue\r\n", ""), 413, "payload_too_large"},
+		{"announced to be very much too large", post("/publish", "Content-Length: 9223372036854775807\r\n", "{"), 413, "payload_too_large"},
+		{"too large in chunks", post("/publish", chunked, "1001\r\n"+strings.Repeat(" ", 4097)+"\r\n0\r\n\r\n"), 413, "payload_too_large"},
+		{"a chunk without a length", post("/publish", chunked, hello+"\r\n"), 400, "malformed_request"},
+		{"a length that is shorter", post("/publish", "Content-Length: 20\r\n", hello), 400, "malformed_json"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := b.socket(t, test.send).answer(t)
+			if test.code != "" {
+				got.problem(t, test.status, test.code)
+			} else if got.status != test.status {
+				t.Errorf("got %d, want %d: %s", got.status, test.status, got.body)
+			}
+			by.undisturbed(t)
+		})
+	}
+	half := post("/publish", "Content-Length: 1000\r\n", hello)
+	t.Run("half a body, then reset", func(t *testing.T) {
+		b.socket(t, half).reset(t)
+		by.undisturbed(t)
+	})
+	t.Run("half a body, then end", func(t *testing.T) {
+		w := b.socket(t, half)
+		if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		w.answer(t).problem(t, 400, "malformed_request")
+		by.undisturbed(t)
+	})
+}
+
+// TestSlowRequests: a request that does not arrive in time is given up.
+func TestSlowRequests(t *testing.T) {
+	t.Parallel()
+	b := start(t, "--header-timeout=100ms", "--body-timeout=100ms")
+	by := b.bystander(t)
+	b.socket(t, "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"+event("bystander", "not sent")).
+		answer(t).problem(t, 408, "request_timeout")
+	by.undisturbed(t)
+	if got := b.socket(t, "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-").answer(t); got.status != 400 {
+		t.Errorf("half a header: got %d %s", got.status, got.body)
+	}
+	b.socket(t).ended(t) // nothing was asked, nothing is answered
+	by.undisturbed(t)
+}

@@ -1,0 +1,58 @@
+package hub
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	// The same sequences in every run; -rapid.seed=0 looks for new ones. Each
+	// world of TestModel gets so many, 10,000 in all.
+	for name, value := range map[string]string{"rapid.checks": "2500", "rapid.steps": "40", "rapid.seed": "1", "rapid.nofailfile": "true"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// epoch is when every test begins.
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// testOptions are the defaults of the broker with room for little. Encoding 0
+// is the bare message, the others put their number in front of it.
+func testOptions() Options {
+	return Options{
+		Epoch:            1,
+		Encode:           encodeTest,
+		MaxClients:       100,
+		MaxConnections:   100,
+		MaxSubscriptions: 128,
+		RegisterTTL:      10 * time.Minute,
+		ResumeWindow:     30 * time.Second,
+		HistoryEvents:    100,
+		HistoryAge:       10 * time.Minute,
+		HistoryBytes:     64 << 20,
+		Couriers:         1,
+		Backlog:          1000,
+		BacklogBytes:     1 << 20,
+		Queue:            16,
+		PublishTimeout:   time.Second,
+	}
+}
+
+func encodeTest(enc Encoding, ev *Event) []byte {
+	if enc == 0 {
+		return ev.Message
+	}
+	return append([]byte{'0' + byte(enc), ':'}, ev.Message...)
+}
+
+// testID returns an ID that can be told from its name.
+func testID(name string) (id ID) {
+	copy(id[:], name)
+	return id
+}

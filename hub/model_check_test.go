@@ -1,0 +1,238 @@
+package hub
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// How a world is compared with its model.
+
+// look checks the ops that have come to wait for couriers, and has the model
+// take note of them.
+func (w *world) look() {
+	for i := range w.couriers {
+		b := w.s.outboxes[i].batch
+		for ; w.seen[i] < len(b.Ops); w.seen[i]++ {
+			op := b.Ops[w.seen[i]]
+			for _, conn := range b.Targets(w.seen[i]) {
+				w.op(op, conn.Owner.(*simConn))
+			}
+		}
+	}
+	for _, c := range w.clients {
+		if c.mode != modeLive {
+			continue
+		}
+		if e := w.due(c); e != nil {
+			w.t.Fatalf("client %v is live and did not get %d", c.id, e.position)
+		}
+		c.pos = w.head()
+	}
+	if len(w.told) > 0 {
+		w.t.Fatalf("%s was not told kind %d, %v", w.told[0].conn.name, w.told[0].kind, w.told[0].reason)
+	}
+}
+
+// op checks one op.
+func (w *world) op(op Op, conn *simConn) {
+	c := conn.model.client
+	reading := c != nil && c.conn == conn && c.mode == modeReading
+	switch {
+	case op.Frame != nil:
+		if c == nil || c.conn != conn || c.mode != modeReading && c.mode != modeLive {
+			w.t.Fatalf("%s got %d, and is of no client", conn.name, op.Frame.Position)
+		}
+		w.handed(op, conn, c)
+	case op.Kind == OpLive && reading:
+		if e := w.due(c); e != nil {
+			w.t.Fatalf("%s is live and did not get %d", conn.name, e.position)
+		}
+		c.mode, c.pos = modeLive, w.head()
+	case op.Kind == OpClose && op.Reason == Gap && reading:
+		if !w.mayTell(c) {
+			w.t.Fatalf("%s at %d was told of a gap that is none", conn.name, c.pos)
+		}
+		w.stats.Disconnects[Gap]++
+		w.forget(c, Gap)
+	default:
+		i := slices.IndexFunc(w.told, func(o order) bool { return o.conn == conn })
+		if i < 0 || w.told[i] != (order{conn, op.Kind, op.Reason}) {
+			w.t.Fatalf("%s was told kind %d, %v", conn.name, op.Kind, op.Reason)
+		}
+		w.told = slices.Delete(w.told, i, i+1)
+	}
+}
+
+// handed checks an event for a connection: it must be the next that is due.
+func (w *world) handed(op Op, conn *simConn, c *modelClient) {
+	p := op.Frame.Position
+	e := w.due(c)
+	switch {
+	case e == nil || e.position != p:
+		w.t.Fatalf("%s at %d got %d, due is %+v", conn.name, c.pos, p, e)
+	case c.confirmed[p]:
+		w.t.Fatalf("%s got %d, which an earlier connection got", conn.name, p)
+	case len(op.Frame.Bytes) != e.encoded[conn.Encoding]:
+		w.t.Fatalf("%s got %d in another encoding", conn.name, p)
+	}
+	if last := len(conn.model.handed) - 1; last >= 0 && conn.model.handed[last] >= p {
+		w.t.Fatalf("%s got %d after %d", conn.name, p, conn.model.handed[last])
+	}
+	conn.model.handed = append(conn.model.handed, p)
+	c.pos = p
+	if c.mode == modeReading {
+		w.stats.Replayed++
+	}
+	if op.Kind == OpChunk {
+		if c.mode != modeReading {
+			w.t.Fatalf("%s got a chunk and is live", conn.name)
+		}
+		c.mode = modeDraining
+	}
+}
+
+// check compares the state with the model.
+func (w *world) check(*rapid.T) {
+	checkInvariants(w.t, w.s)
+	want := w.stats
+	want.Clients, want.Head = len(w.clients), w.head()
+	for i := range w.couriers {
+		deliveries, size := waiting(w.s.outboxes[i].batch)
+		want.Behind = want.Behind || deliveries >= w.opts.Backlog || size >= w.opts.BacklogBytes
+	}
+	users, topics, patterns := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	for id, c := range w.clients {
+		users[c.user] = true
+		for name := range c.since {
+			if strings.ContainsAny(name, "*>") {
+				patterns[name] = true
+			} else {
+				topics[name] = true
+			}
+		}
+		if got := w.s.clients[id]; got == nil || got.mode != c.mode {
+			w.t.Fatalf("client %v: got %+v, want mode %d", id, got, c.mode)
+		}
+	}
+	for _, e := range w.events {
+		if !e.evicted {
+			topics[e.topic] = true
+			want.Retained++
+			want.RetainedBytes += e.size
+		}
+	}
+	want.Users, want.Topics, want.Patterns = len(users), len(topics), len(patterns)
+	got := w.s.Stats()
+	want.Reading = got.Reading // may count some that went away
+	if !reflect.DeepEqual(got, want) {
+		w.t.Fatalf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// waiting returns how much is in a batch.
+func waiting(b *Batch) (deliveries, size int) {
+	for i, op := range b.Ops {
+		deliveries += len(b.Targets(i))
+		if op.Frame != nil {
+			size += len(op.Frame.Bytes)
+		}
+	}
+	return deliveries, size
+}
+
+// bounded checks that what waits for the couriers is within the bound, but
+// for what one step may add.
+func (w *world) bounded(deliveries, size int) {
+	for i := range w.couriers {
+		n, sum := waiting(w.s.outboxes[i].batch)
+		if n >= w.opts.Backlog+deliveries || sum >= w.opts.BacklogBytes+size {
+			w.t.Fatalf("%d deliveries, %d bytes wait", n, sum)
+		}
+	}
+}
+
+// settle lets everybody do what there is to do, and checks that every client
+// has what it should.
+func (w *world) settle() {
+	for round := range 3 {
+		for w.rest() {
+		}
+		if round < 2 {
+			for _, id := range []string{"a", "b", "c", "d"} {
+				if c := w.clients[testID(id)]; c != nil && c.mode == modeAway {
+					w.connect(c.id)
+					w.look()
+				}
+			}
+		}
+	}
+	for _, c := range w.clients {
+		if c.conn == nil {
+			continue
+		}
+		if c.mode != modeLive {
+			w.t.Fatalf("client %v is at rest and not live", c.id)
+		}
+		for _, e := range c.conn.log {
+			c.received[e.position] = true
+		}
+		for _, e := range w.events[c.born:] {
+			if c.sees(e) && !c.received[e.position] {
+				w.t.Fatalf("client %v never got %d", c.id, e.position)
+			}
+		}
+	}
+}
+
+// rest does everything that can be done at once, and reports whether there was
+// anything.
+func (w *world) rest() (busy bool) {
+	for _, k := range w.couriers {
+		for w.report(k) {
+			busy = true
+		}
+		k.apply()
+		busy = w.take(k) || busy
+		k.apply()
+		for _, conn := range slices.Clone(k.conns) {
+			conn.room = 1 << 40
+			conn.flush()
+		}
+	}
+	for w.s.Busy() && !w.s.Behind() {
+		w.work()
+		w.look()
+		busy = true
+	}
+	w.check(w.t)
+	return busy
+}
+
+// end has everything run out: nothing must be left.
+func (w *world) end() {
+	if rapid.Bool().Draw(w.t, "drain") {
+		for _, c := range w.clients {
+			if c.conn != nil {
+				w.tell(c.conn, OpClose, Draining)
+			}
+			w.forget(c, Draining)
+		}
+		w.s.Drain()
+		w.stats.Draining = true
+		w.look()
+	}
+	for _, k := range w.couriers {
+		for _, conn := range slices.Clone(k.conns) {
+			conn.release(Disconnected)
+		}
+	}
+	for w.rest() {
+	}
+	w.now = w.now.Add(2 * time.Hour)
+	w.s.Tick(w.now)
+	checkEmpty(w.t, w.s)
+}

@@ -1,0 +1,285 @@
+package hub
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// What can happen in a world: each step is done to the model and to the state.
+
+// step does something at random.
+func (w *world) step(t *rapid.T) {
+	w.t = t
+	actions := [...]func(){
+		w.courier, w.publish, w.peer, w.work, w.attach, w.courier, w.publish, w.tick,
+		w.peer, w.attach, w.setTopics, w.publish, w.register, w.courier, w.changeTopic, w.unregister,
+	}
+	actions[rapid.IntRange(0, len(actions)-1).Draw(t, "what")]()
+	w.look()
+}
+
+func (w *world) id() ID { return testID(pick(w.t, "a", "b", "c", "d")) }
+
+func (w *world) someTopics() []string {
+	return rapid.SliceOfN(rapid.SampledFrom(w.topics), 0, 5).Draw(w.t, "topics")
+}
+
+func (w *world) register() {
+	r := Registration{ID: w.id(), User: pick(w.t, "u", "v"), Topics: w.someTopics()}
+	names := distinct(r.Topics)
+	var want error
+	switch {
+	case w.clients[r.ID] != nil:
+		want = ErrDuplicateClient
+	case len(w.clients) == w.opts.MaxClients:
+		want = ErrTooManyClients
+	case len(r.Topics) > w.opts.MaxSubscriptions:
+		want = ErrTooManyTopics
+	}
+	_, err := w.s.Register(r)
+	if w.same(err, want); err != nil {
+		return
+	}
+	c := &modelClient{
+		id: r.ID, user: r.User, since: make(map[string]Position), expiry: w.now.Add(w.opts.RegisterTTL),
+		confirmed: make(map[Position]bool), received: make(map[Position]bool),
+	}
+	for _, name := range names {
+		c.since[name] = w.head()
+	}
+	w.clients[r.ID] = c
+	w.stats.Registered++
+}
+
+func (w *world) head() Position { return Position(len(w.events)) }
+
+func (w *world) same(got, want any) {
+	w.t.Helper()
+	if got != want {
+		w.t.Fatalf("got %v, want %v", got, want)
+	}
+}
+
+func distinct(names []string) (out []string) {
+	out = slices.Clone(names)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (w *world) unregister() {
+	id := w.id()
+	c := w.clients[id]
+	if c != nil {
+		if c.conn != nil {
+			w.tell(c.conn, OpClose, Unregistered)
+		}
+		w.forget(c, Unregistered)
+	}
+	w.same(w.s.Unregister(id), c != nil)
+}
+
+func (w *world) changeTopic() {
+	id, name := w.id(), pick(w.t, w.topics...)
+	c := w.clients[id]
+	has := false
+	if c != nil {
+		_, has = c.since[name]
+	}
+	var want error
+	if rapid.Bool().Draw(w.t, "add") {
+		switch {
+		case c == nil:
+			want = ErrUnknownClient
+		case has:
+		case len(c.since) == w.opts.MaxSubscriptions:
+			want = ErrTooManyTopics
+		default:
+			c.since[name] = w.head()
+		}
+		w.same(w.s.AddTopic(id, name), want)
+		return
+	}
+	switch {
+	case c == nil:
+		want = ErrUnknownClient
+	case has:
+		delete(c.since, name)
+	}
+	w.same(w.s.RemoveTopic(id, name), want)
+}
+
+// anyConn returns a connection that a courier knows, or nil.
+func (w *world) anyConn() *simConn {
+	var all []*simConn
+	for _, k := range w.couriers {
+		all = append(all, k.conns...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all[rapid.IntRange(0, len(all)-1).Draw(w.t, "connection")]
+}
+
+func (w *world) setTopics() {
+	conn := w.anyConn()
+	if conn == nil {
+		return
+	}
+	names := w.someTopics()
+	c := conn.model.client
+	want := c != nil && c.conn == conn && len(names) <= w.opts.MaxSubscriptions
+	if want {
+		for name := range c.since {
+			if !slices.Contains(names, name) {
+				delete(c.since, name)
+			}
+		}
+		for _, name := range names {
+			if _, has := c.since[name]; !has {
+				c.since[name] = w.head()
+			}
+		}
+	}
+	w.same(w.s.SetTopics(&conn.Conn, names), want)
+}
+
+func (w *world) publish() {
+	if w.s.Behind() {
+		return // the hub would leave it unread
+	}
+	e := &modelEvent{
+		position: w.head() + 1,
+		topic:    pick(w.t, "a", "a.b", "a.c", "b", "$s.b"),
+		user:     pick(w.t, "", "u", "w"),
+		time:     w.now.Add(-pick(w.t, 0, time.Second)),
+		size:     entryOverhead,
+	}
+	message := zeros[:pick(w.t, w.sizes...)]
+	e.size += len(e.user) + len(message)
+	w.events = append(w.events, e)
+	want := Receipt{Cursor: Cursor{w.opts.Epoch, e.position}}
+	for _, c := range w.clients {
+		if c.sees(e) {
+			want.Matched++
+			if c.conn != nil {
+				want.Queued++
+			}
+		}
+	}
+	got, err := w.s.Publish(Event{
+		ID: strconv.Itoa(int(e.position)), Topic: e.topic, User: e.user, Time: e.time, Message: message,
+	})
+	if got != want || err != nil {
+		w.t.Fatalf("got %+v, %v, want %+v", got, err, want)
+	}
+	w.stats.Published++
+	w.stats.Matched += uint64(want.Matched)
+	w.stats.Queued += uint64(want.Queued)
+	w.evict()
+	w.bounded(len(w.clients), 2*len(message)+3)
+}
+
+func (w *world) tick() {
+	w.now = w.now.Add(pick(w.t, time.Second, 3*time.Second, 11*time.Second))
+	for _, c := range w.clients {
+		if c.conn == nil && !w.now.Before(c.expiry) {
+			w.forget(c, Expired)
+		}
+	}
+	w.evict()
+	w.s.Tick(w.now)
+	w.s.Announce()
+}
+
+func (w *world) attach() { w.connect(w.id()) }
+
+func (w *world) connect(id ID) {
+	k := w.couriers[rapid.IntRange(0, len(w.couriers)-1).Draw(w.t, "courier")]
+	w.conns++
+	conn := &simConn{courier: k, name: fmt.Sprint("c", w.conns), room: pick(w.t, 1<<40, 7, 40)}
+	conn.Conn = Conn{Owner: conn, Courier: int32(k.number), Encoding: pick(w.t, Encoding(0), 1)}
+	c := w.clients[id]
+	w.tell(conn, OpOpen, 0)
+	var refusal error
+	switch {
+	case c == nil:
+		refusal = ErrUnknownClient
+		w.tell(conn, OpClose, UnknownClient)
+	case c.conn == nil && w.stats.Connected == w.opts.MaxConnections:
+		refusal = ErrTooManyConnections
+		w.tell(conn, OpClose, OverCapacity)
+	case c.conn != nil && w.fights(c):
+		w.tell(conn, OpClose, TakeoverLimit)
+	default:
+		if c.conn == nil {
+			w.stats.Connected++
+		} else {
+			w.tell(c.conn, OpClose, Replaced)
+			c.taken = append(c.taken, w.now)
+			c.earlier++
+		}
+		c.conn, conn.model.client = conn, c
+		switch {
+		case c.mode == modeNew:
+			c.mode, c.born, c.pos = modeLive, w.head(), w.head()
+			conn.model.began, conn.model.start = true, w.head()
+			w.tell(conn, OpLive, 0)
+		case c.earlier > 0:
+			c.mode = modeWaiting
+		default:
+			c.begin()
+		}
+	}
+	w.same(w.s.Admit(id), refusal)
+	w.s.Attach(id, &conn.Conn)
+}
+
+// fights reports whether a client was taken over 5 times in the last 10 s.
+func (w *world) fights(c *modelClient) bool {
+	n := 0
+	for _, at := range c.taken {
+		if w.now.Sub(at) < 10*time.Second {
+			n++
+		}
+	}
+	return n >= 5
+}
+
+func (w *world) work() {
+	if w.s.Behind() || !w.s.Busy() {
+		return
+	}
+	c := w.s.reading.at(0)
+	reader := w.clients[c.id]
+	if c.mode != modeReading {
+		w.s.Work()
+		return
+	}
+	if reader == nil || reader.mode != modeReading {
+		w.t.Fatalf("client %v reads", c.id)
+	}
+	lost := w.mustTell(reader)
+	head := w.head()
+	before := reader.pos
+	replayed := w.stats.Replayed
+	w.s.Work()
+	w.look()
+	switch {
+	case w.clients[reader.id] != reader: // told of a gap
+	case lost:
+		w.t.Fatalf("client %v at %d was not told of a gap", c.id, before)
+	default:
+		w.evict()
+		w.bounded(chunkEvents+1, 2*chunkBytes)
+		if reader.mode == modeReading {
+			w.t.Fatalf("client %v at %d of %d got nowhere", c.id, before, head)
+		}
+		if n := w.stats.Replayed - replayed; n > chunkEvents {
+			w.t.Fatalf("%d events at once", n)
+		}
+	}
+}
