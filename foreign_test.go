@@ -114,14 +114,18 @@ func TestPythonWebsockets(t *testing.T) {
 	if exec.Command(python, "-c", "import websockets").Run() != nil {
 		leaveOut(t, "python3-websockets is not installed")
 	}
-	testStranger(t, func(t *testing.T, url string) *stranger { return meet(t, python, "testdata/clients/python_websockets.py", url) })
+	testStranger(t, func(t *testing.T, url string) *stranger {
+		return meet(t, python, "testdata/clients/python_websockets.py", url)
+	})
 }
 
 func TestChromium(t *testing.T) {
 	t.Parallel()
 	npm(t, "playwright-core")
 	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
-	testStranger(t, func(t *testing.T, url string) *stranger { return meet(t, node, "testdata/clients/chromium.mjs", url, browser) })
+	testStranger(t, func(t *testing.T, url string) *stranger {
+		return meet(t, node, "testdata/clients/chromium.mjs", url, browser)
+	})
 }
 
 // testStranger has three of a kind go through all that can happen to one.

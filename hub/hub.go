@@ -163,6 +163,11 @@ func (h *Hub) flush() {
 // send hands a command to the hub.
 func (h *Hub) send(c command) error {
 	select {
+	case <-h.done:
+		return ErrClosed // though there may be room in the inbox
+	default:
+	}
+	select {
 	case h.inbox <- c:
 		return nil
 	case <-h.done:

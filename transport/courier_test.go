@@ -694,6 +694,35 @@ func TestFullSocketsAreNotReapedByPings(t *testing.T) {
 	})
 }
 
+// The ping itself may be what a socket has no room for.
+func TestAPingWithoutRoom(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, w *world) {
+		s := w.connect(w.register(), len(answer)+1)
+		w.pass(time.Hour)
+		want(t, s, "<part>")
+		s.give(plenty)
+		want(t, s, "<ping>")
+		s.send(stream("8a:"))
+		w.pass(w.server.opts.PingInterval + courierTick)
+		want(t, s, "<ping> <ping>")
+	})
+}
+
+// What a peer sends after it broke a rule is not looked at.
+func TestDeaf(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, w *world) {
+		s := w.connect(w.register(), plenty)
+		s.send(stream("81:what", "83:", "81:ever"))
+		s.send(stream("81:else", "83:", "89:"))
+		want(t, s, "<close 1002 reserved opcode>")
+		if st := w.server.Stats(t.Context()); st.Ignored != 1 || st.Connections != 1 {
+			t.Errorf("%d messages were looked at, %d connections are left", st.Ignored, st.Connections)
+		}
+		s.hangUp()
+		want(t, s, "<close 1002 reserved opcode> <end>")
+	})
+}
+
 // A peer that sends pings and reads nothing fills its queue to the bound.
 func TestPongsAreBounded(t *testing.T) {
 	const bound = 1000
@@ -842,6 +871,11 @@ func TestChunks(t *testing.T) {
 			w.publish(fmt.Sprint(events + 1))
 			s.give(plenty)
 			want(t, s, numbers(1, events+1))
+			w.look(func() {
+				if s.conn.chunk {
+					t.Error("the hub will be told once more")
+				}
+			})
 		})
 	})
 	t.Run("of which the last frame meets the bound", func(t *testing.T) {
@@ -1045,6 +1079,10 @@ func TestCourierStats(t *testing.T) {
 		}, Ignored: 2}
 		if got != want {
 			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+		full.give(plenty)
+		if n := w.server.Stats(t.Context()).Blocked; n != 0 {
+			t.Errorf("%d sockets are full", n)
 		}
 	})
 }
