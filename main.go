@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -146,7 +145,15 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 		CloseTimeout:     cfg.CloseTimeout,
 		Log:              log,
 	})
-	b.http = &http.Server{
+	b.http = newServer(cfg, b, log)
+	return b
+}
+
+// newServer returns the HTTP server. Its time-outs are those of requests: a
+// WebSocket leaves it with the handshake.
+func newServer(cfg config.Config, b *broker, log *zap.Logger) *http.Server {
+	faults, _ := zap.NewStdLogAt(log, zap.WarnLevel) // fails for unknown levels only
+	return &http.Server{
 		Handler: api.New(api.Options{
 			Hub:            b.hub,
 			PublicURL:      cfg.PublicURL,
@@ -169,10 +176,8 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 		WriteTimeout:      cfg.PublishTimeout + cfg.WriteTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeaderBytes,
-		ErrorLog:          zap.NewStdLog(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))),
-		BaseContext:       func(net.Listener) context.Context { return context.Background() },
+		ErrorLog:          faults,
 	}
-	return b
 }
 
 // shutDown ends everything that others wait for: requests under way are
