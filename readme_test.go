@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The README's first three lines, typed into a shell.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	installed(t, "curl")
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := start(t)
+	var lines []string
+	for line := range strings.SplitSeq(string(readme), "\n") {
+		if code, ok := strings.CutPrefix(line, "    "); ok && strings.Contains(code, "curl") {
+			lines = append(lines, strings.ReplaceAll(code, "127.0.0.1:8000", b.addr)+"\n")
+		}
+	}
+	if len(lines) != 3 {
+		t.Fatalf("the README has %d lines with curl, want 3", len(lines))
+	}
+	shell := exec.CommandContext(t.Context(), installed(t, "bash"))
+	in, err := shell.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := shell.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = shell.Wait() }) // its curl ends with the broker
+	write := func(s string) {
+		t.Helper()
+		if _, err := io.WriteString(in, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(lines[0] + lines[1])
+	eventually(t, "the second line connects", func() bool { return b.census(t).Connected == 1 })
+	write(lines[2])
+	in.Close()
+	var got strings.Builder
+	words := bufio.NewReader(out)
+	for !strings.Contains(got.String(), "\x81\x0bare awesome") || !strings.Contains(got.String(), `"queued":1`) {
+		c, err := words.ReadByte()
+		if err != nil {
+			t.Fatalf("%v; printed: %q", err, got.String())
+		}
+		got.WriteByte(c)
+	}
+	b.stop()
+}
