@@ -174,7 +174,7 @@ func BenchmarkReconnect(b *testing.B) {
 					for b.Loop() {
 						c := s.clients[id]
 						c.conn.start = 0
-						s.Released(Release{Conn: c.conn, UpTo: upTo, Unconfirmed: unconfirmed})
+						s.Released(Release{Conn: c.conn, UpTo: upTo, Last: 1, Unconfirmed: unconfirmed})
 						s.Attach(id, &Conn{})
 						for c.conn != nil && c.mode != modeLive {
 							s.Work()

@@ -111,6 +111,9 @@ type Release struct {
 	// UpTo is the position up to which everything for the connection was
 	// written to the kernel whole; 0 if nothing was.
 	UpTo Position
+	// Last is the position of the last event that was written whole; 0 if none
+	// was.
+	Last Position
 	// Unconfirmed is how many of the last bytes of frames that were written
 	// the peer's TCP has not acknowledged.
 	Unconfirmed int

@@ -173,6 +173,7 @@ func (c *simConn) release(why Reason) {
 	k.reports = append(k.reports, report{release: &Release{
 		Conn:        &c.Conn,
 		UpTo:        upTo,
+		Last:        c.upTo,
 		Unconfirmed: max(0, c.sent-c.acked-c.trailer),
 		Reason:      why,
 	}})

@@ -84,8 +84,11 @@ func (s *State) scan(c *client, p Position) ([]*entry, Position) {
 // nothing from before that connection.
 func (s *State) unconfirmed(c *client, r Release) Position {
 	p, start := max(r.UpTo, r.Conn.start), r.Conn.start
+	if r.Unconfirmed == 0 || r.Last == 0 {
+		return p
+	}
 	entries := &s.log.entries
-	for i := s.log.after(p) - 1; i >= 0 && r.Unconfirmed > 0; i-- {
+	for i := s.log.after(r.Last) - 1; i >= 0 && r.Unconfirmed > 0; i-- {
 		e := entries.at(i)
 		if e.position <= start {
 			return start

@@ -187,7 +187,7 @@ func (p *player) do(text string) {
 		s.Attach(testID(l.arg(0)), p.conns[name])
 	case "released":
 		upTo := Position(l.number("upto", 0))
-		s.Released(Release{Conn: p.conn(l), UpTo: upTo, Unconfirmed: l.number("unconfirmed", 0), Reason: l.reason()})
+		s.Released(Release{Conn: p.conn(l), UpTo: upTo, Last: Position(l.number("last", int(upTo))), Unconfirmed: l.number("unconfirmed", 0), Reason: l.reason()})
 	case "drained":
 		s.Drained(p.conn(l))
 	case "work":

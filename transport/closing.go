@@ -57,6 +57,7 @@ func (k *courier) release(c *conn, why hub.Reason) {
 	_ = k.hub.Released(hub.Release{
 		Conn:        &c.Conn,
 		UpTo:        upTo,
+		Last:        c.upTo,
 		Unconfirmed: max(0, unacknowledged(c.raw)-behind),
 		Reason:      why,
 	})
