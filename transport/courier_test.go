@@ -260,7 +260,6 @@ type world struct {
 type limits struct {
 	hub.Options
 	transport Options
-	couriers  int
 }
 
 func newWorld(t *testing.T, adjust func(*limits)) *world {

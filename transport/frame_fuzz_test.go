@@ -21,6 +21,8 @@ import (
 	"nhooyr.io/websocket"
 )
 
+//lint:file-ignore SA1019 the library is frozen, and we stay with it: see docs/adr/0007-nhooyr-websocket.md
+
 // seedStreams are client streams, good and bad, that fuzzing starts from.
 func seedStreams() [][]byte {
 	return [][]byte{

@@ -10,6 +10,8 @@ import (
 	"nhooyr.io/websocket"
 )
 
+//lint:file-ignore SA1019 the library is frozen, and we stay with it: see docs/adr/0007-nhooyr-websocket.md
+
 // A HandshakeError is a WebSocket handshake that is refused by HTTP.
 type HandshakeError struct {
 	status int
