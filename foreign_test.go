@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,7 +40,8 @@ type stranger struct {
 // meet starts a client as a process.
 func meet(t *testing.T, program string, args ...string) *stranger {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...) // which kills it when the test is over
+	ctx, kill := context.WithTimeout(context.Background(), 4*patience)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -50,9 +54,21 @@ func meet(t *testing.T, program string, args ...string) *stranger {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // what it had to say it has said
 	s := &stranger{t: t, lines: bufio.NewScanner(out), tell: in}
 	s.lines.Buffer(nil, 1<<20)
+	t.Cleanup(func() {
+		defer kill()
+		if t.Failed() {
+			kill()
+		}
+		in.Close()
+		for s.lines.Scan() {
+			t.Errorf("behind the end the client says %.200s", s.lines.Bytes())
+		}
+		if err := cmd.Wait(); err != nil && !t.Failed() {
+			t.Errorf("the client ended: %v", err)
+		}
+	})
 	return s
 }
 
@@ -189,16 +205,27 @@ func TestCurl(t *testing.T) {
 		t.Fatal(got)
 	}
 	p := b.connect(t, r)
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, bytes.Repeat([]byte("x"), 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ args, want string }{
 		{`-d {"topic":"cats","message":"are-awesome"} ADDR/publish`, `"matched":1,"queued":1,"scope":"node","duplicate":false}` + "\n 200 application/json"},
 		{`-d {"topic":"cats.*","message":1} ADDR/publish`, " 400 application/problem+json"},
+		{`-d {"topic":"cats","message":1}} ADDR/publish`, " 400 application/problem+json"},
+		{`-d {"topic":"$cats","message":1} ADDR/publish`, " 403 application/problem+json"},
+		{`-d {"user_id":1.5} ADDR/register`, " 400 application/problem+json"},
+		{`-d {"client_id":"0","topic":"cats"} ADDR/add_topic`, " 404 application/problem+json"},
+		{`-H Content-Type:text/xml -d <a/> ADDR/publish`, " 415 application/problem+json"},
+		{`-d @LARGE ADDR/publish`, " 413 application/problem+json"}, // behind Expect: 100-continue
+		{`ADDR/nowhere`, " 404 application/problem+json"},
 		{`-T harness_test.go ADDR/publish`, " 405 application/problem+json"},
 		{`-X DELETE ADDR/register/` + r.ClientID, `{"removed":true}` + "\n 200 application/json"},
 		{`-X DELETE ADDR/register/` + r.ClientID, `{"removed":false}` + "\n 200 application/json"},
 		{`ADDR/ws/` + r.ClientID, " 404 application/problem+json"},
 		{`ADDR/health`, " 200 application/json"},
 	} {
-		args := strings.Fields(strings.ReplaceAll(c.args, "ADDR", b.addr))
+		args := strings.Fields(strings.NewReplacer("ADDR", b.addr, "LARGE", large).Replace(c.args))
 		if got := call(args...); !strings.HasSuffix(got, c.want) {
 			t.Errorf("curl %s:\n%s", c.args, got)
 		}

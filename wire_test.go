@@ -13,12 +13,15 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
 
 	"nhooyr.io/websocket"
 )
+
+//lint:file-ignore SA1019 the library is frozen, and we stay with it: see docs/adr/0007-nhooyr-websocket.md
 
 // What the end-to-end tests talk to the broker with: HTTP calls, a peer that
 // behaves well and is an implementation of its own, and a wire on which a test
@@ -586,6 +589,10 @@ func (w *wire) ended(t *testing.T) {
 // the broker's TCP learns that nobody is there any more.
 func (w *wire) reset(t *testing.T) {
 	t.Helper()
+	// While a process is being started it shares all sockets: the reset would
+	// be sent, and acknowledging would end, only when it lets go of this one.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	tcp := w.Conn.(*net.TCPConn)
 	if err := tcp.SetLinger(0); err != nil {
 		t.Fatal(err)

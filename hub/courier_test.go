@@ -174,7 +174,7 @@ func (c *simConn) release(why Reason) {
 		Conn:        &c.Conn,
 		UpTo:        upTo,
 		Last:        c.upTo,
-		Unconfirmed: max(0, c.sent-c.acked-c.trailer),
+		Unconfirmed: max(0, c.sent-c.acked-c.trailer-c.written),
 		Reason:      why,
 	}})
 	c.open, c.waiting = false, nil

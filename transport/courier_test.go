@@ -173,12 +173,15 @@ func (s *fakeSock) isClosed() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.
 
 // queued returns the bytes that wait for the socket.
 func (s *fakeSock) queued() (n int) {
-	s.world.look(func() {
-		if s.conn.waiting != nil {
-			n = s.conn.waiting.bytes
-		}
-	})
+	s.world.look(func() { n = s.conn.queued() })
 	return n
+}
+
+func (c *conn) queued() int {
+	if c.waiting == nil {
+		return 0
+	}
+	return c.waiting.bytes
 }
 
 // frames splits what the socket took behind the handshake's answer. Bytes that
@@ -1154,10 +1157,10 @@ func (w *randomWorld) run(steps []step) error {
 	for i, st := range steps {
 		w.do(st)
 		synctest.Wait()
-		for j := range w.clients {
-			if _, err := w.check(&w.clients[j]); err != nil {
-				return fmt.Errorf("after step %d, %v: client %d: %w", i, st, j, err)
-			}
+		var err error
+		w.look(func() { err = w.checkAll() })
+		if err != nil {
+			return fmt.Errorf("after step %d, %v: %w", i, st, err)
 		}
 	}
 	w.openGate()
@@ -1168,7 +1171,10 @@ func (w *randomWorld) run(steps []step) error {
 			s.hangUp()
 		}
 		w.connectClient(c, plenty)
-		switch next, err := w.check(c); {
+		var next int
+		var err error
+		w.look(func() { next, err = w.check(c) })
+		switch {
 		case err != nil:
 			return fmt.Errorf("in the end: client %d: %w", j, err)
 		case next != len(w.published)+1:
@@ -1241,6 +1247,15 @@ func (w *randomWorld) do(st step) {
 	}
 }
 
+func (w *randomWorld) checkAll() error {
+	for i := range w.clients {
+		if _, err := w.check(&w.clients[i]); err != nil {
+			return fmt.Errorf("client %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
 // check checks everything that a client got and returns the number of the
 // event that it gets next. The first event of a connection may be one that the
 // connection before was in the middle of.
@@ -1274,8 +1289,8 @@ func (w *randomWorld) check(c *randomClient) (next int, err error) {
 		switch {
 		case closed && len(part) > 0:
 			return 0, fmt.Errorf("connection %d: %q behind the Close frame", i, part)
-		case s.queued() > randomBound+260: // an event's frame, or a pong and a Close frame
-			return 0, fmt.Errorf("connection %d: %d bytes wait", i, s.queued())
+		case s.conn.queued() > randomBound+260: // an event's frame, or a pong and a Close frame
+			return 0, fmt.Errorf("connection %d: %d bytes wait", i, s.conn.queued())
 		}
 	}
 	return next, nil
