@@ -58,17 +58,19 @@ const (
 
 // A client is one registration.
 type client struct {
+	// What a delivery needs comes first, to lie together in the cache.
+	conn *Conn    // the connection that may get events; nil when away
+	seen Position // last event delivered: overlapping subscriptions count once
+	mode mode
+	slot int32 // its place in user.clients
+
 	id        ID
 	handle    Handle
 	user      *user
 	subs      []subscription
-	conn      *Conn // the connection that may get events; nil when away
 	deadline  deadline
-	pos       Position // away, waiting, reading, draining: everything up to here was handed over
-	seen      Position // last event delivered or read: overlapping subscriptions count once
-	slot      int32    // its place in user.clients
-	unsettled int32    // earlier connections that have not reported yet
-	mode      mode
+	pos       Position                 // away, waiting, reading, draining: everything up to here was handed over
+	unsettled int32                    // earlier connections that have not reported yet
 	takeovers *[maxTakeovers]time.Time // the latest ones, as a ring; nil before the first
 }
 

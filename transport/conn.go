@@ -18,28 +18,30 @@ import (
 type conn struct {
 	hub.Conn // its place in the hub
 
+	// Owned by the courier from its hub.OpOpen on. What a delivery needs comes
+	// first, to lie together in the cache.
+	waiting *backlog     // nil when nothing waits
+	upTo    hub.Position // of the last event written whole
+	fd      int32        // the socket's; valid until finish closes it
+	phase   phase
+	live    bool // the hub has said so: everything up to a batch's Head is here
+	chunk   bool // the hub waits to hear that nothing waits
+	stalled bool // its socket was full since the last ping
+	// readerDone says that the read side has nobody any more: the peer has
+	// closed, or is gone.
+	readerDone bool
+	discards   bool       // the read side is deaf: it will not hear the peer's Close frame
+	reason     hub.Reason // why it is closing
+	trailer    uint32     // bytes of frames that are no events, written behind upTo
+	deadline   deadline
+	opening    *opening // nil once it is open
+
 	// Static after construction.
 	server  *Server
 	courier *courier
 	sock    net.Conn
 	raw     syscall.RawConn
 	handle  hub.Handle
-
-	// Owned by the courier from its hub.OpOpen on.
-	opening  *opening     // nil once it is open
-	waiting  *backlog     // nil when nothing waits
-	upTo     hub.Position // of the last event written whole
-	trailer  uint32       // bytes of frames that are no events, written behind it
-	deadline deadline
-	phase    phase
-	reason   hub.Reason // why it is closing
-	live     bool       // the hub has said so: everything up to a batch's Head is here
-	chunk    bool       // the hub waits to hear that nothing waits
-	stalled  bool       // its socket was full since the last ping
-	// readerDone says that the read side has nobody any more: the peer has
-	// closed, or is gone.
-	readerDone bool
-	discards   bool // the read side is deaf: it will not hear the peer's Close frame
 
 	// Owned by the read side.
 	decoder  *decoder // nil between messages

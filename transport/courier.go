@@ -76,14 +76,13 @@ const (
 )
 
 func newCourier(number int, h *hub.Hub, opts *Options) *courier {
-	w := newRawWriter()
 	return &courier{
 		number:  number,
 		hub:     h,
 		opts:    opts,
 		inbox:   make(chan event, opts.Queue),
 		done:    make(chan struct{}),
-		write:   w.tryWrite,
+		write:   tryWrite,
 		scratch: make([]byte, 0, scratchBytes),
 		pings:   schedule{wait: opts.PingInterval},
 		pongs:   schedule{wait: opts.PongTimeout},

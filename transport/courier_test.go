@@ -1153,7 +1153,7 @@ func newRandomWorld(t *testing.T) *randomWorld {
 }
 
 func (w *randomWorld) run(steps []step) error {
-	defer func() { w.openGate() }()
+	defer w.openGate()
 	for i, st := range steps {
 		w.do(st)
 		synctest.Wait()

@@ -124,9 +124,13 @@ func (s *Server) newConn(id hub.ID, sock net.Conn, answer []byte) (*conn, error)
 	if err != nil {
 		return nil, err
 	}
+	var fd int32
+	if err := raw.Control(func(n uintptr) { fd = int32(n) }); err != nil {
+		return nil, err
+	}
 	// The same courier for all connections of a client.
 	k := s.couriers[int(id[0])%len(s.couriers)]
-	c := &conn{server: s, courier: k, sock: sock, raw: raw, handle: id.Handle(), opening: &opening{answer: answer}}
+	c := &conn{fd: fd, server: s, courier: k, sock: sock, raw: raw, handle: id.Handle(), opening: &opening{answer: answer}}
 	c.Conn = hub.Conn{Owner: c, Encoding: Bare, Courier: int32(k.number)}
 	return c, nil
 }

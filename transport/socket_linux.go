@@ -39,50 +39,26 @@ func readable(fd uintptr) bool {
 	}
 }
 
-// A rawWriter writes to sockets without blocking and without allocating. It
-// serves one goroutine.
-type rawWriter struct {
-	p     []byte
-	n     int
-	errno syscall.Errno
-	write func(fd uintptr) bool // do, bound once
-}
-
-func newRawWriter() *rawWriter {
-	w := &rawWriter{}
-	w.write = w.do
-	return w
-}
-
-// tryWrite writes as much of p as the kernel takes at once.
-func (w *rawWriter) tryWrite(c *conn, p []byte) (int, error) {
-	w.p, w.n, w.errno = p, 0, 0
-	err := c.raw.Write(w.write)
-	w.p = nil
-	switch {
-	case err != nil:
-		return w.n, err
-	case w.errno != 0:
-		return w.n, w.errno
-	}
-	return w.n, nil
-}
-
-// do writes once. The raw system call does not tell the scheduler: a socket
-// that does not block takes microseconds, less than it costs to be replaced.
-func (w *rawWriter) do(fd uintptr) bool {
+// tryWrite writes as much of p as the kernel takes at once. It goes past the
+// runtime's poller and its locks: only the courier writes, a goroutine that
+// waits for a full socket excepted, for which the courier waits, and nobody
+// closes the socket before the courier has ended the connection.
+//
+// The system call does not tell the scheduler either: a socket that does not
+// block takes microseconds, less than it costs to be replaced.
+func tryWrite(c *conn, p []byte) (int, error) {
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(w.p))), uintptr(len(w.p)))
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 		switch errno {
 		case 0:
-			w.n = int(n)
+			return int(n), nil
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
+			return 0, nil
 		default:
-			w.errno = errno
+			return 0, errno
 		}
-		return true
 	}
 }
 

@@ -22,25 +22,24 @@ func readable(fd uintptr) bool {
 	}
 }
 
-// A rawWriter writes to sockets without blocking. It serves one goroutine.
-type rawWriter struct{}
-
-func newRawWriter() *rawWriter { return &rawWriter{} }
-
-// tryWrite writes as much of p as the kernel takes at once.
-func (*rawWriter) tryWrite(c *conn, p []byte) (n int, err error) {
-	failed := c.raw.Write(func(fd uintptr) bool {
-		n, err = syscall.Write(int(fd), p)
-		return err != syscall.EINTR
-	})
-	n = max(n, 0)
-	if failed != nil {
-		return n, failed
+// tryWrite writes as much of p as the kernel takes at once. It goes past the
+// runtime's poller: only the courier writes, a goroutine that waits for a full
+// socket excepted, for which the courier waits, and nobody closes the socket
+// before the courier has ended the connection.
+func tryWrite(c *conn, p []byte) (int, error) {
+	for {
+		n, err := syscall.Write(int(c.fd), p)
+		switch err {
+		case nil:
+			return n, nil
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return 0, nil
+		default:
+			return 0, err
+		}
 	}
-	if err == syscall.EAGAIN {
-		err = nil
-	}
-	return n, err
 }
 
 // unacknowledged cannot be asked for here: what the peer's TCP had not
