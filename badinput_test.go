@@ -27,7 +27,6 @@ func (b *testBroker) bystander(t *testing.T) *bystander {
 	b.publish(t, event("victim", "hello")) // from now on there are both topics
 	by.expect(t, "hello")
 	by.before = b.census(t)
-	t.Cleanup(func() { by.silent(t) })
 	return by
 }
 
@@ -110,6 +109,7 @@ func TestBadFrames(t *testing.T) {
 	}
 	b := start(t, strictLimits...)
 	by := b.bystander(t)
+	defer by.silent(t)
 	for _, test := range broken {
 		for name, send := range map[string]sender{"at once": victim.atOnce, "early": victim.early, "in single bytes": victim.inBytes} {
 			t.Run(test.name+", "+name, func(t *testing.T) {
@@ -195,6 +195,7 @@ func TestIgnoredMessages(t *testing.T) {
 	topics := func(list string) string { return say(`{"topics": [` + list + `]}`) }
 	b := start(t, strictLimits...)
 	by := b.bystander(t)
+	defer by.silent(t)
 	for _, test := range []struct{ name, send string }{
 		{"binary", masked(final|binaryFrame, `{"topics": ["dogs"]}`)},
 		{"binary that is not UTF-8", masked(final|binaryFrame, "\xff\xfe")},
@@ -259,6 +260,7 @@ func TestOddFrames(t *testing.T) {
 	t.Parallel()
 	b := start(t, strictLimits...)
 	by := b.bystander(t)
+	defer by.silent(t)
 	for _, test := range []struct {
 		name, send string
 		echo       int
@@ -289,6 +291,7 @@ func TestHalfFrames(t *testing.T) {
 	t.Parallel()
 	b := start(t, strictLimits...)
 	by := b.bystander(t)
+	defer by.silent(t)
 	for _, test := range []struct{ name, send string }{
 		{"nothing", ""},
 		{"half a header", "\x81"},
@@ -326,6 +329,7 @@ func TestBadHandshakes(t *testing.T) {
 	t.Parallel()
 	b := start(t, append(strictLimits, "--allowed-origins=https://good.example")...)
 	by := b.bystander(t)
+	defer by.silent(t)
 	v := newVictim(t, b)
 	by.before = b.census(t)
 	without := func(name string) string { return replaceLine(opening("/ws/ID"), name, "") }
@@ -390,6 +394,7 @@ func TestBadCalls(t *testing.T) {
 	t.Parallel()
 	b := start(t, strictLimits...)
 	by := b.bystander(t)
+	defer by.silent(t)
 	full := b.register(t, `{"user_id": "full", "topics": ["a.*", "b.*", "c.*", "d.*"]}`)
 	by.before = b.census(t)
 	type header []string
@@ -544,6 +549,7 @@ func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	b := start(t, append(strictLimits, "--max-header-bytes=1024", "--header-timeout=10s", "--body-timeout=10s")...)
 	by := b.bystander(t)
+	defer by.silent(t)
 	post := func(path, header, body string) string {
 		return "POST " + path + " HTTP/1.1\r\nHost: localhost\r\n" + header + "\r\n" + body
 	}
@@ -601,8 +607,9 @@ func TestBadRequests(t *testing.T) {
 // TestSlowRequests: a request that does not arrive in time is given up.
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--header-timeout=100ms", "--body-timeout=100ms")
+	b := start(t, "--header-timeout=500ms", "--body-timeout=100ms")
 	by := b.bystander(t)
+	defer by.silent(t)
 	b.socket(t, "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"+event("bystander", "not sent")).
 		answer(t).problem(t, 408, "request_timeout")
 	by.undisturbed(t)
@@ -611,4 +618,54 @@ func TestSlowRequests(t *testing.T) {
 	}
 	b.socket(t).ended(t) // nothing was asked, nothing is answered
 	by.undisturbed(t)
+}
+
+// TestForeignPages: pages of origins that are not allowed may look at nothing
+// and change nothing.
+func TestForeignPages(t *testing.T) {
+	t.Parallel()
+	b := start(t, "--allowed-origins=https://good.example")
+	by := b.bystander(t)
+	defer by.silent(t)
+	origin := []string{"Origin", "https://evil.example"}
+	for _, call := range []struct{ method, target, body string }{
+		{"POST", "/register", `{"user_id": 1}`},
+		{"POST", "/publish", event("bystander", "not sent")},
+		{"POST", "/add_topic", `{}`},
+		{"DELETE", "/remove_topic", `{}`},
+		{"DELETE", "/register/x", ``},
+	} {
+		b.call(t, call.method, call.target, call.body, origin...).problem(t, 403, "origin_not_allowed")
+		b.call(t, "OPTIONS", call.target, "", append(origin, "Access-Control-Request-Method", call.method)...).problem(t, 403, "origin_not_allowed")
+		by.undisturbed(t)
+	}
+	if got := b.call(t, "GET", "/health", "", origin...); got.status != 200 || got.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("a page may look: %d %v", got.status, got.header)
+	}
+}
+
+// TestFull: what there is no room for is refused with an idea of when to try
+// again.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	b := start(t, "--max-clients=3", "--max-connections=1")
+	by := b.bystander(t)
+	first, second := b.register(t, `{"user_id": 1}`), b.register(t, `{"user_id": 2}`)
+	by.before = b.census(t)
+
+	got := b.call(t, "POST", "/register", `{"user_id": 3}`)
+	got.problem(t, 503, "too_many_clients")
+	if got.header.Get("Retry-After") == "" {
+		t.Error("the refusal does not say when to try again")
+	}
+	b.refused(t, first, 503, "too_many_connections")
+	by.undisturbed(t)
+
+	b.unregister(t, first)
+	b.register(t, `{"user_id": 3}`)
+	by.undisturbed(t)
+	by.silent(t)
+	by.leave()
+	b.away(t)
+	b.connect(t, second).silent(t)
 }

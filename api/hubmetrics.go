@@ -45,6 +45,8 @@ func (c *hubCollector) gauges() {
 	gauge("users", "Users with clients.", func(s *hub.Stats) float64 { return float64(s.Users) })
 	gauge("topics", "Topics with subscribers or retained events.", func(s *hub.Stats) float64 { return float64(s.Topics) })
 	gauge("patterns", "Patterns with subscribers.", func(s *hub.Stats) float64 { return float64(s.Patterns) })
+	gauge("hub_queue", "Commands waiting for the hub.", func(s *hub.Stats) float64 { return float64(s.Commands) })
+	gauge("courier_backlog", "Deliveries waiting for a courier to take them.", func(s *hub.Stats) float64 { return float64(s.Deliveries) })
 	gauge("log_events", "Events retained.", func(s *hub.Stats) float64 { return float64(s.Retained) })
 	gauge("log_bytes", "Size of the events retained, overhead counted.", func(s *hub.Stats) float64 { return float64(s.RetainedBytes) })
 	gauge("draining", "1 while the broker shuts down.", func(s *hub.Stats) float64 { return number(s.Draining) })

@@ -151,7 +151,11 @@ func (h *Hub) RemoveTopic(id ID, name string) error {
 
 // Stats returns the hub's figures.
 func (h *Hub) Stats() (Stats, error) {
-	return ask(h, func(s *State) (Stats, error) { return s.Stats(), nil })
+	return ask(h, func(s *State) (Stats, error) {
+		st := s.Stats()
+		st.Commands = len(h.inbox)
+		return st, nil
+	})
 }
 
 // Admit tells whether a client may connect. See [State.Admit].

@@ -11,6 +11,9 @@ type Stats struct {
 	Draining  bool
 	Behind    bool // couriers are behind: publishes wait
 
+	Commands   int // waiting for the hub
+	Deliveries int // waiting for a courier to take them
+
 	Retained      int // events in the log
 	RetainedBytes int // their accounted size
 	Head          Position
@@ -31,6 +34,9 @@ func (s *State) Stats() Stats {
 	st := s.stats
 	st.Clients, st.Users, st.Topics, st.Patterns = len(s.clients), len(s.users), len(s.topics), s.patternCount
 	st.Reading, st.Draining, st.Behind = s.reading.len(), s.draining, s.Behind()
+	for i := range s.outboxes {
+		st.Deliveries += len(s.outboxes[i].batch.targets)
+	}
 	st.Retained, st.RetainedBytes, st.Head = s.log.entries.len()-s.log.husks, s.log.bytes, s.log.head
 	st.Disconnects = append([]uint64(nil), s.stats.Disconnects...)
 	st.Removals = append([]uint64(nil), s.stats.Removals...)

@@ -32,7 +32,9 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 	c.phase, c.reason = phaseClosing, why
 	k.closing.add(c, k.now)
 	if c.waiting != nil && why != hub.Draining {
+		before := c.waiting.bytes
 		c.waiting.drop()
+		k.stats.Waiting -= before - c.waiting.bytes
 	}
 	k.push(c, &hub.Frame{Bytes: appendClose(nil, code, text)})
 }
@@ -75,7 +77,10 @@ func (k *courier) end(c *conn) {
 	c.phase = phaseEnded
 	c.cancel()
 	k.stats.Closed++
-	c.waiting = nil
+	if c.waiting != nil {
+		k.stats.Waiting -= c.waiting.bytes
+		c.waiting = nil
+	}
 	k.finish(c, !c.readerDone)
 	k.checkIdle()
 }

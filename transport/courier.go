@@ -236,6 +236,8 @@ func (k *courier) ask(ctx context.Context, question eventKind) CourierStats {
 type CourierStats struct {
 	Connections int    // open or closing
 	Blocked     int    // connections whose socket is full
+	Events      int    // waiting for the courier
+	Waiting     int    // bytes in the backlogs of all connections
 	Opened      uint64 // counter: connections
 	Closed      uint64 // counter: connections
 	Writes      uint64 // counter: system calls
@@ -245,7 +247,7 @@ type CourierStats struct {
 
 func (k *courier) figures() CourierStats {
 	st := k.stats
-	st.Connections = k.connections()
+	st.Connections, st.Events = k.connections(), len(k.inbox)
 	return st
 }
 

@@ -1077,14 +1077,14 @@ func TestCourierStats(t *testing.T) {
 		}
 		got.Writes = 0
 		want := Stats{CourierStats: CourierStats{
-			Connections: 2, Blocked: 1, Opened: 3, Closed: 1, Frames: 5, Bytes: uint64(3*len(answer) + 5*size + 5),
+			Connections: 2, Blocked: 1, Waiting: 2 * size, Opened: 3, Closed: 1, Frames: 5, Bytes: uint64(3*len(answer) + 5*size + 5),
 		}, Ignored: 2}
 		if got != want {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 		full.give(plenty)
-		if n := w.server.Stats(t.Context()).Blocked; n != 0 {
-			t.Errorf("%d sockets are full", n)
+		if st := w.server.Stats(t.Context()); st.Blocked != 0 || st.Waiting != 0 {
+			t.Errorf("%d sockets are full, %d bytes wait", st.Blocked, st.Waiting)
 		}
 	})
 }

@@ -17,6 +17,8 @@ func desc(name, help string) *prometheus.Desc {
 var (
 	descConnections = desc("connections", "Connections that are open or closing.")
 	descBlocked     = desc("connections_blocked", "Connections whose socket is full.")
+	descWaiting     = desc("client_queue_bytes", "Bytes that wait for the sockets of all connections.")
+	descEvents      = desc("courier_queue", "Events of connections waiting for couriers.")
 	descOpened      = desc("connections_opened_total", "Connections opened.")
 	descClosed      = desc("connections_closed_total", "Connections ended.")
 	descWrites      = desc("writes_total", "Writes to sockets.")
@@ -24,7 +26,7 @@ var (
 	descBytes       = desc("written_bytes_total", "Bytes written to sockets.")
 	descIgnored     = desc("messages_ignored_total", "Messages from clients that said nothing known.")
 
-	descs = []*prometheus.Desc{descConnections, descBlocked, descOpened, descClosed, descWrites, descDelivered, descBytes, descIgnored}
+	descs = []*prometheus.Desc{descConnections, descBlocked, descWaiting, descEvents, descOpened, descClosed, descWrites, descDelivered, descBytes, descIgnored}
 )
 
 // Describe implements [prometheus.Collector]. It does not ask the couriers:
@@ -48,6 +50,8 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descConnections, st.Connections)
 	gauge(descBlocked, st.Blocked)
+	gauge(descWaiting, st.Waiting)
+	gauge(descEvents, st.Events)
 	counter(descOpened, st.Opened)
 	counter(descClosed, st.Closed)
 	counter(descWrites, st.Writes)

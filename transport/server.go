@@ -99,6 +99,9 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, id hub.ID) error
 		return fmt.Errorf("take over the connection: %w", err)
 	}
 	c, err := s.newConn(id, sock, answer)
+	if err == nil {
+		err = c.raw.Control(func(fd uintptr) { c.fd = int32(fd) })
+	}
 	if err != nil {
 		sock.Close()
 		return nil // the peer is gone; there is nobody to answer
@@ -124,13 +127,9 @@ func (s *Server) newConn(id hub.ID, sock net.Conn, answer []byte) (*conn, error)
 	if err != nil {
 		return nil, err
 	}
-	var fd int32
-	if err := raw.Control(func(n uintptr) { fd = int32(n) }); err != nil {
-		return nil, err
-	}
 	// The same courier for all connections of a client.
 	k := s.couriers[int(id[0])%len(s.couriers)]
-	c := &conn{fd: fd, server: s, courier: k, sock: sock, raw: raw, handle: id.Handle(), opening: &opening{answer: answer}}
+	c := &conn{server: s, courier: k, sock: sock, raw: raw, handle: id.Handle(), opening: &opening{answer: answer}}
 	c.Conn = hub.Conn{Owner: c, Encoding: Bare, Courier: int32(k.number)}
 	return c, nil
 }
@@ -199,6 +198,8 @@ func (s *Server) Stats(ctx context.Context) Stats {
 		st := k.ask(ctx, evStats)
 		sum.Connections += st.Connections
 		sum.Blocked += st.Blocked
+		sum.Events += st.Events
+		sum.Waiting += st.Waiting
 		sum.Opened += st.Opened
 		sum.Closed += st.Closed
 		sum.Writes += st.Writes

@@ -34,6 +34,7 @@ func (k *courier) push(c *conn, f *hub.Frame) {
 		k.dirty = append(k.dirty, c)
 	}
 	c.waiting.push(f)
+	k.stats.Waiting += len(f.Bytes)
 }
 
 // control queues a control frame.
@@ -78,7 +79,9 @@ func (k *courier) flushOne(c *conn) {
 
 // advance counts n bytes as written.
 func (k *courier) advance(c *conn, n int) {
+	before := c.waiting.bytes
 	events, last, behind := c.waiting.advance(n)
+	k.stats.Waiting -= before - c.waiting.bytes
 	if events > 0 {
 		c.upTo, c.trailer = last, 0
 	}
