@@ -128,6 +128,11 @@ func (w *world) check(*rapid.T) {
 	want.Users, want.Topics, want.Patterns = len(users), len(topics), len(patterns)
 	got := w.s.Stats()
 	want.Reading = got.Reading // may count some that went away
+	for i := range w.s.outboxes {
+		for op := range w.s.outboxes[i].batch.Ops {
+			want.Deliveries += len(w.s.outboxes[i].batch.Targets(op))
+		}
+	}
 	if !sameStats(got, want) {
 		w.t.Fatalf("got  %+v\nwant %+v", got, want)
 	}

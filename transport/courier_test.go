@@ -63,7 +63,8 @@ func (s *fakeSock) tryWrite(p []byte) (int, error) {
 	switch {
 	case s.writing:
 		s.faults = append(s.faults, "a raw write beside another goroutine's")
-	case s.closed:
+	case s.closed: // another connection may have its descriptor now
+		s.faults = append(s.faults, "a raw write to a socket that is closed")
 		return 0, net.ErrClosed
 	case s.broken:
 		return 0, syscall.EPIPE
@@ -1251,6 +1252,17 @@ func (w *randomWorld) checkAll() error {
 	for i := range w.clients {
 		if _, err := w.check(&w.clients[i]); err != nil {
 			return fmt.Errorf("client %d: %w", i, err)
+		}
+	}
+	waiting := make(map[*courier]int)
+	for _, c := range w.clients {
+		for _, s := range c.socks {
+			waiting[s.conn.courier] += s.conn.queued()
+		}
+	}
+	for i, k := range w.server.couriers {
+		if k.stats.Waiting != waiting[k] {
+			return fmt.Errorf("courier %d counts %d bytes that wait; there are %d", i, k.stats.Waiting, waiting[k])
 		}
 	}
 	return nil
