@@ -390,7 +390,7 @@ func TestTopicsWhileAway(t *testing.T) {
 // than may, the others get everything, and it may come back.
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--history-events=100000", "--max-message=8192", "--client-queue-bytes=16384", "--close-timeout=1m")
+	b := start(t, "--history-events=100000", "--client-queue-bytes=262144", "--close-timeout=1m")
 	slow := slowReader(t, b)
 	quick := b.connect(t, b.register(t, `{"user_id": 2}`))
 
@@ -470,7 +470,7 @@ var smallBuffer = net.Dialer{Control: func(_, _ string, c syscall.RawConn) error
 // that it has to answer a Close frame, without one. It may come back, too.
 func TestDeafPeer(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--history-events=100000", "--max-message=8192", "--client-queue-bytes=16384", "--close-timeout=10ms")
+	b := start(t, "--history-events=100000", "--client-queue-bytes=262144", "--close-timeout=10ms")
 	deaf := slowReader(t, b)
 	published := 0
 	for b.metric(t, "belfry_connections_closed_total") == 0 {
