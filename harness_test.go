@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,8 +21,17 @@ type testBroker struct {
 	stop func() int // ends the program as SIGTERM does, and waits for its status
 	http http.Client
 
+	listening chan string // tells addr, once; of capacity 1
+
 	mu   sync.Mutex
 	logs []string
+}
+
+func newTestBroker() *testBroker {
+	return &testBroker{
+		http:      http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: patience},
+		listening: make(chan string, 1),
+	}
 }
 
 // start runs the program with extra flags until the test ends. It logs at
@@ -30,19 +39,13 @@ type testBroker struct {
 func start(t *testing.T, flags ...string) *testBroker {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	out, in := io.Pipe()
+	b := newTestBroker()
 	status := make(chan int, 1)
 	args := append([]string{"--addr=127.0.0.1:0", "--log-level=debug", "--log-format=json"}, flags...)
-	go func() {
-		status <- run(ctx, args, nil, io.Discard, in)
-		in.Close()
-	}()
-	b := &testBroker{http: http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: patience}}
+	go func() { status <- run(ctx, args, nil, io.Discard, b) }()
 	b.stop = sync.OnceValue(func() int { cancel(); return <-status })
-	listening := make(chan string, 1)
-	go b.follow(out, listening)
 	select {
-	case b.addr = <-listening:
+	case b.addr = <-b.listening:
 	case s := <-status:
 		t.Fatalf("the program ended with status %d: %v", s, b.log())
 	case <-time.After(patience):
@@ -57,19 +60,16 @@ func start(t *testing.T, flags ...string) *testBroker {
 	return b
 }
 
-// follow keeps the log and tells the address that it names.
-func (b *testBroker) follow(r io.Reader, listening chan<- string) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		b.mu.Lock()
-		b.logs = append(b.logs, lines.Text())
-		b.mu.Unlock()
-		var line struct{ Msg, Addr string }
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
-			listening <- line.Addr
-		}
+// Write takes a line that the program logs.
+func (b *testBroker) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	b.logs = append(b.logs, strings.TrimSuffix(string(line), "\n"))
+	b.mu.Unlock()
+	var entry struct{ Msg, Addr string }
+	if json.Unmarshal(line, &entry) == nil && entry.Msg == "listening" {
+		b.listening <- entry.Addr
 	}
+	return len(line), nil
 }
 
 // log returns the lines logged so far.

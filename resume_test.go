@@ -279,7 +279,11 @@ func (n *numberReader) catchUp() {
 	last := n.source.last
 	n.source.mu.Unlock()
 	n.readTo(last)
-	n.sync(n.t)
+	n.send(n.t, masked(final|ping, ""))
+	for op, message := n.frame(n.t); op != pong; op, message = n.frame(n.t) {
+		n.take(message) // a repeat, if the connection is fresh
+	}
+	n.readTo(last)
 }
 
 // TestTooLate: a client whose time has run out is not known any more.

@@ -283,11 +283,12 @@ func startBinary(t *testing.T, binary string, flags ...string) (*testBroker, *pr
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	b := &testBroker{http: http.Client{Transport: &http.Transport{}, Timeout: patience}}
-	listening := make(chan string, 1)
+	b := newTestBroker()
 	go func() {
 		defer close(p.done)
-		b.follow(bufio.NewReader(out), listening)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			b.Write(lines.Bytes())
+		}
 		_ = p.Wait() // how it ended is for the test to judge
 	}()
 	t.Cleanup(func() {
@@ -296,7 +297,7 @@ func startBinary(t *testing.T, binary string, flags ...string) (*testBroker, *pr
 		b.http.CloseIdleConnections()
 	})
 	select {
-	case b.addr = <-listening:
+	case b.addr = <-b.listening:
 	case <-p.done:
 		t.Fatalf("the program has ended: %v", b.log())
 	}
