@@ -6,11 +6,14 @@ type Conn struct {
 	Owner    any      // the transport's connection; static
 	Courier  int32    // which courier writes to it, below [Options.Couriers]; static
 	Encoding Encoding // how it gets its events; static
+	Replay   Encoding // how it gets those of a replay that it asked for while connected; static
+	Notes    bool     // its protocol has a form for every [Note]; without, a gap ends it; static
 
 	// Owned by the hub.
 	started bool     // its reading began: only then its release tells a position
 	start   Position // where it began
 	client  *client  // nil once the hub is done with the connection
+	number  int32    // of the connections of its client
 }
 
 // OpKind says what a courier has to do.
@@ -22,15 +25,19 @@ const (
 	OpDeliver               // write a frame
 	OpChunk                 // write a frame, and report by [Hub.Drained] when nothing waits any more
 	OpLive                  // it has read up to the head; what follows comes as it is published
+	OpPause                 // it is not at the head any more; up to At it has everything
+	OpNote                  // tell it a note
 	OpClose                 // stop taking frames, report by [Hub.Released], close for a reason
 )
 
 // An Op is one thing that a courier has to do to some connections.
 type Op struct {
 	Kind   OpKind
-	Reason Reason // of OpClose
-	Frame  *Frame // of OpDeliver and OpChunk
-	to     int    // end of its targets in Batch.targets
+	Reason Reason   // of OpClose
+	Frame  *Frame   // of OpDeliver and OpChunk
+	Note   Note     // of OpNote
+	At     Position // of OpPause
+	to     int      // end of its targets in Batch.targets
 }
 
 // A Batch is what a courier has to do, in order. It passes between the hub
@@ -107,7 +114,18 @@ func (s *State) seal(e *entry) {
 
 // tell appends an op for one connection to its courier's outbox.
 func (s *State) tell(c *Conn, op Op) {
-	s.outboxes[c.Courier].batch.add(op, c)
+	b := s.outboxes[c.Courier].batch
+	b.add(op, c)
+	if op.Frame != nil {
+		b.bytes += len(op.Frame.Bytes)
+	}
+}
+
+// say tells a connection something, if its protocol can.
+func (s *State) say(c *Conn, n Note) {
+	if c.Notes {
+		s.tell(c, Op{Kind: OpNote, Note: n})
+	}
 }
 
 // Take removes what waits for a courier and puts spare, an emptied batch, in

@@ -23,7 +23,7 @@ func benchJoin(b *testing.B, s *State, n int, topics ...string) (ids []ID) {
 		if _, err := s.Register(Registration{ID: id, User: id.String(), Topics: topics}); err != nil {
 			b.Fatal(err)
 		}
-		s.Attach(id, &Conn{})
+		s.Attach(id, &Conn{}, From{})
 		ids = append(ids, id)
 	}
 	s.Take(0, &Batch{})
@@ -140,7 +140,7 @@ func BenchmarkRead(b *testing.B) {
 				for b.Loop() {
 					events := 0
 					for p := Position(0); p < s.log.head; {
-						found, upTo := s.next(c, p)
+						found, upTo := s.next(view{subs: c.subs, user: c.user.name}, p, s.log.head)
 						events += len(found)
 						p = upTo
 					}
@@ -175,7 +175,7 @@ func BenchmarkReconnect(b *testing.B) {
 						c := s.clients[id]
 						c.conn.start = 0
 						s.Released(Release{Conn: c.conn, UpTo: upTo, Last: 1, Unconfirmed: unconfirmed})
-						s.Attach(id, &Conn{})
+						s.Attach(id, &Conn{}, From{})
 						for c.conn != nil && c.mode != modeLive {
 							s.Work()
 							s.Drained(c.conn)

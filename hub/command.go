@@ -164,16 +164,83 @@ func (h *Hub) Admit(id ID) error {
 	return err
 }
 
+// AdmitNew tells whether a connection without a registration may be made. See
+// [State.AdmitNew].
+func (h *Hub) AdmitNew(topics int) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.AdmitNew(topics) })
+	return err
+}
+
 // Attach gives a client its connection. It returns before the hub has done so;
 // what comes of it the connection's courier hears. See [State.Attach].
-func (h *Hub) Attach(id ID, conn *Conn) error {
-	return h.send(notice(func(s *State) { s.Attach(id, conn) }))
+func (h *Hub) Attach(id ID, conn *Conn, from From) error {
+	return h.send(notice(func(s *State) { s.Attach(id, conn, from) }))
+}
+
+// Connect makes a client for a connection. It returns before the hub has done
+// so; what comes of it the connection's courier hears. See [State.Connect].
+func (h *Hub) Connect(r Registration, conn *Conn, from From) error {
+	return h.send(notice(func(s *State) { s.Connect(r, conn, from) }))
 }
 
 // SetTopics replaces the topics of the client behind a connection, and
 // reports whether that was done. See [State.SetTopics].
 func (h *Hub) SetTopics(conn *Conn, names []string) (bool, error) {
 	return ask(h, func(s *State) (bool, error) { return s.SetTopics(conn, names), nil })
+}
+
+// Subscribe subscribes the client behind a connection to more topics. See
+// [State.Subscribe].
+func (h *Hub) Subscribe(conn *Conn, r Subscribe) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.Subscribe(conn, r) })
+	return err
+}
+
+// Unsubscribe ends subscriptions of the client behind a connection. See
+// [State.Unsubscribe].
+func (h *Hub) Unsubscribe(conn *Conn, names []string, ref []byte) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.Unsubscribe(conn, names, ref) })
+	return err
+}
+
+// Say gives a connection a frame that is no event. It waits until the hub has
+// taken it, as all that a connection asks for does: so nobody can ask faster
+// than is answered. See [State.Say].
+func (h *Hub) Say(conn *Conn, f *Frame) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { s.Say(conn, f); return struct{}{}, nil })
+	return err
+}
+
+// History returns a part of what is retained of a topic for everybody. If that
+// is nothing, it waits for an event until ctx ends. See [State.History] and
+// [State.Await].
+func (h *Hub) History(ctx context.Context, topic string, from From) (Page, error) {
+	type answer struct {
+		Page
+		*Poll
+	}
+	read := func(s *State) (a answer, err error) {
+		a.Page, err = s.History(topic, from)
+		if err == nil && len(a.Events) == 0 && ctx.Err() == nil {
+			a.Poll, err = s.Await(topic)
+		}
+		return a, err
+	}
+	a, err := ask(h, read)
+	if err != nil || a.Poll == nil {
+		return a.Page, err
+	}
+	// What the poll may have missed would be a hole: it is read from where the
+	// page ended.
+	from = From{After: &a.Cursor}
+	select {
+	case <-a.woken:
+		return ask(h, func(s *State) (Page, error) { return s.History(topic, from) })
+	case <-h.done:
+		return Page{}, ErrClosed
+	case <-ctx.Done():
+		return a.Page, h.send(notice(func(s *State) { s.EndPoll(a.Poll) }))
+	}
 }
 
 // Released takes a courier's report. See [State.Released].

@@ -24,43 +24,102 @@ func (s *State) Admit(id ID) error {
 	return nil
 }
 
-// Attach gives a client its connection. What Admit would have refused, and
-// one takeover too many, is refused in-band: the connection is opened and
-// closed with the reason. A connection that takes over waits until the earlier
-// one has reported how far it came.
-func (s *State) Attach(id ID, conn *Conn) {
+// AdmitNew tells whether a connection without a registration may be made, for
+// so many topics: it fails with [ErrTooManyConnections], [ErrTooManyClients],
+// [ErrTooManyTopics] or [ErrDraining].
+func (s *State) AdmitNew(topics int) error {
+	switch {
+	case s.draining:
+		return ErrDraining
+	case len(s.clients) >= s.opts.MaxClients:
+		return ErrTooManyClients
+	case s.stats.Connected >= s.opts.MaxConnections:
+		return ErrTooManyConnections
+	case topics > s.opts.MaxSubscriptions:
+		return ErrTooManyTopics
+	}
+	return nil
+}
+
+// Attach gives a client its connection, which begins as from says. What Admit
+// would have refused, and one takeover too many, is refused in-band: the
+// connection is opened and closed with the reason. A connection that takes over
+// and does not say from where waits until the earlier one has reported how far
+// it came.
+func (s *State) Attach(id ID, conn *Conn, from From) {
 	s.tell(conn, Op{Kind: OpOpen})
 	c := s.clients[id]
-	switch err := s.Admit(id); {
-	case err == ErrUnknownClient:
-		s.close(conn, UnknownClient)
+	if err := s.Admit(id); err != nil {
+		s.close(conn, refusals[err])
 		return
-	case err == ErrTooManyConnections:
-		s.close(conn, OverCapacity)
-		return
-	case err != nil:
-		s.close(conn, Draining)
-		return
-	case c.conn != nil && !c.mayTakeOver(s.now):
+	}
+	if c.conn != nil && !c.mayTakeOver(s.now) {
 		s.close(conn, TakeoverLimit)
 		return
 	}
 	c.cancel()
+	s.dropReplays(c)
 	if old := c.conn; old != nil {
 		s.close(old, Replaced)
 		c.unsettled++
+		if old.started {
+			c.pos = old.start // until it has reported, this much is certain
+		}
 	} else {
 		s.stats.Connected++
 	}
-	c.conn, conn.client = conn, c
+	s.begin(c, conn, from)
+}
+
+// Connect makes a client that lives as long as its connection. What AdmitNew
+// would have refused is refused in-band.
+func (s *State) Connect(r Registration, conn *Conn, from From) {
+	s.tell(conn, Op{Kind: OpOpen})
+	if err := s.AdmitNew(len(r.Topics)); err != nil {
+		s.close(conn, refusals[err])
+		return
+	}
+	c := s.add(r)
+	c.fleeting = true
+	s.stats.Connected++
+	s.begin(c, conn, from)
+}
+
+// refusals are the reasons that go with the errors of Admit and AdmitNew.
+var refusals = map[error]Reason{
+	ErrUnknownClient:      UnknownClient,
+	ErrTooManyClients:     OverCapacity,
+	ErrTooManyConnections: OverCapacity,
+	ErrTooManyTopics:      PolicyViolation,
+	ErrDraining:           Draining,
+}
+
+// begin has a client's new connection read, or get events as they come.
+func (s *State) begin(c *client, conn *Conn, from From) {
+	c.made++
+	c.conn, conn.client, conn.number = conn, c, c.made
 	switch {
+	case from.given():
+		s.beginFrom(c, from)
 	case c.mode == modeNew:
+		s.say(conn, s.welcome(c, s.cursor(s.log.head)))
 		s.goLive(c)
 	case c.unsettled > 0:
+		// No less than this has gone out.
+		s.say(conn, s.welcome(c, s.cursor(c.pos)))
 		c.mode = modeWaiting
 	default:
+		s.say(conn, s.welcome(c, s.cursor(c.pos)))
 		s.readOn(c)
 	}
+}
+
+func (s *State) welcome(c *client, at Cursor) Welcome {
+	topics := make([]string, len(c.subs))
+	for i := range c.subs {
+		topics[i] = c.subs[i].name
+	}
+	return Welcome{User: c.user.name, Topics: topics, Cursor: at}
 }
 
 // goLive has a client get events as they come. Before it, it has read
@@ -76,7 +135,7 @@ func (s *State) goLive(c *client) {
 // readOn starts a newly connected client's reading from its position.
 func (s *State) readOn(c *client) {
 	c.conn.started, c.conn.start = true, c.pos
-	c.mode = modeReading
+	c.mode, c.checked = modeReading, 0
 	s.reading.push(c)
 }
 
@@ -130,8 +189,8 @@ func (s *State) Released(r Release) {
 		return // refused or forgotten
 	}
 	conn.client = nil
-	if conn.started {
-		c.pos = s.unconfirmed(c, r)
+	if conn.started && conn.number >= c.placed {
+		c.pos, c.last, c.placed = s.unconfirmed(c, r), nil, conn.number
 	}
 	if c.conn == conn {
 		s.disconnected(c, r.Reason)
@@ -148,7 +207,8 @@ func (s *State) disconnected(c *client, why Reason) {
 	c.conn, c.mode = nil, modeAway
 	s.stats.Connected--
 	s.stats.Disconnects[why]++
-	if s.opts.ResumeWindow == 0 {
+	s.dropReplays(c)
+	if s.opts.ResumeWindow == 0 || c.fleeting {
 		s.forget(c, why)
 		return
 	}
@@ -176,31 +236,53 @@ func (s *State) Work() {
 	if c.mode != modeReading {
 		return // it went away meanwhile
 	}
-	if _, lost := s.lost(c, c.pos); lost {
-		s.close(c.conn, Gap)
-		s.forget(c, Gap)
+	if len(c.replays) > 0 {
+		s.replay(c, c.replays[0])
+	} else {
+		s.read(c)
+	}
+	s.trim()
+}
+
+// read lets a client read on from its position.
+func (s *State) read(c *client) {
+	if !s.choose(view{subs: c.subs, user: c.user.name}, c.last) {
+		s.reading.push(c)
 		return
 	}
-	found, upTo := s.next(c, c.pos)
-	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
-		if i == len(found)-1 && upTo < s.log.head {
-			op.Kind = OpChunk
-		}
-		s.tell(c.conn, op)
-		s.outboxes[c.conn.Courier].batch.bytes += len(op.Frame.Bytes)
+	if c.last != nil && c.pos == c.last.bound {
+		c.pos = c.last.first()
+		c.conn.start = c.pos
 	}
-	s.stats.Replayed += uint64(len(found))
+	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading)) {
+		return
+	}
+	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)
 	c.pos = upTo
+	live := upTo == s.log.head
+	s.hand(c, found, c.conn.Encoding, !live)
 	switch {
-	case upTo == s.log.head:
+	case live:
+		c.last = nil
 		s.goLive(c)
 	case len(found) > 0:
 		c.mode = modeDraining
 	default:
 		s.reading.push(c)
 	}
-	s.trim()
+}
+
+// hand gives events read from the log to a client's connection. If there is
+// more, the courier reports when it has written them.
+func (s *State) hand(c *client, found []*entry, enc Encoding, more bool) {
+	for i, e := range found {
+		op := Op{Kind: OpDeliver, Frame: s.frame(e, enc)}
+		if more && i == len(found)-1 {
+			op.Kind = OpChunk
+		}
+		s.tell(c.conn, op)
+	}
+	s.stats.Replayed += uint64(len(found))
 }
 
 // Drain closes every connection, forgets every client and refuses all that
@@ -212,5 +294,8 @@ func (s *State) Drain() {
 			s.close(c.conn, Draining)
 		}
 		s.forget(c, Draining)
+	}
+	for c := range s.polls {
+		s.wake(c)
 	}
 }

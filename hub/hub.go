@@ -18,9 +18,9 @@ var (
 // Options are the hub's limits and what it needs of the outside. All bounds
 // are above zero unless said otherwise.
 type Options struct {
-	Epoch  uint64                        // names this log; below 2^48, later ones greater
-	Clock  func() time.Time              // the time
-	Encode func(Encoding, *Event) []byte // the wire form of an event; a pure function
+	Epoch  uint64                                // names this log; below 2^48, later ones greater
+	Clock  func() time.Time                      // the time
+	Encode func(Encoding, *Event, Cursor) []byte // the wire form of an event; a pure function
 
 	MaxClients       int           // registrations
 	MaxConnections   int           // connected clients
@@ -146,8 +146,14 @@ func (h *Hub) serve(c command) {
 	}
 }
 
-// flush hands each courier that is ready what waits for it.
+// Cursor names a position of the hub's log.
+func (h *Hub) Cursor(p Position) Cursor { return Cursor{h.opts.Epoch, p} }
+
+// flush hands each courier that is ready what waits for it, and wakes polls.
 func (h *Hub) flush() {
+	for _, p := range h.state.Woken() {
+		p.woken <- struct{}{} // has room: it is woken once
+	}
 	for i := range h.couriers {
 		l := &h.couriers[i]
 		if l.spare == nil {

@@ -43,7 +43,7 @@ func (h *testHub) connect(name string, topics ...string) *Conn {
 	_, err := h.Register(Registration{testID(name), "u", topics})
 	h.ok(err)
 	c := &Conn{Owner: name}
-	h.ok(h.Attach(testID(name), c))
+	h.ok(h.Attach(testID(name), c, From{}))
 	return c
 }
 
@@ -145,7 +145,7 @@ func TestBusyReader(t *testing.T) {
 		synctest.Wait()
 		h.ok(h.publish("cats", "one"))
 		h.ok(h.publish("cats", "two"))
-		h.ok(h.Attach(testID("b"), &Conn{Owner: "b2"}))
+		h.ok(h.Attach(testID("b"), &Conn{Owner: "b2"}, From{}))
 		h.wantNothing()
 		if st, err := h.Stats(); err != nil || st.Reading != 1 || st.Replayed != 0 {
 			t.Errorf("while busy: %+v, %v", st, err)
@@ -187,7 +187,7 @@ func TestCommandsGather(t *testing.T) {
 		opts.Queue = 1 + drainLimit + 10
 		h := New(opts)
 		for range opts.Queue {
-			if err := h.Attach(ID{}, &Conn{}); err != nil {
+			if err := h.Attach(ID{}, &Conn{}, From{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -257,7 +257,7 @@ func TestReplay(t *testing.T) {
 			h.ok(h.publish("cats", "m"))
 		}
 		c = &Conn{Owner: "a2"}
-		h.ok(h.Attach(testID("a"), c))
+		h.ok(h.Attach(testID("a"), c, From{}))
 		next := Position(1)
 		for live := false; !live; {
 			b := <-h.Batches(0)
@@ -366,7 +366,7 @@ func TestClosed(t *testing.T) {
 			call func() error
 		}{
 			// First those that wait for no answer: there is room in the queue.
-			{"Attach", func() error { return h.Attach(id, &Conn{}) }},
+			{"Attach", func() error { return h.Attach(id, &Conn{}, From{}) }},
 			{"Released", func() error { return h.Released(Release{Conn: c}) }},
 			{"Drained", func() error { return h.Drained(c) }},
 			{"Ready", func() error { return h.Ready(0, b) }},
@@ -428,7 +428,7 @@ func TestConcurrent(t *testing.T) {
 		id := testID(strconv.Itoa(i))
 		_, err := h.Register(Registration{id, "u", []string{"cats", ">"}})
 		h.ok(err)
-		h.ok(h.Attach(id, &Conn{Owner: i, Courier: int32(i % opts.Couriers)}))
+		h.ok(h.Attach(id, &Conn{Owner: i, Courier: int32(i % opts.Couriers)}, From{}))
 	}
 	var work sync.WaitGroup
 	for i := range opts.Couriers {

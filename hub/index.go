@@ -21,6 +21,7 @@ type subscription struct {
 	*subject
 	slot  int32
 	since Position
+	told  Position // highest floor that the client was told of as a gap
 }
 
 // A topic is an exact name, held while it has subscribers or retained events.
@@ -48,6 +49,9 @@ func (s *State) join(c *client, name string) {
 // and of the subject move into the places that become free.
 func (s *State) leave(c *client, i int) {
 	sub := c.subs[i]
+	for _, r := range c.replays {
+		r.leave(sub.subject)
+	}
 	last := len(sub.members) - 1
 	moved := sub.members[last]
 	sub.members[sub.slot] = moved
@@ -187,19 +191,4 @@ func (c *client) subscription(name string) int {
 		}
 	}
 	return -1
-}
-
-// covers reports whether an event at that position and of that topic is for
-// one of c's subscriptions.
-func (c *client) covers(t *topic, at Position) bool {
-	for i := range c.subs {
-		sub := &c.subs[i]
-		if at <= sub.since {
-			continue
-		}
-		if sub.subject == &t.subject || sub.pattern && Match(sub.name, t.name) {
-			return true
-		}
-	}
-	return false
 }

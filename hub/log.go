@@ -2,34 +2,6 @@ package hub
 
 import "time"
 
-// A Position numbers the events of a log in the order in which the hub took
-// them. The first event has position 1; 0 stands before all of them.
-type Position uint64
-
-// A Cursor names a position in one particular log. Its text has a constant
-// length, and of two cursors the later one sorts later.
-type Cursor struct {
-	Epoch    uint64 // which log; below 2^48
-	Position Position
-}
-
-// CursorLen is the length of a cursor's text, in bytes.
-const CursorLen = 24
-
-func (c Cursor) String() string {
-	return string(c.AppendTo(make([]byte, 0, CursorLen)))
-}
-
-// AppendTo appends the cursor's text.
-func (c Cursor) AppendTo(dst []byte) []byte {
-	for _, half := range [2]uint64{c.Epoch, uint64(c.Position)} {
-		for shift := 44; shift >= 0; shift -= 4 {
-			dst = append(dst, "0123456789abcdef"[half>>shift&15])
-		}
-	}
-	return dst
-}
-
 // An Event is something published: the message and whom it is for.
 type Event struct {
 	ID      string    // unique, chosen by the edge
@@ -37,6 +9,7 @@ type Event struct {
 	User    string    // only this user's clients may see it; "" for everybody
 	Time    time.Time // when it was accepted
 	Message []byte    // valid UTF-8; must not be changed any more
+	Text    bool      // Message is the text of a JSON string; else it is JSON itself
 }
 
 // An Encoding is a number for the form in which a connection gets its events.
@@ -75,6 +48,10 @@ type stream struct {
 	user    string
 	entries deque[*entry]
 	floor   Position // highest position evicted from this stream
+
+	// Its place among the streams that have lost something, by when they last did.
+	lostAt     uint64 // number of that eviction; 0: it has lost nothing
+	prev, next *stream
 }
 
 // The log is the one list of retained events. Entries evicted from its middle
@@ -85,6 +62,8 @@ type log struct {
 	bytes   int      // accounted size of what is retained
 	head    Position // position of the newest event
 	evicted Position // highest position evicted
+	losses  uint64   // evictions so far
+	lossy   *stream  // the stream that lost something last; its prev did before it
 	// floor is the highest position evicted from a stream that is forgotten.
 	// A reader behind it may have missed something: the evidence is gone.
 	floor Position
@@ -162,6 +141,7 @@ func (s *State) evictOldest(st *stream) {
 	e := st.entries.pop()
 	st.floor = e.position
 	l.evicted = max(l.evicted, e.position)
+	l.lost(st)
 	l.bytes -= e.size
 	l.husks++
 	*e = entry{position: e.position}
@@ -170,6 +150,7 @@ func (s *State) evictOldest(st *stream) {
 		return
 	}
 	l.floor = max(l.floor, st.floor)
+	l.unlink(st)
 	if st.user == "" {
 		st.topic.all = nil
 	} else {
@@ -200,7 +181,7 @@ func firstAfter(entries *deque[*entry], p Position) int {
 func (s *State) frame(e *entry, enc Encoding) *Frame {
 	f := e.frames[enc]
 	if f == nil {
-		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event), Position: e.position}
+		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event, s.cursor(e.position)), Position: e.position}
 		e.frames[enc] = f
 		e.size += len(f.Bytes)
 		s.log.bytes += len(f.Bytes)
@@ -208,46 +189,31 @@ func (s *State) frame(e *entry, enc Encoding) *Frame {
 	return f
 }
 
-// visible reports whether c may see an entry and has subscribed to it.
-func (c *client) visible(e *entry) bool {
-	return !e.evicted() && (e.User == "" || e.User == c.user.name) && c.covers(e.stream.topic, e.position)
+// cursor names a position of this log.
+func (s *State) cursor(p Position) Cursor { return Cursor{s.opts.Epoch, p} }
+
+// lost moves a stream to the end of those that have lost something.
+func (l *log) lost(st *stream) {
+	l.losses++
+	if st != l.lossy {
+		l.unlink(st)
+		if st.prev = l.lossy; st.prev != nil {
+			st.prev.next = st
+		}
+		l.lossy = st
+	}
+	st.lostAt = l.losses
 }
 
-// lost reports whether events behind p that c would have got are gone, and up
-// to which position. It may say so where nothing was lost if the evidence
-// itself is gone, never the reverse.
-//
-// A client of exact topics costs its subscriptions; one with a pattern costs
-// a look at each topic.
-func (s *State) lost(c *client, p Position) (upTo Position, yes bool) {
-	if p >= s.log.evicted {
-		return 0, false
+// unlink takes a stream out of those that have lost something.
+func (l *log) unlink(st *stream) {
+	if st.prev != nil {
+		st.prev.next = st.next
 	}
-	check := func(t *topic, since Position) {
-		for _, user := range [2]string{"", c.user.name} {
-			floor := s.log.floor
-			if st := t.stream(user); st != nil {
-				floor = st.floor
-			}
-			if floor > max(p, since) {
-				upTo, yes = max(upTo, floor), true
-			}
-		}
+	if st.next != nil {
+		st.next.prev = st.prev
+	} else if l.lossy == st {
+		l.lossy = st.prev
 	}
-	for i := range c.subs {
-		sub := &c.subs[i]
-		if !sub.pattern {
-			check(s.topics[sub.name], sub.since)
-			continue
-		}
-		if s.log.floor > max(p, sub.since) {
-			upTo, yes = max(upTo, s.log.floor), true
-		}
-		for name, t := range s.topics {
-			if Match(sub.name, name) {
-				check(t, sub.since)
-			}
-		}
-	}
-	return upTo, yes
+	st.prev, st.next, st.lostAt = nil, nil, 0
 }

@@ -44,7 +44,7 @@ func testOptions() Options {
 	}
 }
 
-func encodeTest(enc Encoding, ev *Event) []byte {
+func encodeTest(enc Encoding, ev *Event, _ Cursor) []byte {
 	if enc == 0 {
 		return ev.Message
 	}

@@ -52,12 +52,12 @@ func (w *world) op(op Op, conn *simConn) {
 			w.t.Fatalf("%s is live and did not get %d", conn.name, e.position)
 		}
 		c.mode, c.pos = modeLive, w.head()
-	case op.Kind == OpClose && op.Reason == Gap && reading:
+	case op.Kind == OpClose && op.Reason == EventsLost && reading:
 		if !w.mayTell(c) {
 			w.t.Fatalf("%s at %d was told of a gap that is none", conn.name, c.pos)
 		}
-		w.stats.Disconnects[Gap]++
-		w.forget(c, Gap)
+		w.stats.Disconnects[EventsLost]++
+		w.forget(c, EventsLost)
 	default:
 		i := slices.IndexFunc(w.told, func(o order) bool { return o.conn == conn })
 		if i < 0 || w.told[i] != (order{conn, op.Kind, op.Reason}) {

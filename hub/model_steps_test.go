@@ -235,7 +235,7 @@ func (w *world) connect(id ID) {
 		}
 	}
 	w.same(w.s.Admit(id), refusal)
-	w.s.Attach(id, &conn.Conn)
+	w.s.Attach(id, &conn.Conn, From{})
 }
 
 // fights reports whether a client was taken over 5 times in the last 10 s.

@@ -137,7 +137,7 @@ func newWorld(t *rapid.T, opts Options, bound int, topics []string, sizes []int)
 var zeros = make([]byte, 1<<20)
 
 // encode is the hub's encoder. An event's ID is its position.
-func (w *world) encode(enc Encoding, ev *Event) []byte {
+func (w *world) encode(enc Encoding, ev *Event, at Cursor) []byte {
 	position, err := strconv.Atoi(ev.ID)
 	if err != nil {
 		w.t.Fatalf("an event that was not published is encoded: %+v", ev)

@@ -3,9 +3,66 @@ package hub
 // Bounds of one step of reading, so that a long replay shares the hub.
 const (
 	chunkEvents = 256      // events handed to a connection at once
-	chunkBytes  = 64 << 10 // bytes of frames handed to a connection at once
-	chunkScan   = 4096     // entries looked at for a client with patterns
+	chunkBytes  = 64 << 10 // bytes of messages handed to a connection at once
+	chunkScan   = 4096     // entries looked at for a reader with patterns
 )
+
+// A reading is a position in the log, and what is known about reading on from
+// there.
+type reading struct {
+	pos     Position // everything up to here was handed over
+	checked uint64   // of the log's losses, those up to this one were looked at
+	last    *newest  // nil: all that is retained is wanted
+}
+
+// A view is what a reader may see of the log.
+type view struct {
+	subs []subscription
+	user string
+	last *newest
+}
+
+// covers reports whether an event at that position and of that topic is for
+// one of the subscriptions.
+func covers(subs []subscription, t *topic, at Position) bool {
+	for i := range subs {
+		sub := &subs[i]
+		if at <= sub.since {
+			continue
+		}
+		if sub.subject == &t.subject || sub.pattern && Match(sub.name, t.name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *view) visible(e *entry) bool {
+	return !e.evicted() && (e.User == "" || e.User == v.user) && covers(v.subs, e.stream.topic, e.position) && v.last.wants(e)
+}
+
+// streams calls yield with the streams of a topic that the reader may see.
+func (v *view) streams(t *topic, yield func(*stream)) {
+	if t == nil {
+		return
+	}
+	if t.all != nil {
+		yield(t.all)
+	}
+	if st := t.users[v.user]; st != nil {
+		yield(st)
+	}
+}
+
+// patterns reports whether the reader has a pattern among its subscriptions.
+func (v *view) patterns() bool {
+	for i := range v.subs {
+		if v.subs[i].pattern {
+			return true
+		}
+	}
+	return false
+}
 
 // A source is a stream that a reader merges, at its next entry.
 type source struct {
@@ -13,31 +70,28 @@ type source struct {
 	i       int
 }
 
-// next finds what c may see behind p, oldest first, up to the bounds of a
-// chunk, and the position up to which that is everything. The slice is valid
-// until the next call.
+// next finds what a reader may see in (p, limit], oldest first, up to the
+// bounds of a chunk, and the position up to which that is everything. The
+// slice is valid until the next call.
 //
-// A client of exact topics reads their streams side by side; one with a
+// A reader of exact topics reads their streams side by side; one with a
 // pattern looks at all of the log.
-func (s *State) next(c *client, p Position) (found []*entry, upTo Position) {
+func (s *State) next(v view, p, limit Position) (found []*entry, upTo Position) {
 	s.found = s.found[:0]
-	for i := range c.subs {
-		if c.subs[i].pattern {
-			return s.scan(c, p)
-		}
+	if v.patterns() {
+		return s.scan(v, p, limit)
 	}
-	return s.merge(c, p)
+	return s.merge(v, p, limit)
 }
 
-func (s *State) merge(c *client, p Position) ([]*entry, Position) {
+func (s *State) merge(v view, p, limit Position) ([]*entry, Position) {
 	sources := s.sources[:0]
-	for i := range c.subs {
-		t := s.topics[c.subs[i].name]
-		for _, user := range [2]string{"", c.user.name} {
-			if st := t.stream(user); st != nil {
-				sources = append(sources, source{&st.entries, firstAfter(&st.entries, max(p, c.subs[i].since))})
-			}
-		}
+	for i := range v.subs {
+		sub := &v.subs[i]
+		v.streams(s.topics[sub.name], func(st *stream) {
+			behind := max(p, sub.since, v.last.before(sub.name, p))
+			sources = append(sources, source{&st.entries, firstAfter(&st.entries, behind)})
+		})
 	}
 	s.sources = sources
 	for bytes := 0; ; {
@@ -51,8 +105,8 @@ func (s *State) merge(c *client, p Position) ([]*entry, Position) {
 				}
 			}
 		}
-		if first == nil {
-			return s.found, s.log.head
+		if first == nil || first.position > limit {
+			return s.found, limit
 		}
 		s.found = append(s.found, first)
 		from.i++
@@ -62,13 +116,16 @@ func (s *State) merge(c *client, p Position) ([]*entry, Position) {
 	}
 }
 
-func (s *State) scan(c *client, p Position) ([]*entry, Position) {
+func (s *State) scan(v view, p, limit Position) ([]*entry, Position) {
 	entries := &s.log.entries
 	first := s.log.after(p)
 	bytes := 0
 	for i := first; i < entries.len(); i++ {
 		e := entries.at(i)
-		if c.visible(e) {
+		if e.position > limit {
+			break
+		}
+		if v.visible(e) {
 			s.found = append(s.found, e)
 			bytes += len(e.Message)
 		}
@@ -76,7 +133,7 @@ func (s *State) scan(c *client, p Position) ([]*entry, Position) {
 			return s.found, e.position
 		}
 	}
-	return s.found, s.log.head
+	return s.found, limit
 }
 
 // unconfirmed returns the position from which a client must read on so that
@@ -87,13 +144,14 @@ func (s *State) unconfirmed(c *client, r Release) Position {
 	if r.Unconfirmed == 0 || r.Last == 0 {
 		return p
 	}
+	v := view{subs: c.subs, user: c.user.name}
 	entries := &s.log.entries
 	for i := s.log.after(r.Last) - 1; i >= 0 && r.Unconfirmed > 0; i-- {
 		e := entries.at(i)
 		if e.position <= start {
 			return start
 		}
-		if c.visible(e) {
+		if v.visible(e) {
 			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
 			p = e.position - 1
 		}

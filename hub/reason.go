@@ -10,7 +10,7 @@ const (
 	Unregistered                  // its registration was removed
 	Replaced                      // a newer connection of the same client took over
 	TakeoverLimit                 // too many takeovers in a short time
-	Gap                           // events were lost that the protocol cannot tell of
+	EventsLost                    // events were lost that the protocol cannot tell of
 	UnknownClient                 // its registration ended before it was connected
 	OverCapacity                  // there are too many connections
 	SlowConsumer                  // more waited for it than may
@@ -19,14 +19,17 @@ const (
 	ProtocolError                 // it broke the rules of its protocol
 	InvalidUTF8                   // it sent text that is not UTF-8
 	TooBig                        // it sent a message over the limit
-	PolicyViolation               // it sent more control frames or fragments than may be
+	PolicyViolation               // it asked for what may not be, or too fast
+	Forbidden                     // it asked for what it has no right to
+	UnsupportedData               // it sent binary data where text is due
 	Expired                       // a registration whose time ran out
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"disconnected", "unregistered", "replaced", "takeover_limit", "gap", "unknown_client", "over_capacity",
-	"slow_consumer", "draining", "pong_timeout", "protocol_error", "invalid_utf8", "too_big", "policy_violation", "expired",
+	"slow_consumer", "draining", "pong_timeout", "protocol_error", "invalid_utf8", "too_big", "policy_violation", "forbidden",
+	"unsupported_data", "expired",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

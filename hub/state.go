@@ -54,6 +54,7 @@ const (
 	modeReading              // connected; waits for its turn to read on from its position
 	modeDraining             // connected; its courier has a chunk to write
 	modeLive                 // connected, at the head: events are delivered as they come
+	modePoll                 // no client, but a request that waits for an event
 )
 
 // A client is one registration.
@@ -69,7 +70,11 @@ type client struct {
 	user      *user
 	subs      []subscription
 	deadline  deadline
-	pos       Position                 // away, waiting, reading, draining: everything up to here was handed over
+	reading                            // away, waiting, reading, draining
+	replays   []*replay                // asked for while connected; read before all else, in order
+	fleeting  bool                     // it has no registration to come back to
+	made      int32                    // connections so far
+	placed    int32                    // number of the connection that pos comes from
 	unsettled int32                    // earlier connections that have not reported yet
 	takeovers *[maxTakeovers]time.Time // the latest ones, as a ring; nil before the first
 }
@@ -98,6 +103,8 @@ type State struct {
 	away        schedule // disconnected, may still come back
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
+	polls    map[*client]*Poll
+	woken    []*Poll // to be told so
 	outboxes []outbox
 	stats    Stats
 
@@ -114,6 +121,7 @@ func NewState(opts Options) *State {
 		clients:     make(map[ID]*client),
 		users:       make(map[string]*user),
 		topics:      make(map[string]*topic),
+		polls:       make(map[*client]*Poll),
 		unconnected: schedule{wait: opts.RegisterTTL},
 		away:        schedule{wait: opts.ResumeWindow},
 		outboxes:    make([]outbox, opts.Couriers),
@@ -129,7 +137,7 @@ func NewState(opts Options) *State {
 // A Registration asks for a client.
 type Registration struct {
 	ID     ID       // unguessable
-	User   string   // 1 to 255 bytes
+	User   string   // up to 255 bytes; "" is nobody in particular
 	Topics []string // patterns, each well-formed by [CheckPattern]
 }
 
@@ -151,6 +159,14 @@ func (s *State) Register(r Registration) (Registered, error) {
 	case len(r.Topics) > s.opts.MaxSubscriptions:
 		return Registered{}, ErrTooManyTopics
 	}
+	c := s.add(r)
+	s.unconnected.add(c, s.now)
+	s.stats.Registered++
+	return Registered{ExpiresAt: s.now.Add(s.opts.RegisterTTL)}, nil
+}
+
+// add adds a client.
+func (s *State) add(r Registration) *client {
 	topics := unique(r.Topics)
 	u := s.users[r.User]
 	if u == nil {
@@ -164,9 +180,7 @@ func (s *State) Register(r Registration) (Registered, error) {
 	for _, name := range topics {
 		s.join(c, name)
 	}
-	s.unconnected.add(c, s.now)
-	s.stats.Registered++
-	return Registered{ExpiresAt: s.now.Add(s.opts.RegisterTTL)}, nil
+	return c
 }
 
 // Unregister forgets a client, closes its connection, and reports whether it
@@ -289,7 +303,7 @@ func (s *State) Publish(ev Event) (Receipt, error) {
 	if ev.User != "" {
 		if u := s.users[ev.User]; u != nil {
 			for _, c := range u.clients {
-				if c.covers(t, e.position) {
+				if covers(c.subs, t, e.position) {
 					s.deliver(e, c, &r)
 				}
 			}
@@ -319,10 +333,15 @@ func (s *State) deliver(e *entry, c *client, r *Receipt) {
 		return // by another of its subscriptions
 	}
 	c.seen = e.position
-	r.Matched++
 	if c.conn == nil {
+		if c.mode == modePoll {
+			s.wake(c)
+		} else {
+			r.Matched++
+		}
 		return
 	}
+	r.Matched++
 	r.Queued++
 	if c.mode == modeLive {
 		to := &s.outboxes[c.conn.Courier].gather[c.conn.Encoding]

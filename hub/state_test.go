@@ -145,7 +145,7 @@ func TestEmptiedBatch(t *testing.T) {
 	s := NewState(testOptions())
 	crowd(t, s, 1, "cats")
 	conn := &Conn{Owner: "c"}
-	s.Attach(ID{}, conn)
+	s.Attach(ID{}, conn, From{})
 	mustPublish(t, s, "cats")
 	s.Unregister(ID{})
 	b := s.Take(0, &Batch{})

@@ -8,6 +8,7 @@ type Stats struct {
 	Topics    int // exact topics with subscribers or retained events
 	Patterns  int // patterns with subscribers
 	Reading   int // clients that wait for their turn to read from the log
+	Polls     int // requests that wait for an event
 	Draining  bool
 	Behind    bool // couriers are behind: publishes wait
 
@@ -24,6 +25,7 @@ type Stats struct {
 	Queued     uint64 // counter: of those, connected ones
 	Replayed   uint64 // counter: events read from the log for a client
 	Evicted    uint64 // counter: events that retention dropped
+	Gaps       uint64 // counter: gaps that connections were told of
 
 	Disconnects []uint64 // counters: connections ended, by [Reason]
 	Removals    []uint64 // counters: registrations ended, by [Reason]
@@ -33,7 +35,7 @@ type Stats struct {
 func (s *State) Stats() Stats {
 	st := s.stats
 	st.Clients, st.Users, st.Topics, st.Patterns = len(s.clients), len(s.users), len(s.topics), s.patternCount
-	st.Reading, st.Draining, st.Behind = s.reading.len(), s.draining, s.Behind()
+	st.Reading, st.Polls, st.Draining, st.Behind = s.reading.len(), len(s.polls), s.draining, s.Behind()
 	for i := range s.outboxes {
 		st.Deliveries += len(s.outboxes[i].batch.targets)
 	}

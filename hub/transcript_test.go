@@ -184,7 +184,7 @@ func (p *player) do(text string) {
 	case "attach":
 		name := l.arg(1)
 		p.conns[name] = &Conn{Owner: name, Encoding: Encoding(l.number("enc", 0)), Courier: int32(l.number("courier", 0))}
-		s.Attach(testID(l.arg(0)), p.conns[name])
+		s.Attach(testID(l.arg(0)), p.conns[name], From{})
 	case "released":
 		upTo := Position(l.number("upto", 0))
 		s.Released(Release{Conn: p.conn(l), UpTo: upTo, Last: Position(l.number("last", int(upTo))), Unconfirmed: l.number("unconfirmed", 0), Reason: l.reason()})

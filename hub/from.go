@@ -1,0 +1,51 @@
+package hub
+
+// A From says where reading begins. Its zero value leaves that to the hub: at
+// the head, or where an earlier connection came to.
+type From struct {
+	After *Cursor // behind what it names; nil says nothing
+	Last  int     // with the newest so many events of each topic, [MaxLast] in all; only without After
+}
+
+func (f From) given() bool { return f.After != nil || f.Last > 0 }
+
+// place says where a reading that begins as from says stands at first. If the
+// cursor does not belong here, the result is a gap as well: of another log
+// nothing is known, so everything retained follows; of the future nothing is
+// there to follow.
+func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
+	if from.After == nil {
+		rd = reading{pos: head}
+		if from.Last > 0 {
+			rd.last = newNewest(from.Last, head)
+		}
+		return rd, nil
+	}
+	after := *from.After
+	switch {
+	case after.Epoch != s.opts.Epoch:
+		return reading{}, &Gap{From: after, To: s.cursor(0), Reason: GapRestarted}
+	case after.Position > s.log.head:
+		return reading{pos: s.log.head}, &Gap{From: after, To: s.cursor(s.log.head), Reason: GapRestarted}
+	}
+	return reading{pos: after.Position}, nil
+}
+
+// beginFrom has a new connection read from where it asks to. What its client
+// has read and lost before does not count, nor does what earlier connections
+// still report.
+func (s *State) beginFrom(c *client, from From) {
+	rd, gap := s.place(from, s.log.head)
+	c.reading, c.placed = rd, c.conn.number
+	for i := range c.subs {
+		c.subs[i].since, c.subs[i].told = 0, 0
+	}
+	s.say(c.conn, s.welcome(c, s.cursor(rd.pos)))
+	if gap != nil && len(c.subs) > 0 {
+		gap.Topics = s.welcome(c, Cursor{}).Topics
+		if !s.tellGaps(c, []Gap{*gap}) {
+			return
+		}
+	}
+	s.readOn(c)
+}

@@ -1,0 +1,97 @@
+package hub
+
+// A Page is a part of what is retained of a topic.
+type Page struct {
+	Events []Stored
+	Cursor Cursor // what follows has later positions
+	More   bool   // there are more events already
+}
+
+// A Stored event is one in the log.
+type Stored struct {
+	Event
+	Cursor Cursor
+}
+
+// A GapError says that events behind a cursor can't be given any more.
+type GapError struct{ Gap }
+
+func (e *GapError) Error() string {
+	return "events behind the cursor are not retained any more: " + e.Reason.String()
+}
+
+// History returns what is retained of a topic for everybody, a bounded part of
+// it: as from says, or from the beginning. It fails with a [*GapError].
+func (s *State) History(topic string, from From) (Page, error) {
+	subs := []subscription{{subject: &subject{name: topic}}}
+	rd := reading{}
+	if from.given() {
+		var gap *Gap
+		if rd, gap = s.place(from, s.log.head); gap != nil {
+			gap.Topics = []string{topic}
+			return Page{}, &GapError{*gap}
+		}
+		if rd.last != nil {
+			s.choose(view{subs: subs}, rd.last) // of exact topics in one step
+			rd.pos = rd.last.first()
+		}
+		if gaps := s.gaps(subs, "", &rd); gaps != nil {
+			return Page{}, &GapError{gaps[0]}
+		}
+	}
+	found, upTo := s.next(view{subs, "", rd.last}, rd.pos, s.log.head)
+	page := Page{Events: make([]Stored, len(found)), Cursor: s.cursor(upTo), More: upTo < s.log.head}
+	for i, e := range found {
+		page.Events[i] = Stored{e.Event, s.cursor(e.position)}
+	}
+	return page, nil
+}
+
+// A Poll is a request that waits for an event. It stands in the index like a
+// client.
+type Poll struct {
+	client *client
+	woken  chan struct{} // of capacity 1
+}
+
+// Await makes a poll for the next event of a topic for everybody. It fails with
+// [ErrTooManyConnections] or [ErrDraining].
+func (s *State) Await(topic string) (*Poll, error) {
+	switch {
+	case s.draining:
+		return nil, ErrDraining
+	case s.stats.Connected+len(s.polls) >= s.opts.MaxConnections:
+		return nil, ErrTooManyConnections
+	}
+	p := &Poll{&client{user: &user{}, mode: modePoll}, make(chan struct{}, 1)}
+	s.join(p.client, topic)
+	s.polls[p.client] = p
+	return p, nil
+}
+
+// wake has a poll end: there is an event.
+func (s *State) wake(c *client) {
+	c.mode = modeNew
+	s.woken = append(s.woken, s.polls[c])
+}
+
+// Woken ends the polls for which there is an event, and returns them.
+func (s *State) Woken() []*Poll {
+	if len(s.woken) == 0 {
+		return nil
+	}
+	woken := s.woken
+	s.woken = nil
+	for _, p := range woken {
+		s.EndPoll(p)
+	}
+	return woken
+}
+
+// EndPoll ends a poll that nobody waits for any more.
+func (s *State) EndPoll(p *Poll) {
+	if s.polls[p.client] == p {
+		delete(s.polls, p.client)
+		s.leave(p.client, 0)
+	}
+}

@@ -1,0 +1,162 @@
+package hub
+
+import "slices"
+
+// A replay is what a connected client asked for beside what it gets anyway:
+// the events of some topics from some point on up to where the connection
+// stands. It is complete in itself, and comes before all that follows.
+type replay struct {
+	subs []subscription
+	reading
+	ref   []byte
+	fresh []*subject // subscriptions that go with it if the connection ends before it does
+}
+
+// A Subscribe asks for more topics.
+type Subscribe struct {
+	Topics []string // well-formed by [CheckPattern]
+	From   From     // of the topics; its zero value is from now on
+	Ref    []byte   // names the request in the notes about it
+}
+
+// Subscribe subscribes the client behind a connection to more topics, and
+// replays their events if the request says from where. It fails with
+// [ErrTooManyTopics], or with [ErrUnknownClient] for a connection that has
+// ended or was taken over.
+func (s *State) Subscribe(conn *Conn, r Subscribe) error {
+	c := conn.client
+	if c == nil || c.conn != conn {
+		return ErrUnknownClient
+	}
+	names := unique(r.Topics)
+	fresh := make([]string, 0, len(names))
+	for _, name := range names {
+		if c.subscription(name) < 0 {
+			fresh = append(fresh, name)
+		}
+	}
+	if len(c.subs)+len(fresh) > s.opts.MaxSubscriptions {
+		return ErrTooManyTopics
+	}
+	at := s.at(c)
+	first := len(c.subs)
+	for _, name := range fresh {
+		s.join(c, name)
+	}
+	s.say(conn, Ack{r.Ref, s.cursor(at)})
+	if r.From.given() {
+		s.startReplay(c, r, names, first, at)
+	}
+	return nil
+}
+
+// at returns a connected client's position: up to it everything was handed
+// over, or is known to have gone out.
+func (s *State) at(c *client) Position {
+	if c.mode == modeLive {
+		return s.log.head
+	}
+	return c.pos
+}
+
+// startReplay puts a replay in front of what c, at a position, reads next. The
+// subscriptions from number first on are new.
+func (s *State) startReplay(c *client, r Subscribe, names []string, first int, at Position) {
+	rd, gap := s.place(r.From, at)
+	p := &replay{reading: rd, ref: r.Ref}
+	for _, name := range names {
+		p.subs = append(p.subs, subscription{subject: c.subs[c.subscription(name)].subject})
+	}
+	for i := first; i < len(c.subs); i++ {
+		// What the replay does not give, reading on from there does.
+		c.subs[i].since = max(at, rd.pos)
+		p.fresh = append(p.fresh, c.subs[i].subject)
+	}
+	if gap != nil {
+		gap.Topics = names
+		if !s.tellGaps(c, []Gap{*gap}) {
+			return
+		}
+	}
+	c.replays = append(c.replays, p)
+	if c.mode == modeLive {
+		c.pos = at
+		s.tell(c.conn, Op{Kind: OpPause, At: at})
+		c.mode = modeReading
+		s.reading.push(c)
+	}
+}
+
+// replay lets a client read on in a replay, up to the client's position.
+func (s *State) replay(c *client, p *replay) {
+	v := view{subs: p.subs, user: c.user.name}
+	if !s.choose(v, p.last) {
+		s.reading.push(c)
+		return
+	}
+	if p.last != nil && p.pos == p.last.bound {
+		p.pos = p.last.first()
+	}
+	if p.pos < c.pos {
+		if !s.tellGaps(c, s.gaps(p.subs, c.user.name, &p.reading)) {
+			return
+		}
+		v.last = p.last
+		found, upTo := s.next(v, p.pos, c.pos)
+		p.pos = upTo
+		s.hand(c, found, c.conn.Replay, true)
+		if len(found) > 0 {
+			c.mode = modeDraining
+			return
+		}
+	} else {
+		s.say(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)})
+		c.replays = slices.Delete(c.replays, 0, 1)
+	}
+	s.reading.push(c)
+}
+
+// leave takes a subject out of a replay: its client has left it.
+func (r *replay) leave(sub *subject) {
+	r.subs = slices.DeleteFunc(r.subs, func(s subscription) bool { return s.subject == sub })
+	r.fresh = slices.DeleteFunc(r.fresh, func(s *subject) bool { return s == sub })
+}
+
+// dropReplays ends the replays of a connection that ends, and subscriptions
+// that came with them: the client will ask for both again, from where it did.
+func (s *State) dropReplays(c *client) {
+	replays := c.replays
+	c.replays = nil
+	for _, r := range replays {
+		for _, sub := range r.fresh {
+			if i := c.subscription(sub.name); i >= 0 {
+				s.leave(c, i)
+			}
+		}
+	}
+}
+
+// Unsubscribe ends subscriptions of the client behind a connection; those that
+// it does not have do not matter. It fails with [ErrUnknownClient] for a
+// connection that has ended or was taken over.
+func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
+	c := conn.client
+	if c == nil || c.conn != conn {
+		return ErrUnknownClient
+	}
+	for _, name := range names {
+		if i := c.subscription(name); i >= 0 {
+			s.leave(c, i)
+		}
+	}
+	s.say(conn, Ack{ref, s.cursor(s.at(c))})
+	return nil
+}
+
+// Say gives a connection a frame that is no event, in order with all else. One
+// that has ended or was taken over does not get it.
+func (s *State) Say(conn *Conn, f *Frame) {
+	if c := conn.client; c != nil && c.conn == conn {
+		s.tell(conn, Op{Kind: OpDeliver, Frame: f})
+	}
+}
