@@ -516,7 +516,7 @@ func TestBadCalls(t *testing.T) {
 		{"DELETE", "/register/", ``, nil, 404, "not_found"},
 		{"DELETE", "/health", ``, nil, 405, "method_not_allowed"},
 		{"GET", "/", ``, nil, 404, "not_found"},
-		{"GET", "/ws", ``, nil, 404, "not_found"},
+		{"GET", "/ws", ``, nil, 426, "upgrade_required"},
 		{"POST", "/register/", `{"user_id": 1}`, nil, 404, "not_found"},
 		{"POST", "//register", `{"user_id": 1}`, nil, 404, "not_found"},
 		{"POST", "/x/../register", `{"user_id": 1}`, nil, 404, "not_found"},

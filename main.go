@@ -106,8 +106,10 @@ func serve(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 type broker struct {
 	hub       *hub.Hub
 	transport *transport.Server
+	api       *api.Server
 	http      *http.Server
-	ready     atomic.Bool // events are taken
+	ready     atomic.Bool   // events are taken
+	stopping  chan struct{} // closed when requests should not wait any more
 }
 
 func newBroker(cfg config.Config, log *zap.Logger) *broker {
@@ -115,7 +117,7 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 	if couriers == 0 {
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	b := &broker{}
+	b := &broker{stopping: make(chan struct{})}
 	b.hub = hub.New(hub.Options{
 		Epoch:            uint64(time.Now().UnixMilli()),
 		Clock:            time.Now,
@@ -138,11 +140,15 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 		MaxMessage:       cfg.MaxMessage,
 		MaxFragments:     cfg.MaxFragments,
 		MaxControlRate:   cfg.MaxControlRate,
+		MaxSubscriptions: cfg.MaxSubscriptions,
 		ClientQueueBytes: cfg.ClientQueueBytes,
 		Queue:            cfg.HubQueue,
 		PingInterval:     cfg.PingInterval,
 		PongTimeout:      cfg.PongTimeout,
 		CloseTimeout:     cfg.CloseTimeout,
+		Heartbeat:        cfg.Heartbeat,
+		ReconnectDelay:   cfg.ReconnectDelay,
+		StallTimeout:     cfg.PingInterval + cfg.PongTimeout,
 		Log:              log,
 	})
 	b.http = newServer(cfg, b, log)
@@ -153,24 +159,34 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 // WebSocket leaves it with the handshake.
 func newServer(cfg config.Config, b *broker, log *zap.Logger) *http.Server {
 	faults, _ := zap.NewStdLogAt(log, zap.WarnLevel) // fails for unknown levels only
+	b.api = api.New(api.Options{
+		Hub:            b.hub,
+		PublicURL:      cfg.PublicURL,
+		AllowedOrigins: cfg.AllowedOrigins,
+		DefaultTopics:  cfg.DefaultTopics,
+		MaxTopics:      cfg.MaxSubscriptions,
+		MaxBody:        cfg.MaxBody,
+		MaxMessage:     cfg.MaxMessage,
+		MaxDepth:       cfg.MaxDepth,
+		Version:        version(),
+		Started:        time.Now(),
+		Clock:          time.Now,
+		Ready:          b.ready.Load,
+		WebSocket:      b.transport.Accept,
+		Events:         b.transport.Stream,
+		Append:         transport.AppendEvent,
+		Stopping:       b.stopping,
+		MaxWait:        cfg.MaxWait,
+		WriteTimeout:   cfg.WriteTimeout,
+		Metrics:        []prometheus.Collector{b.transport},
+		Log:            log,
+	})
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(cfg.Protocols == "http1+http2")
 	return &http.Server{
-		Handler: api.New(api.Options{
-			Hub:            b.hub,
-			PublicURL:      cfg.PublicURL,
-			AllowedOrigins: cfg.AllowedOrigins,
-			DefaultTopics:  cfg.DefaultTopics,
-			MaxTopics:      cfg.MaxSubscriptions,
-			MaxBody:        cfg.MaxBody,
-			MaxMessage:     cfg.MaxMessage,
-			MaxDepth:       cfg.MaxDepth,
-			Version:        version(),
-			Started:        time.Now(),
-			Clock:          time.Now,
-			Ready:          b.ready.Load,
-			WebSocket:      b.transport.Accept,
-			Metrics:        []prometheus.Collector{b.transport},
-			Log:            log,
-		}),
+		Handler:           b.api,
+		Protocols:         protocols,
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		ReadTimeout:       cfg.HeaderTimeout + cfg.BodyTimeout,
 		WriteTimeout:      cfg.PublishTimeout + cfg.WriteTimeout,
@@ -185,18 +201,26 @@ func newServer(cfg config.Config, b *broker, log *zap.Logger) *http.Server {
 func (b *broker) shutDown(cfg config.Config, log *zap.Logger) {
 	log.Info("shutting down")
 	b.ready.Store(false)
+	close(b.stopping)
 	requests, cancel := context.WithTimeout(context.Background(), cfg.Drain)
 	defer cancel()
-	if err := b.http.Shutdown(requests); err != nil {
-		log.Warn("requests were cut off", zap.Error(err))
-		b.http.Close()
-	}
+	// Streams over HTTP/2 are requests: the server's shutdown ends with them,
+	// and they with the hub's draining.
+	refusing, answered := make(chan struct{}), make(chan error, 1)
+	b.http.RegisterOnShutdown(func() { close(refusing) })
+	go func() { answered <- b.http.Shutdown(requests) }()
+	<-refusing
+	b.api.WaitIdle(requests)
 	if err := b.hub.Drain(); err != nil {
 		log.Error("cannot drain", zap.Error(err))
 	}
 	clients, cancel := context.WithTimeout(context.Background(), 2*cfg.CloseTimeout)
 	defer cancel()
 	b.transport.WaitIdle(clients)
+	if err := <-answered; err != nil {
+		log.Warn("requests were cut off", zap.Error(err))
+		b.http.Close()
+	}
 	log.Info("stopped")
 }
 

@@ -11,6 +11,7 @@ package api
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,15 +24,20 @@ import (
 // otherwise.
 type Options struct {
 	Hub       *hub.Hub
-	WebSocket func(http.ResponseWriter, *http.Request, hub.ID) error // takes over the connection, or fails before it has answered
+	WebSocket Connector
+	Events    Connector                              // server-sent events
+	Append    func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
+	Stopping  <-chan struct{}                        // closed when no request should wait any more; may be nil
 
-	PublicURL      string   // where clients reach the broker: http, https, ws or wss; "" takes it from each request
-	AllowedOrigins []string // origins of pages that may use the API; "*" is any
-	DefaultTopics  []string // of a registration that names none
-	MaxTopics      int      // topics that a registration may list
-	MaxBody        int      // bytes of a request's body
-	MaxMessage     int      // bytes of an event's message
-	MaxDepth       int      // levels of nested JSON, the body's own object being the first
+	PublicURL      string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
+	AllowedOrigins []string      // origins of pages that may use the API; "*" is any
+	DefaultTopics  []string      // of a registration that names none
+	MaxTopics      int           // topics that a registration may list
+	MaxBody        int           // bytes of a request's body
+	MaxMessage     int           // bytes of an event's message
+	MaxDepth       int           // levels of nested JSON, the body's own object being the first
+	MaxWait        time.Duration // how long a request may wait for an event
+	WriteTimeout   time.Duration // how long a response may take to leave
 
 	Version string
 	Started time.Time              // when the process started
@@ -40,6 +46,11 @@ type Options struct {
 	Metrics []prometheus.Collector // what /metrics shows besides
 	Log     *zap.Logger            // nil is silence
 }
+
+// A Connector takes over the connection of a request, or fails before it has
+// answered. What is wrong with the request it is told by an error: it depends on
+// the protocol how the client can be.
+type Connector func(http.ResponseWriter, *http.Request, hub.Want, error) error
 
 // A Server is the API's http.Handler.
 type Server struct {
@@ -50,6 +61,7 @@ type Server struct {
 	access  accessLog
 	metrics *metrics
 	probe   probe
+	busy    atomic.Int64 // requests that are being answered, connections aside
 }
 
 // New returns the API. It panics if opts.Metrics holds a name that the API
@@ -85,7 +97,11 @@ func (s *Server) table() []*route {
 	return []*route{
 		{method: http.MethodPost, pattern: "/register", handle: s.postRegister},
 		{method: http.MethodDelete, pattern: "/register/{client_id}", handle: s.deleteRegister},
-		{method: http.MethodGet, pattern: "/ws/{client_id}", socket: true, handle: s.getWS},
+		{method: http.MethodGet, pattern: "/ws", socket: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/ws/{client_id}", socket: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/sse", stream: true, handle: s.connect(s.opts.Events)},
+		{method: http.MethodGet, pattern: "/sse/{client_id}", stream: true, handle: s.connect(s.opts.Events)},
+		{method: http.MethodGet, pattern: "/topics/{topic}/events", handle: s.getEvents},
 		{method: http.MethodPost, pattern: "/publish", handle: s.postPublish},
 		{method: http.MethodPost, pattern: "/add_topic", handle: s.postAddTopic},
 		{method: http.MethodDelete, pattern: "/remove_topic", handle: s.deleteRemoveTopic},

@@ -65,7 +65,7 @@ func production(b *testing.B) *broker {
 	return newBroker(b, wide, func(_ *hub.Options, o *api.Options) {
 		o.MaxDepth = 64
 		o.Log = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel))
-		o.WebSocket = func(http.ResponseWriter, *http.Request, hub.ID) error { return nil }
+		o.WebSocket = func(http.ResponseWriter, *http.Request, hub.Want, error) error { return nil }
 	})
 }
 

@@ -41,7 +41,7 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 	hubOpts := hub.Options{
 		Epoch:      1,
 		Clock:      time.Now,
-		Encode:     func(_ hub.Encoding, e *hub.Event) []byte { return e.Message },
+		Encode:     func(_ hub.Encoding, e *hub.Event, _ hub.Cursor) []byte { return e.Message },
 		MaxClients: 100, MaxConnections: 100, MaxSubscriptions: testMaxTopics,
 		RegisterTTL: time.Hour, ResumeWindow: time.Hour,
 		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,
@@ -60,7 +60,15 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 	h := hub.New(hubOpts)
 	apiOpts.Hub = h
 	if apiOpts.WebSocket == nil {
-		apiOpts.WebSocket = func(_ http.ResponseWriter, _ *http.Request, id hub.ID) error { return h.Admit(id) }
+		apiOpts.WebSocket = func(_ http.ResponseWriter, _ *http.Request, want hub.Want, invalid error) error {
+			if invalid != nil {
+				return invalid
+			}
+			return h.Admit(want.ID)
+		}
+	}
+	if apiOpts.Events == nil {
+		apiOpts.Events = apiOpts.WebSocket
 	}
 	b := &broker{Server: api.New(apiOpts), t: t, hub: h, frames: make(chan string, 100)}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -131,7 +139,7 @@ func (b *broker) register(body string) string {
 func (b *broker) connect(id string) {
 	b.t.Helper()
 	key, _ := hub.ParseID(id)
-	if err := b.hub.Attach(key, &hub.Conn{}); err != nil {
+	if err := b.hub.Attach(key, &hub.Conn{}, hub.From{}); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -72,10 +72,14 @@ func (x *exchange) Write(p []byte) (int, error) {
 }
 
 // Hijack implements [http.Hijacker]. The status is that of a connection that
-// goes on with another protocol.
+// goes on, with another protocol or without end.
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(x.ResponseWriter).Hijack()
-	if err == nil {
+	switch {
+	case err != nil:
+	case x.route.stream:
+		x.status = http.StatusOK
+	default:
 		x.status = http.StatusSwitchingProtocols
 	}
 	return conn, buffered, err

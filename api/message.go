@@ -3,8 +3,11 @@ package api
 import "github.com/go-json-experiment/json/jsontext"
 
 // A message is what an event carries: of a JSON string its text, of any other
-// value its source text without white space. Left out it is nil.
-type message []byte
+// value its source text without white space. Left out its text is nil.
+type message struct {
+	text   []byte
+	quoted bool // it was a string
+}
 
 // UnmarshalJSONFrom makes a copy that is hardly larger than the message: it will
 // be retained, and is accounted by its length.
@@ -14,7 +17,8 @@ func (m *message) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		return err
 	}
 	var text []byte
-	if value.Kind() == '"' {
+	quoted := value.Kind() == '"'
+	if quoted {
 		if text, err = jsontext.AppendUnquote(make([]byte, 0, len(value)), value); err != nil {
 			return err
 		}
@@ -28,6 +32,6 @@ func (m *message) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if cap(text)-len(text) > 64 {
 		text = append(make([]byte, 0, len(text)), text...)
 	}
-	*m = text
+	*m = message{text, quoted}
 	return nil
 }

@@ -27,6 +27,9 @@ var (
 	invalidUserID    = kind{"invalid_user_id", 400, ""}        // missing, or neither an integer nor a string of 1 to 255 bytes
 	invalidClientID  = kind{"invalid_client_id", 400, ""}      // missing or not a string
 	invalidMessage   = kind{"invalid_message", 400, ""}        // missing
+	invalidCursor    = kind{"invalid_cursor", 400, ""}         // not a cursor's text
+	invalidLast      = kind{"invalid_last", 400, ""}           // not a number in its range
+	invalidWait      = kind{"invalid_wait", 400, ""}           // not a duration in its range
 	conflictingInput = kind{"conflicting_input", 400, ""}      // the same thing said twice, differently
 	badHandshake     = kind{"bad_handshake", 400, ""}          // not a WebSocket handshake as of RFC 6455
 	originNotAllowed = kind{"origin_not_allowed", 403, ""}     // a page of an origin that is not in allowed_origins
@@ -35,6 +38,7 @@ var (
 	unknownClient    = kind{"unknown_client", 404, ""}         // never registered, unregistered or expired
 	methodNotAllowed = kind{"method_not_allowed", 405, ""}     // the path has other methods, see Allow
 	requestTimeout   = kind{"request_timeout", 408, ""}        // the body did not arrive in time
+	gap              = kind{"gap", 410, ""}                    // events behind the cursor are not retained any more
 	payloadTooLarge  = kind{"payload_too_large", 413, ""}      // the body is larger than max_body
 	messageTooLarge  = kind{"message_too_large", 413, ""}      // the message is larger than max_message
 	unsupportedMedia = kind{"unsupported_media_type", 415, ""} // the body's Content-Type or Content-Encoding
@@ -56,6 +60,7 @@ type problem struct {
 	kind
 	detail string      // what to do about it
 	header http.Header // what the response says besides; may be nil
+	lost   *hub.Gap    // of a gap; else nil
 }
 
 func (p *problem) Error() string { return p.code + ": " + p.detail }
@@ -100,6 +105,11 @@ func problemOf(err error) (p *problem, ok bool) {
 		}
 		return invalidTopic.because(topic.Error()), true
 	}
+	if lost, ok := errors.AsType[*hub.GapError](err); ok {
+		p := gap.because(lost.Error() + "; reload your state, and read on without a cursor")
+		p.lost = &lost.Gap
+		return p, true
+	}
 	for _, h := range hubProblems {
 		if errors.Is(err, h.err) {
 			return h.problem, true
@@ -121,6 +131,15 @@ type problemDocument struct {
 	Detail    string `json:"detail"`
 	Code      string `json:"code"`
 	RequestID string `json:"request_id"`
+	*gapMembers
+}
+
+// gapMembers are what the document of a gap has besides.
+type gapMembers struct {
+	Topics []string `json:"topics"`
+	From   string   `json:"from"`
+	To     string   `json:"to"`
+	Reason string   `json:"reason"`
 }
 
 // fail answers with an error.
@@ -142,14 +161,18 @@ func (s *Server) fail(x *exchange, err error) {
 		header["Retry-After"] = []string{p.retryAfter}
 	}
 	x.out.Reset()
-	err = x.encode(problemDocument{
+	document := problemDocument{
 		Type:      "about:blank",
 		Title:     http.StatusText(p.status),
 		Status:    p.status,
 		Detail:    strings.ToValidUTF8(p.detail, "\uFFFD"),
 		Code:      p.code,
 		RequestID: x.id,
-	})
+	}
+	if g := p.lost; g != nil {
+		document.gapMembers = &gapMembers{g.Topics, g.From.String(), g.To.String(), g.Reason.String()}
+	}
+	err = x.encode(document)
 	x.WriteHeader(p.status)
 	if err == nil { // of strings that are UTF-8 it is
 		_, _ = x.Write(x.out.Bytes())

@@ -65,10 +65,10 @@ func (s *Server) event(x *exchange) (hub.Event, error) {
 	switch {
 	case req.Topic == "":
 		return hub.Event{}, invalidTopic.because("topic is missing or empty; say what to publish to")
-	case req.Message == nil:
+	case req.Message.text == nil:
 		return hub.Event{}, invalidMessage.because("message is missing; send any JSON value, null included")
-	case len(req.Message) > s.opts.MaxMessage:
-		return hub.Event{}, messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(req.Message), s.opts.MaxMessage))
+	case len(req.Message.text) > s.opts.MaxMessage:
+		return hub.Event{}, messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(req.Message.text), s.opts.MaxMessage))
 	}
 	if err := hub.CheckTopic(req.Topic); err != nil {
 		return hub.Event{}, err
@@ -77,5 +77,5 @@ func (s *Server) event(x *exchange) (hub.Event, error) {
 	if err != nil {
 		return hub.Event{}, fmt.Errorf("make an event id: %w", err)
 	}
-	return hub.Event{ID: id.String(), Topic: req.Topic, User: string(req.User), Time: s.opts.Clock(), Message: req.Message}, nil
+	return hub.Event{ID: id.String(), Topic: req.Topic, User: string(req.User), Time: s.opts.Clock(), Message: req.Message.text, Text: req.Message.quoted}, nil
 }

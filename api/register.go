@@ -88,15 +88,21 @@ func (s *Server) topicsOf(req *registerRequest) ([]string, error) {
 		topics = []string{*req.Topic}
 	case topics == nil:
 		return s.opts.DefaultTopics, nil
-	case len(topics) > s.opts.MaxTopics:
-		return nil, tooManyTopics.because(fmt.Sprintf("topics has %d entries; list at most %d, or subscribe to a pattern such as orders.*", len(topics), s.opts.MaxTopics))
+	}
+	return topics, s.checkTopics(topics)
+}
+
+// checkTopics reports what is wrong with a list of topics to subscribe to.
+func (s *Server) checkTopics(topics []string) error {
+	if len(topics) > s.opts.MaxTopics {
+		return tooManyTopics.because(fmt.Sprintf("%d topics are listed; list at most %d, or subscribe to a pattern such as orders.*", len(topics), s.opts.MaxTopics))
 	}
 	for _, name := range topics {
 		if err := hub.CheckPattern(name); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return topics, nil
+	return nil
 }
 
 // socketBase returns what a client's path is appended to: the configured

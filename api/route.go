@@ -19,7 +19,8 @@ type route struct {
 	method  string
 	pattern string // a name in braces stands for one segment of the path
 	admin   bool   // never for pages of other origins, whatever the setting
-	socket  bool   // opens a connection: browsers leave it to us to refuse pages
+	socket  bool   // opens a WebSocket: browsers leave it to us to refuse pages
+	stream  bool   // its response has no end
 	handle  handler
 	served  prometheus.Counter // its requests answered with 200
 }

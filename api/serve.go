@@ -1,13 +1,17 @@
 package api
 
 import (
+	"context"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 )
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.busy.Add(1)
+	defer s.busy.Add(-1)
 	x := newExchange(w, r)
 	defer s.finish(x)
 	x.id = s.ids.of(r)
@@ -22,6 +26,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := x.answer(value); err != nil {
 		s.fail(x, err)
+	}
+}
+
+// idleInterval is how often WaitIdle looks.
+const idleInterval = 5 * time.Millisecond
+
+// WaitIdle waits until no request is being answered or ctx ends. Connections
+// that belong to a transport do not count, though a request of HTTP/2 lasts as
+// long as its stream.
+func (s *Server) WaitIdle(ctx context.Context) {
+	tick := time.NewTicker(idleInterval)
+	defer tick.Stop()
+	for s.busy.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -27,6 +27,9 @@ func TestMethods(t *testing.T) {
 		"/register/x":      "OPTIONS, DELETE",
 		"/register/a%2Fb":  "OPTIONS, DELETE",
 		"/ws/x":            "OPTIONS, GET, HEAD",
+		"/ws":              "OPTIONS, GET, HEAD",
+		"/sse?topic=a":     "OPTIONS, GET, HEAD",
+		"/topics/a/events": "OPTIONS, GET, HEAD",
 		"/health/live":     "OPTIONS, GET, HEAD",
 		"/remove_topic?x":  "OPTIONS, DELETE",
 		"/metrics?x=/nope": "OPTIONS, GET, HEAD",
@@ -47,7 +50,7 @@ func TestMethods(t *testing.T) {
 func TestOddPaths(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
-	for _, path := range []string{"", "*", "//", "/%2F", "/ws", "/ws//", "/:client_id", "/ws/{client_id}/x", "/health/", "/héalth", "/\x00"} {
+	for _, path := range []string{"", "*", "//", "/%2F", "/wss", "/ws//", "/:client_id", "/ws/{client_id}/x", "/health/", "/héalth", "/\x00"} {
 		for _, method := range []string{"GET", "OPTIONS", "CONNECT"} {
 			r := httptest.NewRequest(method, "/", nil)
 			r.URL.Path = path
@@ -97,14 +100,14 @@ func TestRequestID(t *testing.T) {
 }
 
 // withWebSocket returns a broker whose connections are taken over by f.
-func withWebSocket(t *testing.T, log *zap.Logger, f func(http.ResponseWriter, *http.Request, hub.ID) error) *broker {
+func withWebSocket(t *testing.T, log *zap.Logger, f func(http.ResponseWriter, *http.Request, hub.Want, error) error) *broker {
 	return newBroker(t, func(_ *hub.Options, o *api.Options) { o.Log, o.WebSocket = log, f })
 }
 
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)
-	b := withWebSocket(t, zap.New(core), func(http.ResponseWriter, *http.Request, hub.ID) error { panic("secret") })
+	b := withWebSocket(t, zap.New(core), func(http.ResponseWriter, *http.Request, hub.Want, error) error { panic("secret") })
 	w := b.call("GET", "/ws/"+nowhere, "")
 	p := problem(t, w, 500, "internal")
 	if strings.Contains(w.Body.String(), "secret") {
@@ -124,7 +127,7 @@ func TestPanic(t *testing.T) {
 func TestPanicAfterWrite(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{"late", http.ErrAbortHandler} {
-		b := withWebSocket(t, nil, func(w http.ResponseWriter, _ *http.Request, _ hub.ID) error {
+		b := withWebSocket(t, nil, func(w http.ResponseWriter, _ *http.Request, _ hub.Want, _ error) error {
 			_, _ = io.WriteString(w, "half a ")
 			_ = http.NewResponseController(w).Flush()
 			panic(v)
@@ -145,7 +148,7 @@ func TestPanicAfterWrite(t *testing.T) {
 func TestInternalError(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.ErrorLevel)
-	b := withWebSocket(t, zap.New(core), func(http.ResponseWriter, *http.Request, hub.ID) error { return errors.New("secret") })
+	b := withWebSocket(t, zap.New(core), func(http.ResponseWriter, *http.Request, hub.Want, error) error { return errors.New("secret") })
 	w := b.call("GET", "/ws/"+nowhere, "")
 	problem(t, w, 500, "internal")
 	if got := logs.TakeAll(); len(got) != 1 || strings.Contains(w.Body.String(), "secret") || got[0].ContextMap()["error"] != "secret" {
@@ -169,7 +172,7 @@ func TestHandshakeRefused(t *testing.T) {
 		400: "bad_handshake", 403: "origin_not_allowed", 405: "method_not_allowed", 426: "upgrade_required", 404: "not_found", 429: "handshake_refused",
 	} {
 		header := http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}
-		b := withWebSocket(t, nil, func(http.ResponseWriter, *http.Request, hub.ID) error { return handshake{status, header} })
+		b := withWebSocket(t, nil, func(http.ResponseWriter, *http.Request, hub.Want, error) error { return handshake{status, header} })
 		w := b.call("GET", "/ws/"+nowhere, "")
 		problem(t, w, status, code)
 		for name := range header {
@@ -185,9 +188,9 @@ func TestHijack(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.InfoLevel)
 	const id = "0123456789abcdef0123456789ABCDEF"
-	b := withWebSocket(t, zap.New(core), func(w http.ResponseWriter, r *http.Request, got hub.ID) error {
-		if got.String() != strings.ToLower(id) {
-			t.Errorf("got id %s", got)
+	b := withWebSocket(t, zap.New(core), func(w http.ResponseWriter, r *http.Request, got hub.Want, _ error) error {
+		if !got.Registered || got.ID.String() != strings.ToLower(id) {
+			t.Errorf("got %+v", got)
 		}
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {

@@ -60,7 +60,7 @@ func (s *Server) topicRequest(x *exchange) (topicRequest, error) {
 	}
 	query, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {
-		return topicRequest{}, malformedRequest.because("the query is not well-formed; percent-encode the values of its parameters")
+		return topicRequest{}, errQuery
 	}
 	if err := fill(&req.ClientID, "client_id", query); err != nil {
 		return topicRequest{}, err

@@ -11,6 +11,7 @@ type Config struct {
 	Addr           string   `group:"Listening" default:"127.0.0.1:8000" form:"address" help:"Host and port to listen on; port 0 picks a free one."`
 	PublicURL      string   `group:"Listening" default:"" placeholder:"URL" form:"url" help:"Where browsers reach the broker; the URLs it hands out begin so."`
 	AllowedOrigins []string `group:"Listening" default:"*" form:"origins" help:"Origins that browsers may come from (CORS and WebSocket)."`
+	Protocols      string   `group:"Listening" default:"http1" form:"http1|http1+http2" help:"http1, or http1+http2 for proxies that speak HTTP/2 without TLS."`
 
 	DefaultTopics    []string      `group:"Clients" default:"cats" form:"topics" help:"Topics of a registration that names none."`
 	ResumeWindow     time.Duration `group:"Clients" default:"30s" range:"0s..24h" help:"How long a client may be away and resume; 0s forgets at once."`
@@ -32,6 +33,9 @@ type Config struct {
 	PingInterval   time.Duration `group:"Timeouts" default:"25s" range:"10ms..1h" help:"A connection is pinged this often."`
 	PongTimeout    time.Duration `group:"Timeouts" default:"8s" range:"10ms..1h" help:"A connection that has not answered a ping by then is dead."`
 	CloseTimeout   time.Duration `group:"Timeouts" default:"2s" range:"10ms..1m" help:"How long a peer may take to answer a close."`
+	Heartbeat      time.Duration `group:"Timeouts" default:"15s" range:"10ms..1h" help:"A connection of belfry.v1 or SSE is not silent for longer."`
+	ReconnectDelay time.Duration `group:"Timeouts" default:"1s" range:"10ms..1h" help:"How long clients are told to wait before they come back, at least."`
+	MaxWait        time.Duration `group:"Timeouts" default:"60s" range:"0s..1h" help:"How long a request for history may wait for an event."`
 	PublishTimeout time.Duration `group:"Timeouts" default:"5s" range:"10ms..1m" help:"How long a publish may wait for room before it is told 503."`
 	HeaderTimeout  time.Duration `group:"Timeouts" default:"5s" range:"10ms..1h" help:"How long a request's header may take to arrive."`
 	BodyTimeout    time.Duration `group:"Timeouts" default:"10s" range:"10ms..1h" help:"How long a request's body may take to arrive."`

@@ -71,7 +71,7 @@ func another(t *testing.T, s setting) string {
 	}
 	text, ok := map[string]string{
 		"--addr": "[::1]:0", "--public-url": "https://events.example.com/live", "--default-topics": "a.b,c",
-		"--allowed-origins": "https://a.example,https://b.example:8443", "--log-level": "debug", "--log-format": "json",
+		"--allowed-origins": "https://a.example,https://b.example:8443", "--protocols": "http1+http2", "--log-level": "debug", "--log-format": "json",
 	}[s.flag]
 	if !ok {
 		t.Fatalf("no value to try with %s", s.flag)

@@ -215,31 +215,25 @@ func (h *Hub) Say(conn *Conn, f *Frame) error {
 // is nothing, it waits for an event until ctx ends. See [State.History] and
 // [State.Await].
 func (h *Hub) History(ctx context.Context, topic string, from From) (Page, error) {
-	type answer struct {
-		Page
-		*Poll
-	}
-	read := func(s *State) (a answer, err error) {
-		a.Page, err = s.History(topic, from)
-		if err == nil && len(a.Events) == 0 && ctx.Err() == nil {
-			a.Poll, err = s.Await(topic)
+	var poll *Poll
+	woken := make(chan struct{})
+	page, err := ask(h, func(s *State) (Page, error) {
+		page, err := s.History(topic, from)
+		if err == nil && len(page.Events) == 0 && ctx.Err() == nil {
+			poll, err = s.Await(topic, woken)
 		}
-		return a, err
+		return page, err
+	})
+	if err != nil || poll == nil {
+		return page, err
 	}
-	a, err := ask(h, read)
-	if err != nil || a.Poll == nil {
-		return a.Page, err
-	}
-	// What the poll may have missed would be a hole: it is read from where the
-	// page ended.
-	from = From{After: &a.Cursor}
 	select {
-	case <-a.woken:
-		return ask(h, func(s *State) (Page, error) { return s.History(topic, from) })
+	case <-woken:
+		return ask(h, func(s *State) (Page, error) { return s.History(topic, From{After: &page.Cursor}) })
 	case <-h.done:
 		return Page{}, ErrClosed
 	case <-ctx.Done():
-		return a.Page, h.send(notice(func(s *State) { s.EndPoll(a.Poll) }))
+		return page, h.send(notice(func(s *State) { s.EndPoll(poll) }))
 	}
 }
 

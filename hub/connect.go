@@ -246,14 +246,11 @@ func (s *State) Work() {
 
 // read lets a client read on from its position.
 func (s *State) read(c *client) {
-	if !s.choose(view{subs: c.subs, user: c.user.name}, c.last) {
+	if !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
 		s.reading.push(c)
 		return
 	}
-	if c.last != nil && c.pos == c.last.bound {
-		c.pos = c.last.first()
-		c.conn.start = c.pos
-	}
+	c.conn.start = min(c.conn.start, c.pos)
 	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading)) {
 		return
 	}

@@ -49,3 +49,11 @@ func (s *State) beginFrom(c *client, from From) {
 	}
 	s.readOn(c)
 }
+
+// A Want is what a new connection asks for.
+type Want struct {
+	Registered bool
+	ID         ID       // of the registered client, or for the new one
+	Topics     []string // of a new one
+	From       From
+}

@@ -31,10 +31,7 @@ func (s *State) History(topic string, from From) (Page, error) {
 			gap.Topics = []string{topic}
 			return Page{}, &GapError{*gap}
 		}
-		if rd.last != nil {
-			s.choose(view{subs: subs}, rd.last) // of exact topics in one step
-			rd.pos = rd.last.first()
-		}
+		s.choose(view{subs: subs}, &rd) // of exact topics in one step
 		if gaps := s.gaps(subs, "", &rd); gaps != nil {
 			return Page{}, &GapError{gaps[0]}
 		}
@@ -50,20 +47,20 @@ func (s *State) History(topic string, from From) (Page, error) {
 // A Poll is a request that waits for an event. It stands in the index like a
 // client.
 type Poll struct {
+	Owner  any // who waits; static
 	client *client
-	woken  chan struct{} // of capacity 1
 }
 
-// Await makes a poll for the next event of a topic for everybody. It fails with
-// [ErrTooManyConnections] or [ErrDraining].
-func (s *State) Await(topic string) (*Poll, error) {
+// Await makes a poll of owner's for the next event of a topic for everybody. It
+// fails with [ErrTooManyConnections] or [ErrDraining].
+func (s *State) Await(topic string, owner any) (*Poll, error) {
 	switch {
 	case s.draining:
 		return nil, ErrDraining
 	case s.stats.Connected+len(s.polls) >= s.opts.MaxConnections:
 		return nil, ErrTooManyConnections
 	}
-	p := &Poll{&client{user: &user{}, mode: modePoll}, make(chan struct{}, 1)}
+	p := &Poll{owner, &client{user: &user{}, mode: modePoll}}
 	s.join(p.client, topic)
 	s.polls[p.client] = p
 	return p, nil

@@ -152,7 +152,7 @@ func (h *Hub) Cursor(p Position) Cursor { return Cursor{h.opts.Epoch, p} }
 // flush hands each courier that is ready what waits for it, and wakes polls.
 func (h *Hub) flush() {
 	for _, p := range h.state.Woken() {
-		p.woken <- struct{}{} // has room: it is woken once
+		close(p.Owner.(chan struct{})) // once
 	}
 	for i := range h.couriers {
 		l := &h.couriers[i]

@@ -62,9 +62,10 @@ func (n *newest) first() Position {
 	return p
 }
 
-// choose goes on finding out which events are wanted, and reports whether that
-// is done.
-func (s *State) choose(v view, n *newest) bool {
+// choose goes on finding out which events a reading wants, and reports whether
+// that is done: then the reading stands before the oldest of them.
+func (s *State) choose(v view, rd *reading) bool {
+	n := rd.last
 	if n == nil || n.from == 0 {
 		return true
 	}
@@ -73,7 +74,11 @@ func (s *State) choose(v view, n *newest) bool {
 	} else {
 		s.chooseByTopics(v, n)
 	}
-	return n.from == 0
+	if n.from > 0 {
+		return false
+	}
+	rd.pos = n.first()
+	return true
 }
 
 // chooseByTopics walks back through the streams of exact topics side by side.

@@ -90,12 +90,9 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 // replay lets a client read on in a replay, up to the client's position.
 func (s *State) replay(c *client, p *replay) {
 	v := view{subs: p.subs, user: c.user.name}
-	if !s.choose(v, p.last) {
+	if !s.choose(v, &p.reading) {
 		s.reading.push(c)
 		return
-	}
-	if p.last != nil && p.pos == p.last.bound {
-		p.pos = p.last.first()
 	}
 	if p.pos < c.pos {
 		if !s.tellGaps(c, s.gaps(p.subs, c.user.name, &p.reading)) {

@@ -9,7 +9,7 @@ type backlog struct {
 	first   int          // the oldest that is not written whole
 	written int          // bytes of it that are in the kernel
 	bytes   int          // of all frames from first on
-	blocked bool         // the socket is full: a goroutine writes the rest of the first frame
+	flight  int          // bytes behind those in the kernel that a goroutine writes; 0: none does
 }
 
 func (b *backlog) empty() bool { return b.first == len(b.frames) }
@@ -72,12 +72,12 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int) {
 	return events, last, behind
 }
 
-// drop forgets what waits, but for a frame whose beginning is in the kernel or
-// on its way there.
+// drop forgets what waits, but for frames that are in the kernel in part or on
+// their way there.
 func (b *backlog) drop() {
 	keep := b.first
-	if b.written > 0 || b.blocked {
-		keep++
+	for under := b.written + b.flight; under > 0; keep++ {
+		under -= len(b.frames[keep].Bytes)
 	}
 	for _, f := range b.frames[keep:] {
 		b.bytes -= len(f.Bytes)

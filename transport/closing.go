@@ -1,7 +1,7 @@
 package transport
 
 import (
-	"net"
+	"io"
 
 	"belfry/hub"
 )
@@ -14,9 +14,10 @@ func (k *courier) close(c *conn, why hub.Reason) {
 }
 
 // shut begins the end of a connection: the hub hears how far it came, the peer
-// gets one Close frame (RFC 6455 section 5.5.1) behind a frame that it has the
-// beginning of, and the rest of its backlog is dropped. While the broker
-// drains nobody will resume, and all of the backlog goes out before.
+// gets one farewell (in WebSocket a Close frame, RFC 6455 section 5.5.1) behind
+// frames that it has the beginning of, and the rest of its backlog is dropped.
+// While the broker drains nobody will resume, and all of the backlog goes out
+// before.
 func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 	if c.phase == phaseClosing && c.readerDone && c.waiting == nil {
 		k.end(c)
@@ -28,23 +29,60 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 	if c.phase != phaseOpen {
 		return
 	}
-	k.release(c, why)
+	upTo := k.release(c, why)
 	c.phase, c.reason = phaseClosing, why
-	k.closing.add(c, k.now)
-	if c.waiting != nil && why != hub.Draining {
+	k.closing.add(&c.deadline, k.now)
+	if c.pulse != nil {
+		c.pulse.cancel()
+	}
+	switch {
+	case c.waiting == nil:
+	case why == hub.Draining:
+		upTo = k.queued(c)
+	default:
 		before := c.waiting.bytes
 		c.waiting.drop()
 		k.stats.Waiting -= before - c.waiting.bytes
 	}
-	k.push(c, &hub.Frame{Bytes: appendClose(nil, code, text)})
+	f := farewell{why: why, code: code, text: text, upTo: k.hub.Cursor(upTo)}
+	if c.opening != nil {
+		k.push(c, &hub.Frame{Bytes: c.opening.refuse(c, f)})
+		c.opening = nil
+		return
+	}
+	k.push(c, &hub.Frame{Bytes: c.speaks.farewell(c, f)})
 }
 
-// release reports to the hub how far a connection came, once.
-func (k *courier) release(c *conn, why hub.Reason) {
-	upTo, behind := c.upTo, int(c.trailer)
+// A farewell is what a peer is told at the end of its connection.
+type farewell struct {
+	why  hub.Reason
+	code uint16 // of WebSocket
+	text string
+	upTo hub.Cursor // the connection's resume point
+}
+
+// comesBack reports whether a client should come back by itself.
+func (f farewell) comesBack() bool {
+	return f.code >= 4100 || f.code == closeRestart || f.code == closeTryLater
+}
+
+// queued returns the position up to which everything for a connection is
+// written or waits in its backlog.
+func (k *courier) queued(c *conn) hub.Position {
+	upTo := c.upTo
+	if c.pulse != nil {
+		upTo = max(upTo, c.pulse.base)
+	}
 	if c.live {
 		upTo = max(upTo, k.head)
 	}
+	return upTo
+}
+
+// release reports to the hub how far a connection came, once, and returns the
+// position up to which everything was written.
+func (k *courier) release(c *conn, why hub.Reason) (upTo hub.Position) {
+	upTo, behind := k.queued(c), int(c.trailer)
 	if c.waiting != nil {
 		behind += c.waiting.written
 		for _, f := range c.waiting.waiting() {
@@ -54,15 +92,15 @@ func (k *courier) release(c *conn, why hub.Reason) {
 			}
 		}
 	}
-	// What was written behind the last whole event is not one that may have to
-	// be repeated. If the hub has ended, so will this courier.
-	_ = k.hub.Released(hub.Release{
-		Conn:        &c.Conn,
-		UpTo:        upTo,
-		Last:        c.upTo,
-		Unconfirmed: max(0, unacknowledged(c.raw)-behind),
-		Reason:      why,
-	})
+	unconfirmed := 0
+	if c.raw != nil {
+		// What was written behind the last whole event is not one that may
+		// have to be repeated.
+		unconfirmed = max(0, unacknowledged(c.raw)-behind)
+	}
+	// If the hub has ended, so will this courier.
+	_ = k.hub.Released(hub.Release{Conn: &c.Conn, UpTo: upTo, Last: c.upTo, Unconfirmed: unconfirmed, Reason: why})
+	return upTo
 }
 
 // end closes a connection's socket, at once if its peer has had its time.
@@ -75,7 +113,10 @@ func (k *courier) end(c *conn) {
 		c.reason = hub.Disconnected
 	}
 	c.phase = phaseEnded
-	c.cancel()
+	c.deadline.cancel()
+	if c.pulse != nil {
+		c.pulse.cancel()
+	}
 	k.stats.Closed++
 	if c.waiting != nil {
 		k.stats.Waiting -= c.waiting.bytes
@@ -88,7 +129,7 @@ func (k *courier) end(c *conn) {
 // hangUp ends the sending side of a socket (RFC 6455 section 7.1.1): a peer whose
 // Close frame will not be heard sees the end all the same, and what it has sent
 // does not turn the end into a reset, which might overtake our Close frame.
-func hangUp(sock net.Conn) {
+func hangUp(sock io.Closer) {
 	if half, ok := sock.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // fails only for a socket that is gone
 	}
@@ -102,20 +143,33 @@ func (k *courier) finish(c *conn, abort bool) {
 // sweep does what is due.
 func (k *courier) sweep() {
 	for c := k.pings.due(k.now); c != nil; c = k.pings.due(k.now) {
-		c.stalled = c.waiting != nil && c.waiting.blocked
-		k.pongs.add(c, k.now)
+		ping := c.speaks.ping()
+		if ping == nil {
+			// Who can't be pinged is found out about by TCP's own time-out.
+			k.pings.add(&c.deadline, k.now)
+			continue
+		}
+		c.stalled = c.waiting != nil && c.waiting.flight > 0
+		k.pongs.add(&c.deadline, k.now)
 		if !c.stalled {
-			k.control(c, opPing, nil)
+			k.control(c, ping)
 		}
 	}
 	for c := k.pongs.due(k.now); c != nil; c = k.pongs.due(k.now) {
 		if c.stalled {
 			// The ping waits behind other bytes: the queue's bound and TCP's
 			// own time-out decide about this connection.
-			k.pings.add(c, k.now)
+			k.pings.add(&c.deadline, k.now)
 			continue
 		}
 		k.close(c, hub.PongTimeout)
+	}
+	for c := k.beats.due(k.now); c != nil; c = k.beats.due(k.now) {
+		k.beats.add(&c.pulse.deadline, k.now)
+		if c.pulse.quiet && c.waiting == nil {
+			k.control(c, c.speaks.heartbeat(k.hub.Cursor(k.queued(c))))
+		}
+		c.pulse.quiet = true
 	}
 	for c := k.closing.due(k.now); c != nil; c = k.closing.due(k.now) {
 		k.end(c)
@@ -126,8 +180,8 @@ func (k *courier) sweep() {
 func (k *courier) cutAll() {
 	for _, s := range []*schedule{&k.pings, &k.pongs, &k.closing} {
 		for s.first != nil {
-			c := s.first
-			c.cancel()
+			c := s.first.of
+			c.deadline.cancel()
 			c.phase = phaseEnded
 			k.finish(c, true)
 		}

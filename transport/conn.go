@@ -2,7 +2,7 @@ package transport
 
 import (
 	"errors"
-	"net"
+	"io"
 	"sync"
 	"syscall"
 	"time"
@@ -22,11 +22,12 @@ type conn struct {
 	// first, to lie together in the cache.
 	waiting *backlog     // nil when nothing waits
 	upTo    hub.Position // of the last event written whole
-	fd      int32        // the socket's; valid until finish closes it
+	fd      int32        // the socket's, valid until finish closes it; or noSocket
 	phase   phase
-	live    bool // the hub has said so: everything up to a batch's Head is here
-	chunk   bool // the hub waits to hear that nothing waits
-	stalled bool // its socket was full since the last ping
+	live    bool   // the hub has said so: everything up to a batch's Head is here
+	chunk   bool   // the hub waits to hear that nothing waits
+	pulse   *pulse // of a protocol with heartbeats; nil without
+	stalled bool   // its socket was full since the last ping
 	// readerDone says that the read side has nobody any more: the peer has
 	// closed, or is gone.
 	readerDone bool
@@ -34,13 +35,14 @@ type conn struct {
 	reason     hub.Reason // why it is closing
 	trailer    uint32     // bytes of frames that are no events, written behind upTo
 	deadline   deadline
-	opening    *opening // nil once it is open
+	opening    *opening // nil once its request is answered
 
 	// Static after construction.
 	server  *Server
 	courier *courier
-	sock    net.Conn
-	raw     syscall.RawConn
+	speaks  protocol
+	sock    io.ReadWriteCloser
+	raw     syscall.RawConn // nil without a socket
 	handle  hub.Handle
 
 	// Owned by the read side.
@@ -50,10 +52,22 @@ type conn struct {
 	deaf     bool     // the peer broke a rule: what it sends is discarded
 }
 
+// noSocket stands for the descriptor of a connection whose bytes go through a
+// [httpStream].
+const noSocket = -1
+
 // An opening is what a connection begins with.
 type opening struct {
-	answer []byte // to the handshake
-	early  []byte // what had arrived with the handshake
+	answer []byte                       // to the request
+	early  []byte                       // what had arrived with it
+	refuse func(*conn, farewell) []byte // the answer if the hub refuses; nil: that is said in-band
+}
+
+// A pulse is what a connection with heartbeats has besides.
+type pulse struct {
+	deadline
+	quiet bool         // nothing was written since the last look
+	base  hub.Position // everything up to here was handed over before the reading under way
 }
 
 // inputs are read buffers; connections at rest have none.
@@ -115,7 +129,9 @@ func (c *conn) take(p []byte) (more bool) {
 			return true
 		}
 		if m.op == opText || m.op == opBinary {
-			c.server.message(c, m)
+			if c.speaks.message(c, m); c.deaf {
+				return true
+			}
 		}
 	}
 	c.decoder = nil

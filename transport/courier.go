@@ -35,6 +35,7 @@ type courier struct {
 	pings   schedule              // open; a ping is due
 	pongs   schedule              // open and pinged; the pong is due
 	closing schedule              // told to close; the end is due
+	beats   schedule              // open, with a heartbeat; a look at it is due
 	idle    []chan<- CourierStats // to be answered when there is no connection
 	stats   CourierStats
 }
@@ -42,14 +43,15 @@ type courier struct {
 // An event is something that a reader, or a goroutine that waits for a full
 // socket, tells a courier about a connection.
 type event struct {
-	kind eventKind
-	c    *conn
-	data []byte              // of a ping
-	code uint16              // of a Close frame that came, or that is to be sent
-	text string              // of a Close frame that is to be sent
-	n    int                 // bytes written
-	err  error               // of a write
-	ask  chan<- CourierStats // where an answer goes; of capacity 1
+	kind   eventKind
+	c      *conn
+	data   []byte              // of a ping
+	code   uint16              // of a Close frame that came, or that is to be sent
+	reason hub.Reason          // of a refusal
+	text   string              // of a Close frame that is to be sent
+	n      int                 // bytes written
+	err    error               // of a write
+	ask    chan<- CourierStats // where an answer goes; of capacity 1
 }
 
 type eventKind uint8
@@ -59,6 +61,7 @@ const (
 	evPong                     // the peer sent a pong
 	evClose                    // the peer sent a Close frame: its reader has ended
 	evFault                    // the peer broke a rule: its reader only discards from now on
+	evRefused                  // a new connection that the hub is not asked about
 	evGone                     // the peer is gone: its reader has ended
 	evWritten                  // a full socket took the rest of a frame, or failed
 	evIdle                     // answer when no connection is left
@@ -87,6 +90,9 @@ func newCourier(number int, h *hub.Hub, opts *Options) *courier {
 		pings:   schedule{wait: opts.PingInterval},
 		pongs:   schedule{wait: opts.PongTimeout},
 		closing: schedule{wait: opts.CloseTimeout},
+		// A connection that was quiet since the last look is given a
+		// heartbeat: so none is quiet for longer than that takes twice.
+		beats: schedule{wait: opts.Heartbeat / 2},
 	}
 }
 
@@ -164,6 +170,10 @@ func (k *courier) apply(b *hub.Batch) {
 				k.open(c)
 			case hub.OpLive:
 				c.live = true
+			case hub.OpPause:
+				c.live, c.pulse.base = false, op.At
+			case hub.OpNote:
+				k.note(c, op.Note)
 			case hub.OpClose:
 				k.close(c, op.Reason)
 			}
@@ -176,10 +186,10 @@ func (k *courier) handle(e event) {
 	c := e.c
 	switch e.kind {
 	case evPing:
-		k.control(c, opPong, e.data)
+		k.control(c, appendFrame(nil, opPong, e.data))
 	case evPong:
 		if c.phase == phaseOpen {
-			k.pings.add(c, k.now)
+			k.pings.add(&c.deadline, k.now)
 		}
 	case evClose:
 		c.readerDone = true
@@ -188,6 +198,9 @@ func (k *courier) handle(e event) {
 	case evFault:
 		c.discards = true
 		k.shut(c, violations[e.code], e.code, e.text)
+	case evRefused:
+		k.open(c)
+		k.shut(c, e.reason, e.code, e.text)
 	case evGone:
 		c.readerDone = true
 		k.end(c)
@@ -201,15 +214,45 @@ func (k *courier) handle(e event) {
 	}
 }
 
-// open takes over a connection: the handshake's answer is its first frame, and
-// its reader starts.
+// open takes over a connection, and its reader starts. The answer to a
+// WebSocket handshake is its first frame; that to another request waits for
+// what the hub says.
 func (k *courier) open(c *conn) {
 	c.phase = phaseOpen
 	k.stats.Opened++
-	k.pings.add(c, k.now)
+	c.deadline.of = c
+	k.pings.add(&c.deadline, k.now)
+	if c.pulse != nil {
+		c.pulse.of = c
+		k.beats.add(&c.pulse.deadline, k.now)
+	}
+	early := c.opening.early
+	if c.opening.refuse == nil {
+		k.answer(c)
+	}
+	if c.fd != noSocket {
+		go c.start(early)
+	}
+}
+
+// answer answers the request that a connection began with.
+func (k *courier) answer(c *conn) {
 	k.push(c, &hub.Frame{Bytes: c.opening.answer})
-	go c.start(c.opening.early)
 	c.opening = nil
+}
+
+// note tells a connection something.
+func (k *courier) note(c *conn, n hub.Note) {
+	if c.phase != phaseOpen {
+		return
+	}
+	if w, ok := n.(hub.Welcome); ok {
+		c.pulse.base = w.Cursor.Position
+		if c.opening != nil {
+			k.answer(c)
+		}
+	}
+	k.deliver(c, &hub.Frame{Bytes: c.speaks.note(c, n)})
 }
 
 // ask puts a question and waits for the answer, until ctx ends.

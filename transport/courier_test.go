@@ -299,6 +299,7 @@ func testLimits() limits {
 		transport: Options{
 			MaxMessage: 1000, MaxFragments: 10, MaxControlRate: 50, ClientQueueBytes: 1 << 20, Queue: 16,
 			PingInterval: 25 * time.Second, PongTimeout: 8 * time.Second, CloseTimeout: 2 * time.Second,
+			Heartbeat: 15 * time.Second, ReconnectDelay: time.Second, StallTimeout: 33 * time.Second, MaxSubscriptions: 8,
 			Log: zap.NewNop(),
 		},
 	}
@@ -325,17 +326,24 @@ func (w *world) connect(id hub.ID, room int) *fakeSock {
 
 func (w *world) connectSock(id hub.ID, s *fakeSock) *fakeSock {
 	s.world = w
-	c, err := w.server.newConn(id, s, []byte(answer))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	s.conn = c
+	s.conn = newConn(w.t, w.server, id, s)
 	w.server.open.Add(1)
-	if err := w.hub.Attach(id, &c.Conn); err != nil {
+	if err := w.hub.Attach(id, &s.conn.Conn, hub.From{}); err != nil {
 		w.t.Fatal(err)
 	}
 	synctest.Wait()
 	return s
+}
+
+// newConn returns a connection as Accept makes it.
+func newConn(tb testing.TB, server *Server, id hub.ID, s *fakeSock) *conn {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c := &conn{server: server, speaks: bare{}, sock: s, raw: raw, opening: &opening{answer: []byte(answer)}}
+	server.assign(c, hub.Want{Registered: true, ID: id})
+	return c
 }
 
 // publish publishes messages to news, one after the other, and waits until
@@ -1325,11 +1333,7 @@ func deliveries(tb testing.TB, n, events int) (*courier, *hub.Batch) {
 			tb.Fatal(err)
 		}
 		sock := newFakeSock(plenty)
-		c, err := s.newConn(id, sock, []byte(answer))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		state.Attach(id, &c.Conn)
+		state.Attach(id, &newConn(tb, s, id, sock).Conn, hub.From{})
 		socks = append(socks, sock)
 	}
 	tb.Cleanup(func() {

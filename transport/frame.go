@@ -33,11 +33,12 @@ func (op opcode) known() bool { return op <= opBinary || op >= opClose && op <= 
 
 // The close codes that this file gives out or takes in (§7.4.1).
 const (
-	closeProtocolError uint16 = 1002
-	closeNoStatus      uint16 = 1005 // stands for an empty Close body, never sent
-	closeInvalidData   uint16 = 1007
-	closePolicy        uint16 = 1008
-	closeTooBig        uint16 = 1009
+	closeProtocolError   uint16 = 1002
+	closeUnsupportedData uint16 = 1003
+	closeNoStatus        uint16 = 1005 // stands for an empty Close body, never sent
+	closeInvalidData     uint16 = 1007
+	closePolicy          uint16 = 1008
+	closeTooBig          uint16 = 1009
 )
 
 const (

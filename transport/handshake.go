@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 
 	"nhooyr.io/websocket"
 )
@@ -28,22 +29,35 @@ func (e *HandshakeError) Status() int { return e.status }
 // (RFC 9110 section 15.5.22) or Sec-WebSocket-Version (RFC 6455 section 4.4).
 func (e *HandshakeError) Header() http.Header { return e.header }
 
+// offersV1 reports whether a request offers the subprotocol belfry.v1.
+func offersV1(r *http.Request) bool {
+	for _, line := range r.Header["Sec-Websocket-Protocol"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if strings.TrimSpace(name) == v1Name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // negotiate checks a client's opening handshake (RFC 6455 section 4.2) and
-// returns the answer that accepts it, as it goes over the wire, or a
-// [*HandshakeError].
-func negotiate(r *http.Request) ([]byte, error) {
+// returns the answer that accepts it, as it goes over the wire, and the
+// subprotocol that was agreed on, or a [*HandshakeError].
+func negotiate(r *http.Request) (answer []byte, subprotocol string, err error) {
 	w := &negotiator{header: make(http.Header)}
-	_, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	_, err = websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // origins are checked before, together with those of other requests
 		CompressionMode:    websocket.CompressionDisabled,
+		Subprotocols:       []string{v1Name},
 	})
 	if w.accepted == nil {
 		for _, name := range []string{"Content-Type", "X-Content-Type-Options"} {
 			w.header.Del(name) // they describe a body that is not used
 		}
-		return nil, &HandshakeError{status: w.status, header: w.header, text: err.Error()}
+		return nil, "", &HandshakeError{status: w.status, header: w.header, text: err.Error()}
 	}
-	return w.accepted, nil
+	return w.accepted, w.header.Get("Sec-WebSocket-Protocol"), nil
 }
 
 var errNegotiated = errors.New("the handshake is negotiated; the connection is ours")

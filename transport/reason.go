@@ -24,7 +24,7 @@ var closeCodes = map[hub.Reason]uint16{
 	hub.Unregistered:    closeUnregistered,
 	hub.Replaced:        closeReplaced,
 	hub.TakeoverLimit:   closeForbidden,
-	hub.Gap:             closeGap,
+	hub.EventsLost:      closeGap,
 	hub.UnknownClient:   closeUnknownClient,
 	hub.OverCapacity:    closeTryLater,
 	hub.SlowConsumer:    closeSlowConsumer,
@@ -34,12 +34,15 @@ var closeCodes = map[hub.Reason]uint16{
 	hub.InvalidUTF8:     closeInvalidData,
 	hub.TooBig:          closeTooBig,
 	hub.PolicyViolation: closePolicy,
+	hub.Forbidden:       closeForbidden,
+	hub.UnsupportedData: closeUnsupportedData,
 }
 
 // violations maps the close code of a peer's fault to its reason.
 var violations = map[uint16]hub.Reason{
-	closeProtocolError: hub.ProtocolError,
-	closeInvalidData:   hub.InvalidUTF8,
-	closePolicy:        hub.PolicyViolation,
-	closeTooBig:        hub.TooBig,
+	closeProtocolError:   hub.ProtocolError,
+	closeInvalidData:     hub.InvalidUTF8,
+	closePolicy:          hub.PolicyViolation,
+	closeTooBig:          hub.TooBig,
+	closeUnsupportedData: hub.UnsupportedData,
 }

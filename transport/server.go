@@ -15,35 +15,25 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"go.uber.org/zap"
 
 	"belfry/hub"
 )
-
-// The encodings of events.
-const (
-	// Bare is the protocol without a name: each event is one text frame that
-	// holds the message.
-	Bare hub.Encoding = iota
-)
-
-// Encode returns an event in the form in which it goes over the wire. It is a
-// pure function, for [hub.Options].
-func Encode(_ hub.Encoding, ev *hub.Event) []byte {
-	return appendFrame(make([]byte, 0, frameSize(len(ev.Message))), opText, ev.Message)
-}
 
 // Options are the limits of connections. All are above zero.
 type Options struct {
 	MaxMessage       int           // bytes of one message from a client
 	MaxFragments     int           // frames of one message from a client
 	MaxControlRate   int           // control frames per second from a client
+	MaxSubscriptions int           // of a client; the hub's limit, to be told
 	ClientQueueBytes int           // bytes that may wait for one connection
 	Queue            int           // events waiting for a courier, above which readers wait
 	PingInterval     time.Duration // from a sign of life to the next ping
 	PongTimeout      time.Duration // from a ping to its pong
 	CloseTimeout     time.Duration // from a Close frame to the end of the connection
+	Heartbeat        time.Duration // a connection with heartbeats is not silent for longer
+	ReconnectDelay   time.Duration // the least that a client should wait before it comes back
+	StallTimeout     time.Duration // one write to an HTTP/2 stream may take so long
 	Log              *zap.Logger
 }
 
@@ -81,57 +71,121 @@ func (s *Server) WaitIdle(ctx context.Context) {
 	}
 }
 
-// Accept answers the WebSocket handshake of a registered client and gives the
-// connection to the hub. Whether a page's origin may connect is the caller's
-// to check. It fails, before anything is answered, with the
-// errors of [hub.Hub.Admit] or with a [*HandshakeError]. Protocols other than
-// the bare one are not offered.
-func (s *Server) Accept(w http.ResponseWriter, r *http.Request, id hub.ID) error {
-	if err := s.hub.Admit(id); err != nil {
+// Accept answers the WebSocket handshake and gives the connection to the hub.
+// Whether a page's origin may connect is the caller's to check. It fails, before
+// anything is answered, with the errors of [hub.Hub.Admit] and
+// [hub.Hub.AdmitNew], with invalid, what is wrong with the request otherwise, or
+// with a [*HandshakeError]. A client that offers belfry.v1 is told all but the
+// last in-band: a page does not see the status of a handshake that failed.
+func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error {
+	err := invalid
+	v1Offered := offersV1(r)
+	if err == nil && !v1Offered {
+		err = s.admit(want)
+	}
+	if err != nil && !v1Offered {
 		return err
 	}
-	answer, err := negotiate(r)
-	if err != nil {
-		return err
+	answer, name, failed := negotiate(r)
+	if failed != nil {
+		return failed
 	}
+	c := &conn{server: s, speaks: bare{}, opening: &opening{answer: answer}}
+	if name == v1Name {
+		c.speaks, c.pulse = v1{}, &pulse{}
+	} else if !want.Registered && len(want.Topics) == 0 {
+		return errBareTopics
+	}
+	s.assign(c, want)
+	ok, failed := s.take(w, c)
+	switch {
+	case !ok:
+		return failed
+	case err != nil:
+		s.refuse(c, err)
+	default:
+		s.attach(c, want)
+	}
+	return nil
+}
+
+var errBareTopics = &HandshakeError{status: http.StatusBadRequest, text: "the URL names no topic; add ?topic=..., or offer the subprotocol " + v1Name}
+
+// admit asks the hub whether a connection may be made.
+func (s *Server) admit(want hub.Want) error {
+	if want.Registered {
+		return s.hub.Admit(want.ID)
+	}
+	return s.hub.AdmitNew(len(want.Topics))
+}
+
+// assign gives a connection its place: the same courier for all connections of
+// a client.
+func (s *Server) assign(c *conn, want hub.Want) {
+	c.courier = s.couriers[int(want.ID[0])%len(s.couriers)]
+	c.handle = want.ID.Handle()
+	c.Conn = c.speaks.conn()
+	c.Conn.Owner, c.Conn.Courier = c, int32(c.courier.number)
+}
+
+// take takes a connection's socket from the HTTP server. If the peer is gone
+// there is nobody to answer, and no error.
+func (s *Server) take(w http.ResponseWriter, c *conn) (ok bool, err error) {
 	sock, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return fmt.Errorf("take over the connection: %w", err)
+		return false, fmt.Errorf("take over the connection: %w", err)
 	}
-	c, err := s.newConn(id, sock, answer)
-	if err == nil {
-		err = c.raw.Control(func(fd uintptr) { c.fd = int32(fd) })
-	}
-	if err != nil {
+	if err := c.use(sock); err != nil {
 		sock.Close()
-		return nil // the peer is gone; there is nobody to answer
+		return false, nil
 	}
 	if n := buffered.Reader.Buffered(); n > 0 {
 		early, _ := buffered.Reader.Peek(n) // cannot fail: they are there
 		c.opening.early = bytes.Clone(early)
 	}
-	s.open.Add(1)
-	if s.hub.Attach(id, &c.Conn) != nil {
-		c.reason = hub.Draining
-		c.finish(true)
-	}
-	return nil
+	return true, nil
 }
 
-func (s *Server) newConn(id hub.ID, sock net.Conn, answer []byte) (*conn, error) {
+// use has a connection use a socket.
+func (c *conn) use(sock net.Conn) error {
 	sc, ok := sock.(syscall.Conn)
 	if !ok {
-		return nil, errors.ErrUnsupported
+		return errors.ErrUnsupported
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	// The same courier for all connections of a client.
-	k := s.couriers[int(id[0])%len(s.couriers)]
-	c := &conn{server: s, courier: k, sock: sock, raw: raw, handle: id.Handle(), opening: &opening{answer: answer}}
-	c.Conn = hub.Conn{Owner: c, Encoding: Bare, Courier: int32(k.number)}
-	return c, nil
+	c.sock, c.raw = sock, raw
+	return raw.Control(func(fd uintptr) { c.fd = int32(fd) })
+}
+
+// attach gives a connection to the hub.
+func (s *Server) attach(c *conn, want hub.Want) {
+	s.open.Add(1)
+	var err error
+	if want.Registered {
+		err = s.hub.Attach(want.ID, &c.Conn, want.From)
+	} else {
+		err = s.hub.Connect(hub.Registration{ID: want.ID, Topics: want.Topics}, &c.Conn, want.From)
+	}
+	if err != nil { // the hub has ended
+		c.reason = hub.Draining
+		c.finish(true)
+	}
+}
+
+// refuse tells a connection that it may not be.
+func (s *Server) refuse(c *conn, err error) {
+	s.open.Add(1)
+	e := event{kind: evRefused, c: c, reason: hub.PolicyViolation, text: err.Error()}
+	if topic, ok := errors.AsType[*hub.TopicError](err); ok && topic.Reserved {
+		e.reason = hub.Forbidden
+	} else if errors.Is(err, hub.ErrUnknownClient) {
+		e.reason, e.text = hub.UnknownClient, hub.UnknownClient.String()
+	}
+	e.code = closeCodes[e.reason]
+	c.courier.tell(e)
 }
 
 // ended counts and logs a connection whose socket is closed.
@@ -141,48 +195,6 @@ func (s *Server) ended(c *conn) {
 		e.Write(zap.Stringer("client", c.handle), zap.Stringer("reason", c.reason))
 	}
 }
-
-// message acts on a text or binary message of a client. What says nothing
-// known is ignored as a whole.
-func (s *Server) message(c *conn, m message) {
-	if m.op == opText {
-		if text := string(m.data); text == "ping" || text == "ping\n" {
-			return
-		}
-		topics, err := parseTopics(m.data)
-		if err == nil {
-			done, err := s.hub.SetTopics(&c.Conn, topics)
-			if done || err != nil {
-				return
-			}
-		}
-	}
-	s.ignored.Add(1)
-	if e := s.opts.Log.Check(zap.DebugLevel, "message ignored"); e != nil {
-		e.Write(zap.Stringer("client", c.handle), zap.Int("bytes", len(m.data)))
-	}
-}
-
-// parseTopics reads the one command of the bare protocol.
-func parseTopics(text []byte) ([]string, error) {
-	var command struct {
-		Topics *[]string `json:"topics"`
-	}
-	if err := json.Unmarshal(text, &command, json.RejectUnknownMembers(true)); err != nil {
-		return nil, err
-	}
-	if command.Topics == nil {
-		return nil, errNoTopics
-	}
-	for _, name := range *command.Topics {
-		if err := hub.CheckPattern(name); err != nil {
-			return nil, err
-		}
-	}
-	return *command.Topics, nil
-}
-
-var errNoTopics = errors.New("want an object with the member topics")
 
 // Stats are the transport's figures at one moment.
 type Stats struct {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -73,9 +74,9 @@ func unacknowledged(raw syscall.RawConn) (n int) {
 }
 
 // cut ends a connection without waiting for what it has not sent.
-func cut(nc net.Conn) {
-	if tcp, ok := nc.(*net.TCPConn); ok {
+func cut(sock io.Closer) {
+	if tcp, ok := sock.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // fails only for a socket that is gone
 	}
-	nc.Close()
+	sock.Close()
 }

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -47,9 +48,9 @@ func tryWrite(c *conn, p []byte) (int, error) {
 func unacknowledged(syscall.RawConn) int { return 0 }
 
 // cut ends a connection without waiting for what it has not sent.
-func cut(nc net.Conn) {
-	if tcp, ok := nc.(*net.TCPConn); ok {
+func cut(sock io.Closer) {
+	if tcp, ok := sock.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // fails only for a socket that is gone
 	}
-	nc.Close()
+	sock.Close()
 }

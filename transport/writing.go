@@ -37,10 +37,10 @@ func (k *courier) push(c *conn, f *hub.Frame) {
 	k.stats.Waiting += len(f.Bytes)
 }
 
-// control queues a control frame.
-func (k *courier) control(c *conn, op opcode, payload []byte) {
+// control queues a frame that does not matter if too much waits already.
+func (k *courier) control(c *conn, frame []byte) {
 	if c.phase == phaseOpen && (c.waiting == nil || c.waiting.bytes < k.opts.ClientQueueBytes) {
-		k.push(c, &hub.Frame{Bytes: appendFrame(nil, op, payload)})
+		k.push(c, &hub.Frame{Bytes: frame})
 	}
 }
 
@@ -57,10 +57,17 @@ func (k *courier) flush() {
 // it at once.
 func (k *courier) flushOne(c *conn) {
 	b := c.waiting
-	if b == nil || b.blocked || c.phase == phaseEnded {
+	if b == nil || b.flight > 0 || c.phase == phaseEnded {
 		return
 	}
+	if c.pulse != nil {
+		c.pulse.quiet = false
+	}
 	for !b.empty() {
+		if c.fd == noSocket {
+			k.lend(c)
+			return
+		}
 		p := b.next(k.scratch)
 		n, err := k.write(c, p)
 		k.stats.Writes++
@@ -92,22 +99,34 @@ func (k *courier) advance(c *conn, n int) {
 
 // block leaves a full socket to a goroutine that waits for it.
 func (k *courier) block(c *conn) {
-	c.waiting.blocked, c.stalled = true, true
+	c.stalled = true
 	k.stats.Blocked++
 	rest := c.waiting.rest()
+	c.waiting.flight = len(rest)
 	c.server.work.Go(func() {
 		n, err := c.sock.Write(rest)
 		k.tell(event{kind: evWritten, c: c, n: n, err: err})
 	})
 }
 
-// written goes on after block.
+// lend gives what waits for a connection without a socket to its stream, which
+// tells when it has written that.
+func (k *courier) lend(c *conn) {
+	p := c.waiting.next(make([]byte, 0, min(scratchBytes, c.waiting.bytes)))
+	c.waiting.flight = len(p)
+	k.stats.Writes++
+	c.sock.(*httpStream).take(p)
+}
+
+// written goes on after block or lend.
 func (k *courier) written(c *conn, n int, err error) {
-	k.stats.Blocked--
+	if c.fd != noSocket {
+		k.stats.Blocked--
+	}
 	if c.phase == phaseEnded {
 		return
 	}
-	c.waiting.blocked = false
+	c.waiting.flight = 0
 	k.advance(c, n)
 	if err != nil {
 		k.end(c)

@@ -1,18 +1,6 @@
 package api
 
-import (
-	"net/http"
-
-	"belfry/hub"
-)
-
-func (s *Server) getWS(x *exchange) (any, error) {
-	id, ok := hub.ParseID(x.param("client_id"))
-	if !ok {
-		return nil, hub.ErrUnknownClient
-	}
-	return nil, s.opts.WebSocket(x, x.r, id)
-}
+import "net/http"
 
 // A refusedHandshake is how a transport refuses a connection by HTTP.
 type refusedHandshake interface {

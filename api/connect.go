@@ -1,0 +1,91 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"belfry/hub"
+)
+
+// connect serves the routes that open a connection: with a registered client's
+// id in the path, or without for a client of no registration.
+func (s *Server) connect(to Connector) handler {
+	return func(x *exchange) (any, error) {
+		want, err := s.want(x)
+		s.busy.Add(-1)
+		defer s.busy.Add(1)
+		return nil, to(x, x.r, want, err)
+	}
+}
+
+// want reads what a new connection asks for. The result has an id, and a
+// courier with it, even if there is an error to tell.
+func (s *Server) want(x *exchange) (hub.Want, error) {
+	random, err := uuid.NewRandom()
+	if err != nil {
+		return hub.Want{}, fmt.Errorf("make a client id: %w", err)
+	}
+	want := hub.Want{ID: hub.ID(random)}
+	query, err := url.ParseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return want, errQuery
+	}
+	if given := x.param("client_id"); given != "" {
+		id, ok := hub.ParseID(given)
+		if !ok {
+			return want, hub.ErrUnknownClient
+		}
+		want.ID, want.Registered = id, true
+	} else if want.Topics = query["topic"]; len(want.Topics) == 0 && x.route.stream {
+		return want, invalidTopic.because("the URL names no topic; add ?topic=...")
+	}
+	if err := s.checkTopics(want.Topics); err != nil {
+		return want, err
+	}
+	want.From, err = fromOf(x.r.Header, query)
+	return want, err
+}
+
+var errQuery = malformedRequest.because("the query is not well-formed; percent-encode the values of its parameters")
+
+// fromOf reads from where a connection's events are wanted. A text that is no
+// cursor is treated as one of a log that is gone: a browser's EventSource
+// repeats what an earlier server has told it.
+func fromOf(header http.Header, query url.Values) (from hub.From, err error) {
+	text, given := cursorText(header, query)
+	if given {
+		cursor, _ := hub.ParseCursor(text)
+		return hub.From{After: &cursor}, nil
+	}
+	from.Last, err = lastOf(query)
+	return from, err
+}
+
+func cursorText(header http.Header, query url.Values) (text string, given bool) {
+	if text := header.Get("Last-Event-ID"); text != "" {
+		return text, true
+	}
+	for _, name := range [...]string{"last_event_id", "after"} {
+		if text := query.Get(name); text != "" {
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// lastOf reads how many of the newest events are wanted, 0 if that is not said.
+func lastOf(query url.Values) (int, error) {
+	text := query.Get("last")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > hub.MaxLast {
+		return 0, invalidLast.because(fmt.Sprintf("last is no whole number of 1 to %d", hub.MaxLast))
+	}
+	return n, nil
+}

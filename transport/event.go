@@ -1,0 +1,87 @@
+package transport
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/hub"
+)
+
+// The forms of an event.
+
+// AppendEvent appends the members of an event as JSON, without the braces
+// around them: all that a client may know of it but its cursor.
+func AppendEvent(dst []byte, ev *hub.Event) []byte {
+	dst = appendMember(dst, `"topic":`, ev.Topic)
+	dst = appendMember(dst, `,"id":`, ev.ID)
+	if ev.User != "" {
+		dst = appendMember(dst, `,"user_id":`, ev.User)
+	}
+	dst = append(dst, `,"time":`...)
+	dst = ev.Time.UTC().AppendFormat(dst, `"2006-01-02T15:04:05.000Z"`)
+	dst = append(dst, `,"data":`...)
+	if ev.Text {
+		dst, _ = jsontext.AppendQuote(dst, ev.Message) // cannot fail: a message is UTF-8
+		return dst
+	}
+	return append(dst, ev.Message...)
+}
+
+// appendMember appends the name of a member of a JSON object, as it stands, and
+// a string, which must be valid UTF-8.
+func appendMember(dst []byte, name, value string) []byte {
+	dst = append(dst, name...)
+	dst, _ = jsontext.AppendQuote(dst, value)
+	return dst
+}
+
+// AppendCursor appends the member of a JSON object that holds a cursor, behind
+// others.
+func AppendCursor(dst []byte, at hub.Cursor) []byte {
+	dst = append(dst, `,"cursor":"`...)
+	dst = at.AppendTo(dst)
+	return append(dst, '"')
+}
+
+// eventOverhead is more than what an event takes beside its texts, in bytes.
+const eventOverhead = 256
+
+func appendV1Event(dst []byte, ev *hub.Event, at hub.Cursor, replay bool) []byte {
+	text := make([]byte, 0, eventOverhead+len(ev.Topic)+len(ev.ID)+len(ev.User)+len(ev.Message))
+	text = append(text, `{"type":"event",`...)
+	text = AppendEvent(text, ev)
+	if replay {
+		text = append(text, `,"replay":true`...)
+	} else {
+		text = AppendCursor(text, at)
+	}
+	return appendFrame(dst, opText, append(text, '}'))
+}
+
+// appendServerSentEvent appends a message as one event (HTML standard, section
+// 9.2.6). Each of its lines is a field of its own, or a line could forge one.
+func appendServerSentEvent(dst []byte, message []byte, at hub.Cursor) []byte {
+	dst = appendID(dst, at)
+	for {
+		end := bytes.IndexAny(message, "\r\n")
+		dst = append(dst, "data: "...)
+		if end < 0 {
+			dst = append(dst, message...)
+			return append(dst, "\n\n"...)
+		}
+		dst = append(dst, message[:end]...)
+		dst = append(dst, '\n')
+		if message[end] == '\r' && end+1 < len(message) && message[end+1] == '\n' {
+			end++
+		}
+		message = message[end+1:]
+	}
+}
+
+// appendID appends the field that moves an EventSource's resume point.
+func appendID(dst []byte, at hub.Cursor) []byte {
+	dst = append(dst, "id: "...)
+	dst = at.AppendTo(dst)
+	return append(dst, '\n')
+}

@@ -1,0 +1,206 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"belfry/hub"
+)
+
+// Server-sent events (HTML standard, section 9.2).
+
+// sse is the protocol of server-sent events: what the peer sends is not
+// listened to.
+type sse struct{}
+
+func (sse) conn() hub.Conn { return hub.Conn{Encoding: SSE, Replay: SSE, Notes: true} }
+
+func (sse) note(_ *conn, n hub.Note) []byte {
+	switch n := n.(type) {
+	case hub.Welcome:
+		return sse{}.heartbeat(n.Cursor)
+	case hub.Gap:
+		return append(AppendGap([]byte("event: gap\ndata: {"), n), "}\n\n"...)
+	}
+	return nil // a stream asks for nothing that could be answered
+}
+
+// heartbeat is an event without data: no listener hears it, but the browser
+// keeps its id.
+func (sse) heartbeat(at hub.Cursor) []byte { return append(appendID(nil, at), '\n') }
+
+func (sse) ping() []byte { return nil }
+
+func (sse) farewell(c *conn, f farewell) []byte {
+	text := append([]byte("event: closing\ndata: {\"reason\":\""), f.why.String()...)
+	text = append(text, '"')
+	if f.comesBack() {
+		text = append(text, `,"reconnect_after_ms":`...)
+		text = strconv.AppendInt(text, c.reconnectAfter().Milliseconds(), 10)
+	}
+	return append(text, "}\n\n"...)
+}
+
+func (sse) message(*conn, message) {}
+
+// Stream answers a request for server-sent events and gives the connection to
+// the hub. It fails, before anything is answered, with the errors of
+// [hub.Hub.Admit] and [hub.Hub.AdmitNew], or with invalid, what is wrong with
+// the request otherwise. To an EventSource it does not fail: that is told in
+// the only ways that it heeds.
+func (s *Server) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error {
+	err := invalid
+	if err == nil {
+		err = s.admit(want)
+	}
+	source := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	if err != nil && !source {
+		return err
+	}
+	c := &conn{server: s, speaks: sse{}, deaf: true, discards: true, pulse: &pulse{}}
+	s.assign(c, want)
+	header := w.Header()
+	header.Set("Cache-Control", "no-store, no-transform")
+	if err != nil && !transient(err) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("X-Accel-Buffering", "no") // nginx would gather events otherwise
+	retry := fmt.Appendf(nil, "retry: %d\n", c.reconnectAfter().Milliseconds())
+	switch {
+	case err != nil:
+		_, _ = w.Write(append(retry, '\n')) // if the peer is gone, there is nobody to tell
+		return nil
+	case r.Method == http.MethodHead:
+		return nil
+	}
+	return s.stream(w, r, c, want, retry)
+}
+
+// transient reports whether the same request may be served later.
+func transient(err error) bool {
+	return errors.Is(err, hub.ErrTooManyClients) || errors.Is(err, hub.ErrTooManyConnections) ||
+		errors.Is(err, hub.ErrDraining) || errors.Is(err, hub.ErrClosed)
+}
+
+// stream gives a connection to the hub: its socket, if it can be had.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *conn, want hub.Want, retry []byte) error {
+	if r.ProtoMajor >= 2 {
+		st := &httpStream{
+			w: w, to: http.NewResponseController(w), stall: s.opts.StallTimeout,
+			writes: make(chan []byte, 1), hungUp: make(chan struct{}, 1), ended: make(chan struct{}),
+		}
+		c.sock, c.fd = st, noSocket
+		c.opening = &opening{answer: retry, refuse: func(c *conn, f farewell) []byte {
+			if f.comesBack() {
+				return retry
+			}
+			return nil // and so the answer is 204
+		}}
+		s.attach(c, want)
+		st.serve(r.Context(), c)
+		return nil
+	}
+	header := w.Header().Clone()
+	header.Set("Connection", "close") // the end of the stream is that of the connection
+	c.opening = &opening{answer: append(responseHead(http.StatusOK, header), retry...), refuse: func(c *conn, f farewell) []byte {
+		if f.comesBack() {
+			return append(responseHead(http.StatusOK, header), retry...)
+		}
+		header.Del("Content-Type")
+		return responseHead(http.StatusNoContent, header)
+	}}
+	ok, err := s.take(w, c)
+	if ok {
+		s.attach(c, want)
+	}
+	return err
+}
+
+// responseHead returns the beginning of a response, up to its body.
+func responseHead(status int, header http.Header) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http.StatusText(status), time.Now().UTC().Format(http.TimeFormat))
+	_ = header.Write(&b) // a Buffer does not fail
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// An httpStream is the response to a request whose connection can't be had: one
+// of many over HTTP/2 (RFC 9113 section 5). Its bytes are written by the
+// request's own goroutine.
+type httpStream struct {
+	w      http.ResponseWriter
+	to     *http.ResponseController
+	stall  time.Duration // how long a write may take
+	writes chan []byte   // of capacity 1: the courier lends one at a time
+	hungUp chan struct{} // of capacity 1
+	ended  chan struct{} // closed when the courier has ended the connection
+}
+
+// serve writes what the courier lends until it ends the connection.
+func (st *httpStream) serve(ctx context.Context, c *conn) {
+	gone, written := ctx.Done(), false
+	for {
+		select {
+		case p := <-st.writes:
+			n, err := st.write(p)
+			written = written || n > 0
+			c.courier.tell(event{kind: evWritten, c: c, n: n, err: err})
+		case <-gone:
+			gone = nil
+			c.courier.tell(event{kind: evGone, c: c})
+		case <-st.hungUp:
+			c.courier.tell(event{kind: evGone, c: c})
+		case <-st.ended:
+			if !written {
+				st.w.Header().Del("Content-Type")
+				st.w.WriteHeader(http.StatusNoContent)
+			}
+			return
+		}
+	}
+}
+
+func (st *httpStream) write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	_ = st.to.SetWriteDeadline(time.Now().Add(st.stall)) // one that can't be set does not end anything
+	n, err := st.w.Write(p)
+	if err == nil {
+		err = st.to.Flush()
+	}
+	return n, err
+}
+
+// take takes bytes to write. The courier waits for the answer before it lends
+// more.
+func (st *httpStream) take(p []byte) { st.writes <- p }
+
+// Read has nothing to read: the request is all that comes.
+func (st *httpStream) Read([]byte) (int, error) { return 0, io.EOF }
+
+// Write is not how a stream is written to.
+func (st *httpStream) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// CloseWrite ends the stream when what it was lent is written.
+func (st *httpStream) CloseWrite() error {
+	st.hungUp <- struct{}{}
+	return nil
+}
+
+// Close ends the stream at once.
+func (st *httpStream) Close() error {
+	_ = st.to.SetWriteDeadline(time.Now()) // a write under way ends
+	close(st.ended)
+	return nil
+}

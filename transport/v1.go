@@ -1,0 +1,257 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/hub"
+)
+
+// The subprotocol belfry.v1: JSON text frames, one object each.
+
+// v1Name is the subprotocol's name (RFC 6455 section 1.9).
+const v1Name = "belfry.v1"
+
+// v1 is the protocol belfry.v1.
+type v1 struct{ webSocket }
+
+func (v1) conn() hub.Conn { return hub.Conn{Encoding: V1, Replay: V1Replay, Notes: true} }
+
+func (v1) note(c *conn, n hub.Note) []byte {
+	text := make([]byte, 0, 256)
+	switch n := n.(type) {
+	case hub.Welcome:
+		text = appendWelcome(text, c, n)
+	case hub.Ack:
+		text = append(text, `{"type":"ack"`...)
+		text = AppendCursor(appendRef(text, n.Ref), n.Cursor)
+	case hub.ReplayEnd:
+		text = append(text, `{"type":"live"`...)
+		text = AppendCursor(appendRef(text, n.Ref), n.Cursor)
+	case hub.Gap:
+		text = append(text, `{"type":"gap",`...)
+		text = AppendGap(text, n)
+	}
+	return appendFrame(nil, opText, append(text, '}'))
+}
+
+func appendWelcome(text []byte, c *conn, w hub.Welcome) []byte {
+	text = append(text, `{"type":"welcome","handle":"`...)
+	text = append(text, c.handle.String()...)
+	text = append(text, '"')
+	if w.User != "" {
+		text = appendMember(text, `,"user_id":`, w.User)
+	}
+	text = append(text, `,"topics":`...)
+	text = appendStrings(text, w.Topics)
+	text = AppendCursor(text, w.Cursor)
+	opts := &c.server.opts
+	return fmt.Appendf(text, `,"heartbeat_ms":%d,"limits":{"max_message":%d,"max_subscriptions":%d,"max_last":%d}`,
+		opts.Heartbeat.Milliseconds(), opts.MaxMessage, opts.MaxSubscriptions, hub.MaxLast)
+}
+
+func appendStrings(text []byte, all []string) []byte {
+	text = append(text, '[')
+	for i, s := range all {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text, _ = jsontext.AppendQuote(text, s) // cannot fail: a topic is UTF-8
+	}
+	return append(text, ']')
+}
+
+// AppendGap appends the members of a gap as JSON, without the braces around
+// them.
+func AppendGap(text []byte, g hub.Gap) []byte {
+	text = append(text, `"topics":`...)
+	text = appendStrings(text, g.Topics)
+	text = append(text, `,"from":"`...)
+	text = g.From.AppendTo(text)
+	text = append(text, `","to":"`...)
+	text = g.To.AppendTo(text)
+	text = append(text, `","reason":"`...)
+	text = append(text, g.Reason.String()...)
+	return append(text, '"')
+}
+
+func appendRef(text, ref []byte) []byte {
+	if ref == nil {
+		return text
+	}
+	text = append(text, `,"ref":`...)
+	return append(text, ref...)
+}
+
+func (v1) heartbeat(at hub.Cursor) []byte {
+	text := append(AppendCursor([]byte(`{"type":"heartbeat"`), at), '}')
+	return appendFrame(nil, opText, text)
+}
+
+func (v1) farewell(c *conn, f farewell) []byte {
+	var frames []byte
+	if f.comesBack() {
+		text := append([]byte(`{"type":"closing","reason":"`), f.why.String()...)
+		text = append(text, `","reconnect_after_ms":`...)
+		text = strconv.AppendInt(text, c.reconnectAfter().Milliseconds(), 10)
+		text = AppendCursor(text, f.upTo)
+		frames = appendFrame(nil, opText, append(text, '}'))
+	}
+	return appendClose(frames, f.code, f.text)
+}
+
+// maxRef is the length of the longest ref, in bytes of JSON.
+const maxRef = 128
+
+// An operation is what a client of belfry.v1 asks for.
+type operation struct {
+	Op     string         `json:"op"`
+	Ref    jsontext.Value `json:"ref"` // a string or a number
+	Topics []string       `json:"topics"`
+	After  *string        `json:"after"`
+	Last   *int           `json:"last"`
+	Topic  *string        `json:"topic"`
+	Data   jsontext.Value `json:"data"`
+}
+
+// A refusal is the answer to an operation that is not done. Its code is stable:
+// programs may rely on it.
+type refusal struct {
+	code   string
+	detail string
+}
+
+func (r *refusal) Error() string { return r.code + ": " + r.detail }
+
+func (v1) message(c *conn, m message) {
+	if m.op == opBinary {
+		c.fault(frameError{closeUnsupportedData, "belfry.v1 has text messages only"})
+		return
+	}
+	var op operation
+	err := op.parse(m.data)
+	if err == nil {
+		err = op.do(c)
+	}
+	var no *refusal
+	switch {
+	case err == nil || errors.Is(err, hub.ErrUnknownClient) || errors.Is(err, hub.ErrClosed):
+		return // done, or the connection is about to end
+	case !errors.As(err, &no):
+		no = refusalOf(err)
+	}
+	text := appendRef([]byte(`{"type":"error"`), op.Ref)
+	text = appendMember(text, `,"code":`, no.code)
+	text = appendMember(text, `,"detail":`, string(bytes.ToValidUTF8([]byte(no.detail), []byte("\uFFFD"))))
+	op.say(c, append(text, '}'))
+}
+
+// say answers an operation. If the hub has ended, so will the connection.
+func (op *operation) say(c *conn, text []byte) {
+	_ = c.server.hub.Say(&c.Conn, &hub.Frame{Bytes: appendFrame(nil, opText, text)})
+}
+
+// refusalOf says what a client is told of an error of the hub.
+func refusalOf(err error) *refusal {
+	var topic *hub.TopicError
+	switch {
+	case errors.As(err, &topic) && topic.Reserved:
+		return &refusal{"topic_reserved", err.Error()}
+	case errors.As(err, &topic):
+		return &refusal{"invalid_topic", err.Error()}
+	case errors.Is(err, hub.ErrTooManyTopics):
+		return &refusal{"too_many_topics", "unsubscribe from some topics first, or subscribe to a pattern such as orders.*"}
+	}
+	return &refusal{"internal", err.Error()}
+}
+
+// parse reads an operation. What it can of the ref is there in case of an
+// error, too.
+func (op *operation) parse(text []byte) error {
+	err := json.Unmarshal(text, op, json.RejectUnknownMembers(true))
+	switch op.Ref.Kind() {
+	case '"', '0':
+		op.Ref = bytes.Clone(op.Ref)
+		if len(op.Ref) > maxRef {
+			op.Ref = nil
+			return &refusal{"invalid_ref", fmt.Sprintf("ref has more than %d bytes", maxRef)}
+		}
+	case 'n', jsontext.KindInvalid:
+		op.Ref = nil
+	default:
+		op.Ref = nil
+		return &refusal{"invalid_ref", "ref is neither a string nor a number"}
+	}
+	semantic, _ := errors.AsType[*json.SemanticError](err)
+	switch {
+	case err == nil:
+		return nil
+	case semantic != nil && errors.Is(err, json.ErrUnknownName):
+		return &refusal{"unknown_member", fmt.Sprintf("there is no member %q", semantic.JSONPointer.LastToken())}
+	case semantic != nil && semantic.JSONPointer == "/last":
+		return errLast
+	case semantic != nil && semantic.JSONPointer != "":
+		return &refusal{"malformed_json", fmt.Sprintf("member %q is of another type", semantic.JSONPointer.LastToken())}
+	}
+	return &refusal{"malformed_json", "send one JSON object (RFC 7493) such as {\"op\":\"ping\"}"}
+}
+
+var errLast = &refusal{"invalid_last", fmt.Sprintf("last is a whole number of 1 to %d", hub.MaxLast)}
+
+// do does an operation.
+func (op *operation) do(c *conn) error {
+	switch op.Op {
+	case "ping":
+		op.say(c, append(appendRef([]byte(`{"type":"pong"`), op.Ref), '}'))
+		return nil
+	case "subscribe":
+		return op.subscribe(c)
+	case "unsubscribe":
+		if err := op.checkTopics(); err != nil {
+			return err
+		}
+		return c.server.hub.Unsubscribe(&c.Conn, op.Topics, op.Ref)
+	case "publish":
+		return &refusal{"forbidden", "publish by HTTP: nobody may publish over this connection"}
+	}
+	return &refusal{"unknown_op", "op is one of subscribe, unsubscribe and ping"}
+}
+
+func (op *operation) subscribe(c *conn) error {
+	if err := op.checkTopics(); err != nil {
+		return err
+	}
+	var from hub.From
+	switch {
+	case op.After != nil && op.Last != nil:
+		return &refusal{"conflicting_input", "after and last are both given; send one of them"}
+	case op.After != nil:
+		cursor, ok := hub.ParseCursor(*op.After)
+		if !ok {
+			return &refusal{"invalid_cursor", fmt.Sprintf("after is no cursor; send one as it was received, of %d bytes", hub.CursorLen)}
+		}
+		from.After = &cursor
+	case op.Last != nil:
+		if from.Last = *op.Last; from.Last < 1 || from.Last > hub.MaxLast {
+			return errLast
+		}
+	}
+	return c.server.hub.Subscribe(&c.Conn, hub.Subscribe{Topics: op.Topics, From: from, Ref: op.Ref})
+}
+
+func (op *operation) checkTopics() error {
+	if len(op.Topics) == 0 {
+		return &refusal{"invalid_topic", "topics is missing or empty; list some, such as [\"cats\"]"}
+	}
+	for _, name := range op.Topics {
+		if err := hub.CheckPattern(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
