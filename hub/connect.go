@@ -102,24 +102,32 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	case from.given():
 		s.beginFrom(c, from)
 	case c.mode == modeNew:
-		s.say(conn, s.welcome(c, s.cursor(s.log.head)))
+		s.welcome(c, s.cursor(s.log.head))
 		s.goLive(c)
 	case c.unsettled > 0:
 		// No less than this has gone out.
-		s.say(conn, s.welcome(c, s.cursor(c.pos)))
+		s.welcome(c, s.cursor(c.pos))
 		c.mode = modeWaiting
 	default:
-		s.say(conn, s.welcome(c, s.cursor(c.pos)))
+		s.welcome(c, s.cursor(c.pos))
 		s.readOn(c)
 	}
 }
 
-func (s *State) welcome(c *client, at Cursor) Welcome {
-	topics := make([]string, len(c.subs))
-	for i := range c.subs {
-		topics[i] = c.subs[i].name
+// welcome tells a new connection where it begins.
+func (s *State) welcome(c *client, at Cursor) {
+	if c.conn.Notes {
+		s.say(c.conn, Welcome{User: c.user.name, Topics: c.topics(), Cursor: at})
 	}
-	return Welcome{User: c.user.name, Topics: topics, Cursor: at}
+}
+
+// topics returns the names of c's subscriptions.
+func (c *client) topics() []string {
+	names := make([]string, len(c.subs))
+	for i := range c.subs {
+		names[i] = c.subs[i].name
+	}
+	return names
 }
 
 // goLive has a client get events as they come. Before it, it has read
@@ -137,6 +145,13 @@ func (s *State) readOn(c *client) {
 	c.conn.started, c.conn.start = true, c.pos
 	c.mode, c.checked = modeReading, 0
 	s.reading.push(c)
+}
+
+// start begins the reading of a connection that asked for the newest events,
+// when they are known.
+func (s *State) start(c *client) {
+	s.welcome(c, s.cursor(c.pos))
+	c.conn.started, c.conn.start = true, c.pos
 }
 
 // mayTakeOver counts a takeover unless there were too many of late.
@@ -250,7 +265,9 @@ func (s *State) read(c *client) {
 		s.reading.push(c)
 		return
 	}
-	c.conn.start = min(c.conn.start, c.pos)
+	if !c.conn.started {
+		s.start(c)
+	}
 	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading)) {
 		return
 	}

@@ -40,10 +40,19 @@ func (s *State) beginFrom(c *client, from From) {
 	for i := range c.subs {
 		c.subs[i].since, c.subs[i].told = 0, 0
 	}
-	s.say(c.conn, s.welcome(c, s.cursor(rd.pos)))
-	if gap != nil && len(c.subs) > 0 {
-		gap.Topics = s.welcome(c, Cursor{}).Topics
-		if !s.tellGaps(c, []Gap{*gap}) {
+	if rd.last != nil {
+		// Where the newest events begin is to be found out before the client
+		// is told.
+		c.mode = modeReading
+		s.reading.push(c)
+		return
+	}
+	if gap == nil {
+		s.welcome(c, s.cursor(rd.pos))
+	} else {
+		// Until it has heard of the gap, its resume point is what it was.
+		s.welcome(c, gap.From)
+		if gap.Topics = c.topics(); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}) {
 			return
 		}
 	}

@@ -24,8 +24,8 @@ type Subscribe struct {
 // [ErrTooManyTopics], or with [ErrUnknownClient] for a connection that has
 // ended or was taken over.
 func (s *State) Subscribe(conn *Conn, r Subscribe) error {
-	c := conn.client
-	if c == nil || c.conn != conn {
+	c := s.speaker(conn)
+	if c == nil {
 		return ErrUnknownClient
 	}
 	names := unique(r.Topics)
@@ -48,6 +48,22 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 		s.startReplay(c, r, names, first, at)
 	}
 	return nil
+}
+
+// speaker returns the client behind a connection that says something, nil if
+// the connection has ended or was taken over. The client must have been
+// welcomed before it is answered.
+func (s *State) speaker(conn *Conn) *client {
+	c := conn.client
+	if c == nil || c.conn != conn {
+		return nil
+	}
+	if c.mode == modeReading && !conn.started {
+		for !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
+		}
+		s.start(c)
+	}
+	return c
 }
 
 // at returns a connected client's position: up to it everything was handed
@@ -137,8 +153,8 @@ func (s *State) dropReplays(c *client) {
 // it does not have do not matter. It fails with [ErrUnknownClient] for a
 // connection that has ended or was taken over.
 func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
-	c := conn.client
-	if c == nil || c.conn != conn {
+	c := s.speaker(conn)
+	if c == nil {
 		return ErrUnknownClient
 	}
 	for _, name := range names {
@@ -153,7 +169,7 @@ func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
 // Say gives a connection a frame that is no event, in order with all else. One
 // that has ended or was taken over does not get it.
 func (s *State) Say(conn *Conn, f *Frame) {
-	if c := conn.client; c != nil && c.conn == conn {
+	if c := s.speaker(conn); c != nil {
 		s.tell(conn, Op{Kind: OpDeliver, Frame: f})
 	}
 }

@@ -247,7 +247,9 @@ func (k *courier) note(c *conn, n hub.Note) {
 		return
 	}
 	if w, ok := n.(hub.Welcome); ok {
-		c.pulse.base = w.Cursor.Position
+		if w.Cursor.Epoch == k.hub.Cursor(0).Epoch {
+			c.pulse.base = w.Cursor.Position
+		}
 		if c.opening != nil {
 			k.answer(c)
 		}
