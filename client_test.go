@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,8 +36,9 @@ func (w *weakLine) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// weakLines makes HTTP connections that break after 200 to most bytes.
-func weakLines(t *testing.T, most int) *http.Client {
+// weakLines makes HTTP connections, the first count of which break after 200 to
+// most bytes.
+func weakLines(t *testing.T, count, most int) *http.Client {
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(3, uint64(most)))
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -47,6 +49,9 @@ func weakLines(t *testing.T, most int) *http.Client {
 		}
 		mu.Lock()
 		defer mu.Unlock()
+		if count--; count < 0 {
+			return conn, nil
+		}
 		return &weakLine{conn, 200 + random.IntN(most-200)}, nil
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -139,7 +144,7 @@ func (n *numbersSeen) whole(last int) bool {
 // of its URL or registration and by those that it has added.
 func TestClientNumbers(t *testing.T) {
 	t.Parallel()
-	const least = 1500 // numbers
+	const least = 1000 // numbers
 	for _, test := range []struct {
 		name   string
 		window string
@@ -160,7 +165,7 @@ func TestClientNumbers(t *testing.T) {
 			t.Parallel()
 			b := start(t, "--history-events=100000", "--resume-window="+test.window)
 			c := b.follow(t, func(context.Context) (string, error) { return "ws://" + b.addr + test.path(t, b), nil },
-				client.Options{HTTPClient: weakLines(t, test.line)})
+				client.Options{HTTPClient: weakLines(t, 1000, test.line)})
 			acked(t, c, subscribe(t, c, client.Subscription{Topics: test.topics}))
 			source := b.publishNumbers(t)
 			seen := test.seen
@@ -198,7 +203,7 @@ func TestClientReplay(t *testing.T) {
 			source.wait(400)
 			c := b.follow(t, func(context.Context) (string, error) {
 				return b.register(t, `{"user_id": 1, "topics": []}`).URL, nil
-			}, client.Options{HTTPClient: weakLines(t, 120_000)})
+			}, client.Options{HTTPClient: weakLines(t, 30, 60_000)})
 			r := subscribe(t, c, client.Subscription{Topics: []string{"n.>"}, After: first.Cursor})
 			seen := numbersSeen{t: t, directed: true, ordered: true, all: make(map[int]bool)}
 			acks, live := 0, 0
@@ -223,6 +228,7 @@ func TestClientReplay(t *testing.T) {
 					source.mu.Unlock()
 				}
 			}
+			t.Logf("%d numbers, %v connections", len(seen.all), b.metric(t, `belfry_connections_opened_total`))
 			if acks != 1 || live != 1 {
 				t.Errorf("%d acks, %d live", acks, live)
 			}
@@ -257,5 +263,31 @@ func TestClientRefusals(t *testing.T) {
 	}
 	if _, err := c.Subscribe(client.Subscription{Topics: []string{"a"}}); !errors.As(err, new(*client.CloseError)) {
 		t.Error(err)
+	}
+}
+
+// TestClientSlow: an application that takes nothing for a while is closed by
+// the broker, and gets everything when it is back.
+func TestClientSlow(t *testing.T) {
+	t.Parallel()
+	const count = 200
+	b := start(t, "--history-events=1000", "--client-queue-bytes=131072")
+	c := client.New("ws://"+b.addr+"/ws?topic=n", &client.Options{Buffer: 50_000, MinBackoff: time.Millisecond})
+	defer c.Close()
+	if m, err := c.Next(t.Context()); err != nil {
+		t.Fatal(m, err)
+	}
+	padding := strings.Repeat("x", 40_000)
+	for i := range count {
+		b.publish(t, event("n", fmt.Sprint(i, padding)))
+	}
+	for i := range count {
+		e, ok := next(t, c).(*client.Event)
+		if !ok || !strings.HasPrefix(string(e.Data), fmt.Sprintf(`"%dx`, i)) {
+			t.Fatalf("%d: %.50v", i, e)
+		}
+	}
+	if b.metric(t, `belfry_disconnects_total{reason="slow_consumer"}`) == 0 {
+		t.Error("the broker has not lost patience")
 	}
 }

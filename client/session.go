@@ -75,9 +75,7 @@ func (s *session) serve() ending {
 	for err == nil {
 		err = s.read()
 	}
-	if cause := context.Cause(s.ctx); cause != nil {
-		err = cause
-	}
+	err = s.why(err)
 	s.greeting.Stop()
 	s.cancel(nil)
 	_ = s.socket.CloseNow() // a failed read leaves the socket open
@@ -85,14 +83,18 @@ func (s *session) serve() ending {
 	if !stop() {
 		<-farewell
 	}
-	return ending{err: ended(err), lasted: time.Since(s.began), after: s.after}
+	return ending{err: err, lasted: time.Since(s.began), after: s.after}
 }
 
-// ended says in our words how a connection has ended.
-func ended(err error) error {
+// why says in our words why reading has ended. What the broker has said counts
+// most: it may be that the client must not come back.
+func (s *session) why(err error) error {
 	var closed websocket.CloseError
 	if errors.As(err, &closed) {
 		return &CloseError{Code: int(closed.Code), Reason: closed.Reason}
+	}
+	if cause := context.Cause(s.ctx); cause != nil {
+		return cause
 	}
 	return err
 }
