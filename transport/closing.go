@@ -93,9 +93,8 @@ func (k *courier) release(c *conn, why hub.Reason) (upTo hub.Position) {
 		}
 	}
 	unconfirmed := 0
-	if c.raw != nil {
-		// What was written behind the last whole event is not one that may
-		// have to be repeated.
+	if c.raw != nil && c.upTo > 0 { // else there is no event that may have to be repeated
+		// What was written behind the last whole one is not one, either.
 		unconfirmed = max(0, unacknowledged(c.raw)-behind)
 	}
 	// If the hub has ended, so will this courier.

@@ -75,7 +75,10 @@ var inputs = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // start reads what came with the handshake, and then what comes.
 func (c *conn) start(early []byte) {
-	if c.take(early) {
+	switch {
+	case early == nil:
+		c.wait()
+	case c.take(early):
 		go c.wait()
 	}
 }
