@@ -77,7 +77,7 @@ func checkPolls(s *State) error {
 		switch {
 		case p.client != c || len(c.subs) != 1 || c.subs[0].pattern || c.subs[0].members[c.subs[0].slot].client != c:
 			return fmt.Errorf("poll %v does not wait", p.Owner)
-		case woken > 1 || (woken == 0) != (c.mode == modePoll):
+		case c.mode != modePoll && c.mode != modeWoken, woken > 1 || (woken == 1) != (c.mode == modeWoken):
 			return fmt.Errorf("poll %v, mode %d, is woken %d times", p.Owner, c.mode, woken)
 		}
 	}

@@ -132,7 +132,7 @@ func checkMode(s *State, c *client) error {
 		return fmt.Errorf("connection %d of %d, placed by number %d", c.conn.number, c.made, c.placed)
 	case c.conn != nil && c.conn.client != c:
 		return fmt.Errorf("its connection is another client's")
-	case c.mode == modePoll:
+	case c.mode == modePoll || c.mode == modeWoken:
 		return fmt.Errorf("it is a poll")
 	case c.conn != nil && c.conn.started != (c.mode >= modeReading && !choosing(c)):
 		return fmt.Errorf("started: %v", c.conn.started)
