@@ -87,6 +87,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		// What the replay does not give, reading on from there does.
 		c.subs[i].since = max(at, rd.pos)
 		p.fresh = append(p.fresh, c.subs[i].subject)
+		c.checked = 0 // what was looked at before was not for them
 	}
 	if gap != nil {
 		gap.Topics = names
