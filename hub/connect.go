@@ -140,10 +140,14 @@ func (s *State) goLive(c *client) {
 	s.tell(c.conn, Op{Kind: OpLive})
 }
 
-// readOn starts a newly connected client's reading from its position.
+// readOn starts a newly connected client's reading from its position. What
+// earlier connections were told of as lost behind it may not have gone out.
 func (s *State) readOn(c *client) {
 	c.conn.started, c.conn.start = true, c.pos
 	c.mode, c.checked = modeReading, 0
+	for i := range c.subs {
+		c.subs[i].told = 0
+	}
 	s.reading.push(c)
 }
 

@@ -38,7 +38,7 @@ func (s *State) beginFrom(c *client, from From) {
 	rd, gap := s.place(from, s.log.head)
 	c.reading, c.placed = rd, c.conn.number
 	for i := range c.subs {
-		c.subs[i].since, c.subs[i].told = 0, 0
+		c.subs[i].since = 0
 	}
 	if rd.last != nil {
 		// Where the newest events begin is to be found out before the client
