@@ -104,6 +104,10 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	case c.mode == modeNew:
 		s.welcome(c, s.cursor(s.log.head))
 		s.goLive(c)
+	case c.choosing():
+		// An earlier connection asked for the newest events and ended before
+		// it began. So nothing of it is to be reported.
+		s.chooseFirst(c)
 	case c.unsettled > 0:
 		// No less than this has gone out.
 		s.welcome(c, s.cursor(c.pos))
@@ -148,6 +152,15 @@ func (s *State) readOn(c *client) {
 	for i := range c.subs {
 		c.subs[i].told = 0
 	}
+	s.reading.push(c)
+}
+
+// chooseFirst has a new connection wait until it is known where the newest
+// events begin, which it is told first of all. What earlier connections still
+// report does not count.
+func (s *State) chooseFirst(c *client) {
+	c.placed = c.conn.number
+	c.mode = modeReading
 	s.reading.push(c)
 }
 

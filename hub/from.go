@@ -36,17 +36,15 @@ func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
 // still report.
 func (s *State) beginFrom(c *client, from From) {
 	rd, gap := s.place(from, s.log.head)
-	c.reading, c.placed = rd, c.conn.number
+	c.reading = rd
 	for i := range c.subs {
 		c.subs[i].since = 0
 	}
 	if rd.last != nil {
-		// Where the newest events begin is to be found out before the client
-		// is told.
-		c.mode = modeReading
-		s.reading.push(c)
+		s.chooseFirst(c)
 		return
 	}
+	c.placed = c.conn.number
 	if gap == nil {
 		s.welcome(c, s.cursor(rd.pos))
 	} else {
