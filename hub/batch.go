@@ -36,7 +36,7 @@ type Op struct {
 	Reason Reason   // of OpClose
 	Frame  *Frame   // of OpDeliver and OpChunk
 	Note   Note     // of OpNote
-	At     Position // of OpPause
+	At     Position // of OpPause and OpNote: up to it everything was handed over before
 	to     int      // end of its targets in Batch.targets
 }
 
@@ -121,10 +121,11 @@ func (s *State) tell(c *Conn, op Op) {
 	}
 }
 
-// say tells a connection something, if its protocol can.
-func (s *State) say(c *Conn, n Note) {
+// say tells a connection something, if its protocol can. Up to a position
+// everything was handed over before.
+func (s *State) say(c *Conn, n Note, at Position) {
 	if c.Notes {
-		s.tell(c, Op{Kind: OpNote, Note: n})
+		s.tell(c, Op{Kind: OpNote, Note: n, At: at})
 	}
 }
 

@@ -102,7 +102,8 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	case from.given():
 		s.beginFrom(c, from)
 	case c.mode == modeNew:
-		s.welcome(c, s.cursor(s.log.head))
+		c.pos = s.log.head
+		s.welcome(c, s.cursor(c.pos))
 		s.goLive(c)
 	case c.choosing():
 		// An earlier connection asked for the newest events and ended before
@@ -121,7 +122,7 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 // welcome tells a new connection where it begins.
 func (s *State) welcome(c *client, at Cursor) {
 	if c.conn.Notes {
-		s.say(c.conn, Welcome{User: c.user.name, Topics: c.topics(), Cursor: at})
+		s.say(c.conn, Welcome{User: c.user.name, Topics: c.topics(), Cursor: at}, c.pos)
 	}
 }
 
@@ -285,13 +286,13 @@ func (s *State) read(c *client) {
 	if !c.conn.started {
 		s.start(c)
 	}
-	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading)) {
+	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading), c.pos) {
 		return
 	}
 	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)
 	c.pos = upTo
 	live := upTo == s.log.head
-	s.hand(c, found, c.conn.Encoding, !live)
+	s.hand(c, found, !live)
 	switch {
 	case live:
 		c.last = nil
@@ -305,9 +306,9 @@ func (s *State) read(c *client) {
 
 // hand gives events read from the log to a client's connection. If there is
 // more, the courier reports when it has written them.
-func (s *State) hand(c *client, found []*entry, enc Encoding, more bool) {
+func (s *State) hand(c *client, found []*entry, more bool) {
 	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: s.frame(e, enc)}
+		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
 		if more && i == len(found)-1 {
 			op.Kind = OpChunk
 		}

@@ -50,7 +50,7 @@ func (s *State) beginFrom(c *client, from From) {
 	} else {
 		// Until it has heard of the gap, its resume point is what it was.
 		s.welcome(c, gap.From)
-		if gap.Topics = c.topics(); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}) {
+		if gap.Topics = c.topics(); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}, c.pos) {
 			return
 		}
 	}

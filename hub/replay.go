@@ -43,7 +43,7 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	for _, name := range fresh {
 		s.join(c, name)
 	}
-	s.say(conn, Ack{r.Ref, s.cursor(at)})
+	s.say(conn, Ack{r.Ref, s.cursor(at)}, at)
 	if r.From.given() {
 		s.startReplay(c, r, names, first, at)
 	}
@@ -91,7 +91,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 	}
 	if gap != nil {
 		gap.Topics = names
-		if !s.tellGaps(c, []Gap{*gap}) {
+		if !s.tellGaps(c, []Gap{*gap}, at) {
 			return
 		}
 	}
@@ -112,22 +112,35 @@ func (s *State) replay(c *client, p *replay) {
 		return
 	}
 	if p.pos < c.pos {
-		if !s.tellGaps(c, s.gaps(p.subs, c.user.name, &p.reading)) {
+		if !s.tellGaps(c, s.gaps(p.subs, c.user.name, &p.reading), c.pos) {
 			return
 		}
 		v.last = p.last
 		found, upTo := s.next(v, p.pos, c.pos)
 		p.pos = upTo
-		s.hand(c, found, c.conn.Replay, true)
+		s.handReplay(c, found)
 		if len(found) > 0 {
 			c.mode = modeDraining
 			return
 		}
 	} else {
-		s.say(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)})
+		s.say(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)}, c.pos)
 		c.replays = slices.Delete(c.replays, 0, 1)
 	}
 	s.reading.push(c)
+}
+
+// handReplay gives a connection events of a replay. They are no part of what
+// its resume point is about, and so their frames have no position.
+func (s *State) handReplay(c *client, found []*entry) {
+	for i, e := range found {
+		op := Op{Kind: OpDeliver, Frame: &Frame{Bytes: s.frame(e, c.conn.Replay).Bytes}}
+		if i == len(found)-1 {
+			op.Kind = OpChunk
+		}
+		s.tell(c.conn, op)
+	}
+	s.stats.Replayed += uint64(len(found))
 }
 
 // leave takes a subject out of a replay: its client has left it.
@@ -163,7 +176,8 @@ func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
 			s.leave(c, i)
 		}
 	}
-	s.say(conn, Ack{ref, s.cursor(s.at(c))})
+	at := s.at(c)
+	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil
 }
 

@@ -312,12 +312,18 @@ func describe(b *Batch, i int) string {
 	case OpOpen:
 		return to + " opened"
 	case OpDeliver:
+		if op.Frame.Position == 0 {
+			return fmt.Sprintf("%s < %.20s", to, op.Frame.Bytes)
+		}
 		return fmt.Sprintf("%s < %d %.20s", to, op.Frame.Position, op.Frame.Bytes)
 	case OpPause:
 		return fmt.Sprintf("%s paused at %d", to, op.At)
 	case OpNote:
 		return to + " " + describeNote(op.Note)
 	case OpChunk:
+		if op.Frame.Position == 0 {
+			return fmt.Sprintf("%s < %.20s (chunk)", to, op.Frame.Bytes)
+		}
 		return fmt.Sprintf("%s < %d %.20s (chunk)", to, op.Frame.Position, op.Frame.Bytes)
 	case OpLive:
 		return to + " live"

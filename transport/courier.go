@@ -173,7 +173,7 @@ func (k *courier) apply(b *hub.Batch) {
 			case hub.OpPause:
 				c.live, c.pulse.base = false, op.At
 			case hub.OpNote:
-				k.note(c, op.Note)
+				k.note(c, op.Note, op.At)
 			case hub.OpClose:
 				k.close(c, op.Reason)
 			}
@@ -224,7 +224,6 @@ func (k *courier) open(c *conn) {
 	k.pings.add(&c.deadline, k.now)
 	if c.pulse != nil {
 		c.pulse.of = c
-		k.beats.add(&c.pulse.deadline, k.now)
 	}
 	early := c.opening.early
 	if c.opening.refuse == nil {
@@ -241,20 +240,28 @@ func (k *courier) answer(c *conn) {
 	c.opening = nil
 }
 
-// note tells a connection something.
-func (k *courier) note(c *conn, n hub.Note) {
+// note tells a connection something. Up to a position it has everything.
+func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 	if c.phase != phaseOpen {
 		return
 	}
-	if w, ok := n.(hub.Welcome); ok {
-		if w.Cursor.Epoch == k.hub.Cursor(0).Epoch {
-			c.pulse.base = w.Cursor.Position
-		}
+	f := &hub.Frame{Bytes: c.speaks.note(c, n)}
+	switch n := n.(type) {
+	case hub.Welcome:
+		c.pulse.base, c.pulse.welcomed, c.pulse.origin = at, true, n.Cursor
+		k.beats.add(&c.pulse.deadline, k.now)
 		if c.opening != nil {
 			k.answer(c)
 		}
+	case hub.Gap:
+		f.Position = gapMark | at
+		if n.Reason == hub.GapRestarted && !c.pulse.asked {
+			f.Position |= originMark
+		}
+	case hub.Ack:
+		c.pulse.asked = true
 	}
-	k.deliver(c, &hub.Frame{Bytes: c.speaks.note(c, n)})
+	k.deliver(c, f)
 }
 
 // ask puts a question and waits for the answer, until ctx ends.
@@ -286,7 +293,7 @@ type CourierStats struct {
 	Opened      uint64 // counter: connections
 	Closed      uint64 // counter: connections
 	Writes      uint64 // counter: system calls
-	Frames      uint64 // counter: events written whole
+	Frames      uint64 // counter: events written whole, but for those of replays
 	Bytes       uint64 // counter: bytes written
 }
 
