@@ -12,6 +12,7 @@ type Conn struct {
 	// Owned by the hub.
 	started bool     // its reading began: only then its release tells a position
 	start   Position // where it began
+	sparse  Position // up to here it was given only the newest events of what its client sees
 	client  *client  // nil once the hub is done with the connection
 	number  int32    // of the connections of its client
 }

@@ -169,7 +169,7 @@ func (s *State) chooseFirst(c *client) {
 // when they are known.
 func (s *State) start(c *client) {
 	s.welcome(c, s.cursor(c.pos))
-	c.conn.started, c.conn.start = true, c.pos
+	c.conn.started, c.conn.start, c.conn.sparse = true, c.pos, c.last.bound
 }
 
 // mayTakeOver counts a takeover unless there were too many of late.

@@ -88,6 +88,9 @@ func (s *State) choose(v view, rd *reading) bool {
 func (s *State) chooseByTopics(v view, n *newest) {
 	sources := s.sources[:0]
 	for i := range v.subs {
+		if v.subs[i].since >= n.bound {
+			continue // it came after the wish
+		}
 		v.streams(s.topics[v.subs[i].name], func(st *stream) {
 			sources = append(sources, source{&st.entries, firstAfter(&st.entries, n.bound) - 1})
 		})
