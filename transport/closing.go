@@ -118,14 +118,20 @@ func (k *courier) release(c *conn, why hub.Reason) {
 		lost = c.waiting.waiting()
 	}
 	upTo, _ := k.reached(c, lost)
-	unconfirmed := 0
-	if c.raw != nil {
-		// What was written behind the last whole event is not one that may
-		// have to be repeated.
-		unconfirmed = max(0, unacknowledged(c.raw)-behind)
-	}
+	// What was written behind the last whole event is not one that may have to
+	// be repeated.
+	unconfirmed := max(0, k.pending(c)-behind)
 	// If the hub has ended, so will this courier.
 	_ = k.hub.Released(hub.Release{Conn: &c.Conn, UpTo: upTo, Last: c.upTo, Unconfirmed: unconfirmed, Reason: why})
+}
+
+// pending returns how many bytes written to a connection its peer's TCP has not
+// acknowledged.
+func pending(c *conn) int {
+	if c.raw == nil {
+		return 0
+	}
+	return unacknowledged(c.raw)
 }
 
 // end closes a connection's socket, at once if its peer has had its time.
@@ -162,7 +168,7 @@ func hangUp(sock io.Closer) {
 
 // finish closes a socket in a goroutine of its own: it takes a while.
 func (k *courier) finish(c *conn, abort bool) {
-	c.server.work.Go(func() { c.finish(abort) })
+	k.elsewhere(c, func() { c.finish(abort) })
 }
 
 // sweep does what is due.
