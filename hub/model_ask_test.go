@@ -55,6 +55,7 @@ func (w *world) subscribed(c *modelClient, r Subscribe, fresh []string) {
 	}
 	w.note(c.conn, Ack{r.Ref, w.cursor(at)}, at)
 	if !r.From.given() {
+		c.keep(r.Topics)
 		return
 	}
 	replay := &modelReplay{modelReader: newReader(c.user, r.Topics, 0), ref: string(r.Ref), at: at, fresh: make(map[string]bool)}
@@ -70,6 +71,15 @@ func (w *world) subscribed(c *modelClient, r Subscribe, fresh []string) {
 		w.told = append(w.told, order{conn: c.conn, kind: OpPause, at: at})
 		c.told, c.lost = make(map[string]Position), make(map[Position]bool)
 		c.mode = modeReading
+	}
+}
+
+// keep has subscriptions stay whatever becomes of a replay that they came with.
+func (c *modelClient) keep(names []string) {
+	for _, r := range c.replays {
+		for _, name := range names {
+			delete(r.fresh, name)
+		}
 	}
 }
 

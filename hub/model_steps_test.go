@@ -97,6 +97,7 @@ func (w *world) changeTopic() {
 		case c == nil:
 			want = ErrUnknownClient
 		case has:
+			c.keep([]string{name})
 		case len(c.subs) == w.opts.MaxSubscriptions:
 			want = ErrTooManyTopics
 		default:

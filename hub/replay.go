@@ -46,8 +46,20 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	s.say(conn, Ack{r.Ref, s.cursor(at)}, at)
 	if r.From.given() {
 		s.startReplay(c, r, names, first, at)
+		return nil
+	}
+	for _, name := range names {
+		c.keep(name)
 	}
 	return nil
+}
+
+// keep has a subscription stay, though a replay that it came with may not come
+// to its end: it was asked for by itself.
+func (c *client) keep(name string) {
+	for _, r := range c.replays {
+		r.fresh = slices.DeleteFunc(r.fresh, func(s *subject) bool { return s.name == name })
+	}
 }
 
 // speaker returns the client behind a connection that says something, nil if

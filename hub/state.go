@@ -253,6 +253,7 @@ func (s *State) AddTopic(id ID, name string) error {
 	case c == nil:
 		return ErrUnknownClient
 	case c.subscription(name) >= 0:
+		c.keep(name)
 		return nil
 	case len(c.subs) >= s.opts.MaxSubscriptions:
 		return ErrTooManyTopics
