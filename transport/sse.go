@@ -32,9 +32,12 @@ func (sse) note(_ *conn, n hub.Note) []byte {
 	return nil // a stream asks for nothing that could be answered
 }
 
-// heartbeat is an event without data: no listener hears it, but the browser
-// keeps its id.
-func (sse) heartbeat(at hub.Cursor) []byte { return append(appendID(nil, at), '\n') }
+// heartbeat moves the client's resume point. By the standard an id alone would,
+// but libraries in wide use keep the id of an event that has data only. It has
+// a name, so that no listener for messages hears it.
+func (sse) heartbeat(at hub.Cursor) []byte {
+	return append(appendID([]byte("event: heartbeat\n"), at), "data: \n\n"...)
+}
 
 func (sse) ping() []byte { return nil }
 
