@@ -36,7 +36,7 @@ func (sse) note(_ *conn, n hub.Note) []byte {
 // but libraries in wide use keep the id of an event that has data only. It has
 // a name, so that no listener for messages hears it.
 func (sse) heartbeat(at hub.Cursor) []byte {
-	return append(appendID([]byte("event: heartbeat\n"), at), "data: \n\n"...)
+	return append(appendID([]byte("event: heartbeat\n"), at), "data:\n\n"...)
 }
 
 func (sse) ping() []byte { return nil }
