@@ -29,22 +29,22 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 	if c.phase != phaseOpen {
 		return
 	}
-	upTo := k.release(c, why)
+	k.release(c, why)
 	c.phase, c.reason = phaseClosing, why
 	k.closing.add(&c.deadline, k.now)
 	if c.pulse != nil {
 		c.pulse.cancel()
 	}
-	switch {
-	case c.waiting == nil:
-	case why == hub.Draining:
-		upTo = k.queued(c)
-	default:
+	f := farewell{why: why, code: code, text: text, told: c.pulse != nil && c.pulse.welcomed}
+	if c.waiting != nil && why != hub.Draining {
 		before := c.waiting.bytes
 		c.waiting.drop()
 		k.stats.Waiting -= before - c.waiting.bytes
+		// Behind what is dropped there may be a gap to be told of: only what the
+		// peer has been told before is a place to come back to.
+		f.told = f.told && before == c.waiting.bytes
 	}
-	f := farewell{why: why, code: code, text: text, upTo: k.hub.Cursor(upTo)}
+	f.upTo = k.hub.Cursor(k.queued(c))
 	if c.opening != nil {
 		k.push(c, &hub.Frame{Bytes: c.opening.refuse(c, f)})
 		c.opening = nil
@@ -59,6 +59,7 @@ type farewell struct {
 	code uint16 // of WebSocket
 	text string
 	upTo hub.Cursor // the connection's resume point
+	told bool       // upTo is one: the peer was welcomed, and gets everything up to it
 }
 
 // comesBack reports whether a client should come back by itself.
@@ -66,12 +67,23 @@ func (f farewell) comesBack() bool {
 	return f.code >= 4100 || f.code == closeRestart || f.code == closeTryLater
 }
 
+// sent returns the position up to which everything for a connection is
+// written, as far as the courier can tell by itself.
+func (c *conn) sent() hub.Position {
+	if c.pulse != nil {
+		return max(c.upTo, c.pulse.base)
+	}
+	return c.upTo
+}
+
 // queued returns the position up to which everything for a connection is
 // written or waits in its backlog.
 func (k *courier) queued(c *conn) hub.Position {
-	upTo := c.upTo
-	if c.pulse != nil {
-		upTo = max(upTo, c.pulse.base)
+	upTo := c.sent()
+	if c.waiting != nil {
+		for _, f := range c.waiting.waiting() {
+			upTo = max(upTo, f.Position)
+		}
 	}
 	if c.live {
 		upTo = max(upTo, k.head)
@@ -79,14 +91,14 @@ func (k *courier) queued(c *conn) hub.Position {
 	return upTo
 }
 
-// release reports to the hub how far a connection came, once, and returns the
-// position up to which everything was written.
-func (k *courier) release(c *conn, why hub.Reason) (upTo hub.Position) {
+// release reports to the hub how far a connection came, once.
+func (k *courier) release(c *conn, why hub.Reason) {
 	upTo, behind := k.queued(c), int(c.trailer)
 	if c.waiting != nil {
 		behind += c.waiting.written
 		for _, f := range c.waiting.waiting() {
-			if f.Position > 0 {
+			// Frames of a replay are of earlier events.
+			if f.Position > c.sent() {
 				upTo = f.Position - 1
 				break
 			}
@@ -100,7 +112,6 @@ func (k *courier) release(c *conn, why hub.Reason) (upTo hub.Position) {
 	}
 	// If the hub has ended, so will this courier.
 	_ = k.hub.Released(hub.Release{Conn: &c.Conn, UpTo: upTo, Last: c.upTo, Unconfirmed: unconfirmed, Reason: why})
-	return upTo
 }
 
 // end closes a connection's socket, at once if its peer has had its time.

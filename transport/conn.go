@@ -21,7 +21,7 @@ type conn struct {
 	// Owned by the courier from its hub.OpOpen on. What a delivery needs comes
 	// first, to lie together in the cache.
 	waiting *backlog     // nil when nothing waits
-	upTo    hub.Position // of the last event written whole
+	upTo    hub.Position // of the latest event written whole
 	fd      int32        // the socket's, valid until finish closes it; or noSocket
 	phase   phase
 	live    bool   // the hub has said so: everything up to a batch's Head is here
@@ -66,8 +66,9 @@ type opening struct {
 // A pulse is what a connection with heartbeats has besides.
 type pulse struct {
 	deadline
-	quiet bool         // nothing was written since the last look
-	base  hub.Position // everything up to here was handed over before the reading under way
+	quiet    bool         // nothing was written since the last look
+	welcomed bool         // the peer was told where it begins
+	base     hub.Position // everything up to here was handed over before the reading under way
 }
 
 // inputs are read buffers; connections at rest have none.

@@ -90,7 +90,8 @@ func (k *courier) advance(c *conn, n int) {
 	events, last, behind := c.waiting.advance(n)
 	k.stats.Waiting -= before - c.waiting.bytes
 	if events > 0 {
-		c.upTo, c.trailer = last, 0
+		// Events of a replay are earlier ones, and do not lead back.
+		c.upTo, c.trailer = max(c.upTo, last), 0
 	}
 	c.trailer += uint32(behind)
 	k.stats.Frames += uint64(events)
