@@ -182,6 +182,7 @@ func (st *httpStream) write(p []byte) (int, error) {
 	if err == nil {
 		err = st.to.Flush()
 	}
+	_ = st.to.SetWriteDeadline(time.Time{}) // which would end the stream even if nothing were to be written
 	return n, err
 }
 
@@ -201,9 +202,12 @@ func (st *httpStream) CloseWrite() error {
 	return nil
 }
 
-// Close ends the stream at once.
+// Close ends the stream in order, if nothing is being written.
 func (st *httpStream) Close() error {
-	_ = st.to.SetWriteDeadline(time.Now()) // a write under way ends
 	close(st.ended)
 	return nil
 }
+
+// interrupt ends a write under way, and what the peer has not read yet is lost
+// to it. The stream must not be closed yet.
+func (st *httpStream) interrupt() { _ = st.to.SetWriteDeadline(time.Unix(0, 1)) }
