@@ -89,6 +89,22 @@ func TestSlowV1(t *testing.T) {
 	}
 }
 
+// TestSilentV1: who does not answer pings is told to come back, and from where.
+func TestSilentV1(t *testing.T) {
+	t.Parallel()
+	b := start(t, "--ping-interval=50ms", "--pong-timeout=100ms")
+	w := b.wireV1(t, "/ws?topic=cats")
+	at := b.publish(t, event("cats", "one")).Cursor
+	if m := w.v1(t); m.Cursor != at {
+		t.Errorf("got %+v", m)
+	}
+	at = b.publish(t, event("dogs", "not asked for")).Cursor
+	if m := w.v1(t); m.Type != "closing" || m.Reason != "pong_timeout" || m.Cursor != at || m.ReconnectAfterMS < 1000 {
+		t.Errorf("got %+v, want to be told to come back behind %s", m, at)
+	}
+	w.closed(t, 4101, "pong_timeout")
+}
+
 // A stream is a stream of server-sent events that is read.
 type stream struct {
 	t      *testing.T
