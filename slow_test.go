@@ -105,6 +105,51 @@ func TestSilentV1(t *testing.T) {
 	w.closed(t, 4101, "pong_timeout")
 }
 
+// TestManyReplays: replays that wait are as few as subscriptions may be, also
+// for a client that reads quickly.
+func TestManyReplays(t *testing.T) {
+	t.Parallel()
+	const limit, count = 4, 1000
+	b := start(t, "--history-events=1000", fmt.Sprint("--max-subscriptions=", limit))
+	begin := beginning(b.publish(t, event("cats", "purr")).Cursor)
+	for range 200 {
+		b.publish(t, event("cats", "purr"))
+	}
+	w := b.wireV1(t, "/ws")
+	var subscribe strings.Builder
+	for range count {
+		subscribe.WriteString(say(`{"op":"subscribe","topics":["cats"],"after":"` + begin + `"}`))
+	}
+	go func() { _, _ = io.WriteString(w, subscribe.String()+say(`{"op":"ping"}`)) }() // or the answers lack
+	acks, lives, refusals := 0, 0, 0
+	for pong := false; !pong || lives < acks; {
+		switch m := w.v1(t); {
+		case m.Type == "ack":
+			acks++
+		case m.Type == "live":
+			lives++
+		case m.Type == "pong":
+			pong = true
+		case m.Type == "error" && m.Code == "too_many_replays":
+			refusals++
+		case m.Type != "event" || !m.Replay:
+			t.Fatalf("got %+v", m)
+		}
+		if acks-lives > limit {
+			t.Fatalf("%d replays wait", acks-lives)
+		}
+	}
+	if acks+refusals != count || refusals == 0 || acks < limit {
+		t.Errorf("of %d there were %d done and %d refused", count, acks, refusals)
+	}
+	w.send(t, say(`{"op":"subscribe","topics":["cats"],"last":1}`))
+	for _, want := range []string{"ack", "event", "live"} {
+		if m := w.v1(t); m.Type != want {
+			t.Errorf("at last came %+v, want %s", m, want)
+		}
+	}
+}
+
 // A stream is a stream of server-sent events that is read.
 type stream struct {
 	t      *testing.T

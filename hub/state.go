@@ -15,6 +15,7 @@ var (
 	ErrTooManyClients     = errors.New("too many registered clients; try again later")
 	ErrTooManyConnections = errors.New("too many connections; try again later")
 	ErrTooManyTopics      = errors.New("too many topics for one client")
+	ErrTooManyReplays     = errors.New("too many replays of one client wait")
 	ErrDraining           = errors.New("the broker is shutting down")
 )
 

@@ -168,6 +168,8 @@ func refusalOf(err error) *refusal {
 		return &refusal{"invalid_topic", err.Error()}
 	case errors.Is(err, hub.ErrTooManyTopics):
 		return &refusal{"too_many_topics", "unsubscribe from some topics first, or subscribe to a pattern such as orders.*"}
+	case errors.Is(err, hub.ErrTooManyReplays):
+		return &refusal{"too_many_replays", "wait until some replays are over, or ask for several topics at once"}
 	}
 	return &refusal{"internal", err.Error()}
 }
