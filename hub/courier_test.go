@@ -163,6 +163,8 @@ func (c *simConn) flush() {
 		if f.Position > 0 && f.Position < gapMark {
 			c.upTo, c.trailer = f.Position, 0
 			c.log = append(c.log, sentEvent{f.Position, len(f.Bytes), c.sent})
+		} else if f.Position >= gapMark {
+			c.trailer = 0 // it may have to be told again
 		} else {
 			c.trailer += len(f.Bytes)
 		}

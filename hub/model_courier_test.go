@@ -118,7 +118,7 @@ func (w *world) resume(c *modelClient, conn *simConn, r *Release) Position {
 			p = e.position - 1
 		}
 	}
-	if unconfirmed > 0 && len(conn.log) > 0 {
+	if unconfirmed > 0 {
 		return conn.model.start
 	}
 	return p

@@ -141,8 +141,11 @@ func (s *State) scan(v view, p, limit Position) ([]*entry, Position) {
 // nothing from before that connection.
 func (s *State) unconfirmed(c *client, r Release) Position {
 	p, start := max(r.UpTo, r.Conn.start), r.Conn.start
-	if r.Unconfirmed == 0 || r.Last == 0 {
+	switch {
+	case r.Unconfirmed == 0:
 		return p
+	case r.Last == 0:
+		return start // it was told of a gap
 	}
 	v := view{subs: c.subs, user: c.user.name}
 	entries := &s.log.entries

@@ -2,12 +2,12 @@ package transport
 
 import "belfry/hub"
 
-// A gap's frame has a mark, and the position up to which its connection has
-// everything before it: until the peer has heard of the gap its resume point does
-// not go further.
+// The frame of a gap, or of an answer, has a mark, and the position up to which
+// its connection has everything before it: until the peer has heard what is gone,
+// or which topics it has, its resume point does not go further.
 const (
-	gapMark    hub.Position = 1 << 63
-	originMark hub.Position = 1 << 62 // it is one behind the cursor that the connection began with
+	noteMark   hub.Position = 1 << 63
+	originMark hub.Position = 1 << 62 // of a gap behind the cursor that the connection began with
 )
 
 // A backlog is what waits to be written to one connection. A connection at
@@ -57,9 +57,10 @@ func (b *backlog) next(scratch []byte) []byte {
 }
 
 // advance counts n bytes as written. It returns how many events' frames they
-// completed, the position of the last of these, and the bytes of other frames
-// completed behind it.
-func (b *backlog) advance(n int) (events int, last hub.Position, behind int) {
+// completed, the position of the last of these, the bytes of other frames
+// completed behind it and behind the last note with a mark, and whether there was
+// such a note.
+func (b *backlog) advance(n int) (events int, last hub.Position, behind int, noted bool) {
 	b.written += n
 	for !b.empty() {
 		f := b.frames[b.first]
@@ -71,13 +72,16 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int) {
 		b.first++
 		b.written -= size
 		b.bytes -= size
-		if f.Position > 0 && f.Position < originMark {
-			events, last, behind = events+1, f.Position, 0
-		} else {
+		switch {
+		case f.Position == 0:
 			behind += size
+		case f.Position < originMark:
+			events, last, behind = events+1, f.Position, 0
+		default:
+			behind, noted = 0, true
 		}
 	}
-	return events, last, behind
+	return events, last, behind, noted
 }
 
 // drop forgets what waits, but for frames that are in the kernel in part or on

@@ -96,10 +96,10 @@ func (k *courier) queued(c *conn) hub.Position {
 // hear that this is a gap.
 func (k *courier) reached(c *conn, lost []*hub.Frame) (upTo hub.Position, at hub.Cursor) {
 	for _, f := range lost {
-		switch p := f.Position &^ (gapMark | originMark); {
+		switch p := f.Position &^ (noteMark | originMark); {
 		case f.Position&originMark != 0:
 			return p, c.pulse.origin
-		case f.Position&gapMark != 0:
+		case f.Position&noteMark != 0:
 			return p, k.hub.Cursor(p)
 		case p > 0:
 			return p - 1, k.hub.Cursor(p - 1)

@@ -263,19 +263,21 @@ func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 		return
 	}
 	f := &hub.Frame{Bytes: c.speaks.note(c, n)}
+	c.pulse.base = at
 	switch n := n.(type) {
 	case hub.Welcome:
-		c.pulse.base, c.pulse.welcomed, c.pulse.origin = at, true, n.Cursor
+		c.pulse.welcomed, c.pulse.origin = true, n.Cursor
 		k.beats.add(&c.pulse.deadline, k.now)
 		if c.opening != nil {
 			k.answer(c)
 		}
 	case hub.Gap:
-		f.Position = gapMark | at
+		f.Position = noteMark | at
 		if n.Reason == hub.GapRestarted && !c.pulse.asked {
 			f.Position |= originMark
 		}
 	case hub.Ack:
+		f.Position = noteMark | at
 		c.pulse.asked = true
 	}
 	k.deliver(c, f)
