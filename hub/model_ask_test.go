@@ -40,7 +40,12 @@ func (w *world) subscribe() {
 	want := ErrUnknownClient
 	if c != nil {
 		fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, has := c.subs[name]; return has })
-		if want = ErrTooManyTopics; len(c.subs)+len(fresh) <= w.opts.MaxSubscriptions {
+		switch {
+		case len(c.subs)+len(fresh) > w.opts.MaxSubscriptions:
+			want = ErrTooManyTopics
+		case r.From.given() && len(c.replays) == w.opts.MaxSubscriptions:
+			want = ErrTooManyReplays
+		default:
 			want = nil
 			w.subscribed(c, r, fresh)
 		}

@@ -199,12 +199,15 @@ func (l *line) takeBlock() bool {
 	l.buf = rest
 	var id, name, data string
 	for text := range strings.SplitSeq(string(block), "\n") {
-		field, value, _ := strings.Cut(text, ": ")
+		field, value, _ := strings.Cut(text, ":")
+		value = strings.TrimPrefix(value, " ")
 		switch field {
 		case "id":
 			id = value
 		case "event":
-			name = value
+			if name = value; name == "heartbeat" {
+				name = "" // it is all about the id
+			}
 		case "data":
 			data = value
 		case "retry":
