@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"belfry/hub"
@@ -144,6 +146,10 @@ type httpStream struct {
 	writes chan []byte   // of capacity 1: the courier lends one at a time
 	hungUp chan struct{} // of capacity 1
 	ended  chan struct{} // closed when the courier has ended the connection
+
+	mu      sync.Mutex
+	writing bool
+	closed  bool
 }
 
 // serve writes what the courier lends until it ends the connection.
@@ -174,12 +180,38 @@ func (st *httpStream) write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	_ = st.to.SetWriteDeadline(time.Now().Add(st.stall)) // one that can't be set does not end anything
+	if !st.begin() {
+		return 0, net.ErrClosed
+	}
+	defer st.done()
 	n, err := st.w.Write(p)
 	if err == nil {
 		err = st.to.Flush()
 	}
 	return n, err
+}
+
+// begin gives a write its time, unless the stream is closed. A deadline that
+// can't be set does not end anything.
+func (st *httpStream) begin() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.writing = !st.closed
+	if st.writing {
+		_ = st.to.SetWriteDeadline(time.Now().Add(st.stall))
+	}
+	return st.writing
+}
+
+// done takes the deadline back: HTTP/2 resets a stream when it passes, whether
+// anything is being written or not.
+func (st *httpStream) done() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.writing = false
+	if !st.closed {
+		_ = st.to.SetWriteDeadline(time.Time{})
+	}
 }
 
 // take takes bytes to write. The courier waits for the answer before it lends
@@ -198,9 +230,14 @@ func (st *httpStream) CloseWrite() error {
 	return nil
 }
 
-// Close ends the stream at once.
+// Close ends the stream at once. A write under way ends, and with it the whole
+// stream by a reset; without one, its end is an orderly one.
 func (st *httpStream) Close() error {
-	_ = st.to.SetWriteDeadline(time.Now()) // a write under way ends
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed = true; st.writing {
+		_ = st.to.SetWriteDeadline(time.Now())
+	}
 	close(st.ended)
 	return nil
 }
