@@ -144,6 +144,10 @@ func (s *State) goLive(c *client) {
 func (s *State) readOn(c *client) {
 	c.conn.started, c.conn.start = true, c.pos
 	c.mode, c.checked = modeReading, 0
+	for i := range c.subs {
+		// What an earlier connection was told may not have arrived.
+		c.subs[i].told = 0
+	}
 	s.reading.push(c)
 }
 

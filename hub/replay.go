@@ -88,6 +88,9 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		c.subs[i].since = max(at, rd.pos)
 		p.fresh = append(p.fresh, c.subs[i].subject)
 	}
+	if len(p.fresh) > 0 {
+		c.checked = 0 // what they have lost was not looked at
+	}
 	if gap != nil {
 		gap.Topics = names
 		if !s.tellGaps(c, []Gap{*gap}) {
