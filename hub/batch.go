@@ -6,7 +6,7 @@ type Conn struct {
 	Owner    any      // the transport's connection; static
 	Courier  int32    // which courier writes to it, below [Options.Couriers]; static
 	Encoding Encoding // how it gets its events; static
-	Replay   Encoding // how it gets those of a replay that it asked for while connected; static
+	Replay   Encoding // how it gets those of a replay that it asked for while connected, used for nothing else; static
 	Notes    bool     // its protocol has a form for every [Note]; without, a gap ends it; static
 
 	// Owned by the hub.
@@ -102,7 +102,7 @@ func (s *State) seal(e *entry) {
 		out := &s.outboxes[i]
 		for enc := range out.gather {
 			if to := out.gather[enc]; len(to) > 0 {
-				f := s.frame(e, Encoding(enc))
+				f := s.frame(e, Encoding(enc), false)
 				out.batch.addAll(Op{Kind: OpDeliver, Frame: f}, to)
 				out.batch.bytes += len(f.Bytes)
 				clear(to)

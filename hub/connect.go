@@ -294,7 +294,7 @@ func (s *State) read(c *client) {
 // more, the courier reports when it has written them.
 func (s *State) hand(c *client, found []*entry, enc Encoding, more bool) {
 	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: s.frame(e, enc)}
+		op := Op{Kind: OpDeliver, Frame: s.frame(e, enc, enc != c.conn.Encoding)}
 		if more && i == len(found)-1 {
 			op.Kind = OpChunk
 		}

@@ -152,7 +152,7 @@ func (s *State) unconfirmed(c *client, r Release) Position {
 			return start
 		}
 		if v.visible(e) {
-			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
+			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding, false).Bytes)
 			p = e.position - 1
 		}
 	}

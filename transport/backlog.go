@@ -1,6 +1,10 @@
 package transport
 
-import "belfry/hub"
+import (
+	"slices"
+
+	"belfry/hub"
+)
 
 // A backlog is what waits to be written to one connection. A connection at
 // rest has none.
@@ -16,6 +20,17 @@ func (b *backlog) empty() bool { return b.first == len(b.frames) }
 
 // waiting returns the frames that are not written whole.
 func (b *backlog) waiting() []*hub.Frame { return b.frames[b.first:] }
+
+// last returns the position of the last event that is not written whole, 0 if
+// there is none.
+func (b *backlog) last() hub.Position {
+	for _, f := range slices.Backward(b.waiting()) {
+		if f.Position > 0 {
+			return f.Position
+		}
+	}
+	return 0
+}
 
 func (b *backlog) push(f *hub.Frame) {
 	if b.first > 64 && b.first > len(b.frames)/2 {

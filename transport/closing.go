@@ -35,14 +35,16 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 	if c.pulse != nil {
 		c.pulse.cancel()
 	}
-	switch {
-	case c.waiting == nil:
-	case why == hub.Draining:
-		upTo = k.queued(c)
-	default:
-		before := c.waiting.bytes
-		c.waiting.drop()
-		k.stats.Waiting -= before - c.waiting.bytes
+	if c.waiting != nil {
+		if why == hub.Draining {
+			upTo = k.queued(c)
+		} else {
+			before := c.waiting.bytes
+			c.waiting.drop()
+			k.stats.Waiting -= before - c.waiting.bytes
+		}
+		// The peer gets what is left before the farewell, and hears its cursors.
+		upTo = max(upTo, c.waiting.last())
 	}
 	f := farewell{why: why, code: code, text: text, upTo: k.hub.Cursor(upTo)}
 	if c.opening != nil {
@@ -166,7 +168,7 @@ func (k *courier) sweep() {
 	}
 	for c := k.beats.due(k.now); c != nil; c = k.beats.due(k.now) {
 		k.beats.add(&c.pulse.deadline, k.now)
-		if c.pulse.quiet && c.waiting == nil {
+		if c.pulse.told && c.pulse.quiet && c.waiting == nil {
 			k.control(c, c.speaks.heartbeat(k.hub.Cursor(k.queued(c))))
 		}
 		c.pulse.quiet = true

@@ -66,6 +66,7 @@ type opening struct {
 // A pulse is what a connection with heartbeats has besides.
 type pulse struct {
 	deadline
+	told  bool         // it was welcomed: only then is there a point to come back to
 	quiet bool         // nothing was written since the last look
 	base  hub.Position // everything up to here was handed over before the reading under way
 }

@@ -247,6 +247,7 @@ func (k *courier) note(c *conn, n hub.Note) {
 		return
 	}
 	if w, ok := n.(hub.Welcome); ok {
+		c.pulse.told = true
 		if w.Cursor.Epoch == k.hub.Cursor(0).Epoch {
 			c.pulse.base = w.Cursor.Position
 		}

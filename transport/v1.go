@@ -99,7 +99,9 @@ func (v1) farewell(c *conn, f farewell) []byte {
 		text := append([]byte(`{"type":"closing","reason":"`), f.why.String()...)
 		text = append(text, `","reconnect_after_ms":`...)
 		text = strconv.AppendInt(text, c.reconnectAfter().Milliseconds(), 10)
-		text = AppendCursor(text, f.upTo)
+		if c.pulse.told {
+			text = AppendCursor(text, f.upTo)
+		}
 		frames = appendFrame(nil, opText, append(text, '}'))
 	}
 	return appendClose(frames, f.code, f.text)
