@@ -25,10 +25,10 @@ type asking struct {
 
 func (a *asking) replays() bool { return a.after != nil || a.last > 0 }
 
-// askAround asks for something now and then. It reports whether a replay comes
-// of it.
-func (s *checked) askAround(l line) (replay bool) {
-	if !s.kind.asks || s.session.last > 0 || len(s.open) > 2 || s.random.IntN(25) > 0 {
+// askAround asks for something, one time in so many. It reports whether a replay
+// comes of it.
+func (s *checked) askAround(l line, times int) (replay bool) {
+	if !s.kind.asks || s.session.last > 0 || len(s.open) > 2 || s.random.IntN(times) > 0 {
 		return false
 	}
 	a := &asking{op: "subscribe"}
@@ -75,17 +75,43 @@ func (s *checked) anyNames() (names []string) {
 func (s *checked) somewhere() *hub.Cursor {
 	at := int(s.w.now())
 	if s.random.IntN(12+s.w.count/1000) > 0 {
-		at -= s.random.IntN(min(at+1, s.w.count/20, 2000))
+		at -= s.random.IntN(min(at+1, 2000))
 	} else {
 		at = s.random.IntN(at + 1)
 	}
-	return &hub.Cursor{Epoch: s.w.epoch.Load(), Position: hub.Position(at)}
+	epoch := s.w.epoch.Load()
+	if epoch == 0 {
+		epoch = s.cursor.Epoch // no receipt has come yet
+	}
+	return &hub.Cursor{Epoch: epoch, Position: hub.Position(at)}
+}
+
+// early returns what leaves together with the handshake of the next connection:
+// the broker takes it when it has begun to read what was missed.
+func (s *checked) early(of *session) (frame string) {
+	if !s.kind.asks || of.after == nil || len(s.have) > 7 || s.random.IntN(2) > 0 {
+		return ""
+	}
+	s.tally["early asks"]++
+	of.early, frame = s.ask(&asking{op: "subscribe", topics: s.anyNames(), after: s.somewhere()})
+	return frame
 }
 
 // repeat sends an operation, as if it were new.
 func (s *checked) repeat(l line, like *asking) {
+	a, frame := s.ask(like)
+	l.say(frame)
+	s.asked(a)
+}
+
+func (s *checked) asked(a *asking) {
+	s.session.asks[a.ref] = a
+	s.open = append(s.open, a)
+}
+
+func (s *checked) ask(like *asking) (a *asking, frame string) {
 	s.refs++
-	a := &asking{op: like.op, topics: like.topics, after: like.after, last: like.last, ref: s.refs}
+	a = &asking{op: like.op, topics: like.topics, after: like.after, last: like.last, ref: s.refs}
 	members := map[string]any{"op": a.op, "topics": a.topics, "ref": a.ref}
 	if a.after != nil {
 		members["after"] = a.after.String()
@@ -94,9 +120,7 @@ func (s *checked) repeat(l line, like *asking) {
 		members["last"] = a.last
 	}
 	text, _ := json.Marshal(members) // of these types it can
-	l.say(say(string(text)))
-	s.session.asks[a.ref] = a
-	s.open = append(s.open, a)
+	return a, say(string(text))
 }
 
 // acked takes the answer to an operation: they come in order.

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 
 	"belfry/hub"
 )
@@ -81,6 +77,9 @@ func newChecked(w *checkWorld, number int, random *rand.Rand) *checked {
 	for range 1 + random.IntN(4) {
 		s.have = union(s.have, s.anyName())
 	}
+	if s.kind.asks && s.random.IntN(3) == 0 {
+		s.have = []string{"t.0.>", "t.1.>", "t.2.>"} // much to read, and others to ask for
+	}
 	s.have = union(s.have, "end")
 	s.fresh = true
 	return s
@@ -124,6 +123,8 @@ type session struct {
 	orderly bool
 	heard   []heard
 	asks    map[int]*asking
+	small   bool      // its receive buffer is
+	early   *asking   // asked together with the handshake
 	unlived []*asking // replays that were cut
 }
 
@@ -150,133 +151,22 @@ func (s *checked) live() error {
 			return err
 		}
 		if l = next; l == nil && s.random.IntN(2) == 0 {
-			s.w.wait(s.random.IntN(s.w.away()))
+			s.w.wait(s.random.IntN(s.away()))
 		}
 	}
 }
 
-// away is the most events that a subscriber misses on purpose: where little is
-// retained, more than that.
-func (w *checkWorld) away() int {
-	if w.plan.tight {
-		return w.count / 6
+// away is the most events that a subscriber misses on purpose: enough now and
+// then to be read in several chunks, and where little is retained, always more
+// than that.
+func (s *checked) away() int {
+	switch {
+	case s.w.plan.tight:
+		return s.w.count / 6
+	case s.random.IntN(4) == 0:
+		return s.w.count / 4
 	}
-	return w.count / 40
-}
-
-// register registers, for what it has subscribed to.
-func (s *checked) register() error {
-	s.floor, s.fresh = s.w.now(), true
-	topics, err := json.Marshal(s.have)
-	if err != nil {
-		return err
-	}
-	got, err := s.w.b.do("POST", "/register", fmt.Sprintf(`{"user_id":%q,"topics":%s}`, userName(s.user), topics))
-	if err != nil {
-		return err
-	}
-	var r registration
-	if err := json.Unmarshal([]byte(got.body), &r); err != nil || got.status != http.StatusOK {
-		return fmt.Errorf("registering: %d %s", got.status, got.body)
-	}
-	s.path = "/" + r.ClientID
-	return nil
-}
-
-// connect opens a connection, and keeps what comes first: the welcome, or what
-// comes before the broker is known to have the connection.
-func (s *checked) connect() (line, error) {
-	for {
-		if s.kind.registered && s.path == "" {
-			if err := s.register(); err != nil {
-				return nil, err
-			}
-		}
-		to, next := s.target()
-		l, err := s.kind.open(s.w, to)
-		if err == nil {
-			if next.heard, err = s.first(l); err != nil {
-				l.end(true)
-			}
-		}
-		if bye, ok := errors.AsType[*goodbye](err); ok && s.kind.registered {
-			if err = s.farewellOf(bye); err == nil {
-				continue
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		next.opened = s.w.now()
-		s.session = next
-		s.all = append(s.all, next)
-		s.fresh = false
-		s.tally[s.kind.name]++
-		return l, nil
-	}
-}
-
-// first takes what comes first over a connection.
-func (s *checked) first(l line) (told []heard, err error) {
-	if s.kind.welcomed {
-		h, err := l.next()
-		h.high = s.w.now()
-		return []heard{h}, err
-	}
-	l.say(masked(final|ping, ""))
-	for {
-		h, err := l.next()
-		if err != nil || h.kind == hPong {
-			return told, err
-		}
-		h.high = s.w.now()
-		told = append(told, h)
-	}
-}
-
-// target says what the next connection asks for.
-func (s *checked) target() (target, *session) {
-	next := &session{fresh: s.fresh, names: s.have, before: s.w.now(), asks: make(map[int]*asking)}
-	query := make(url.Values)
-	if !s.kind.registered {
-		query["topic"] = s.have
-		if !s.kind.resumes {
-			next.fresh, s.floor = true, next.before
-		}
-	}
-	next.floor = s.floor
-	to := target{small: s.random.IntN(3) == 0}
-	switch epoch := s.w.epoch.Load(); {
-	case !s.kind.resumes || s.cursor == hub.Cursor{}:
-		if next.fresh && s.random.IntN(3) == 0 && s.kind.welcomed {
-			next.last = 1 + s.random.IntN(12)
-			query.Set("last", strconv.Itoa(next.last))
-			s.tally["beginnings with the newest"]++
-		}
-	case s.random.IntN(40) == 0 && epoch != 0:
-		s.tally["restarts"]++
-		next.after = &hub.Cursor{Epoch: epoch - 1, Position: hub.Position(s.random.IntN(1000))}
-	default:
-		after := s.cursor
-		next.after = &after
-	}
-	if next.after != nil {
-		text := next.after.String()
-		switch s.random.IntN(3) {
-		case 0:
-			to.header = "Last-Event-ID: " + text + "\r\n"
-			query.Set("after", hub.Cursor{}.String()) // does not count then
-		case 1:
-			query.Set("last_event_id", text)
-		default:
-			query.Set("after", text)
-		}
-	}
-	to.path = map[bool]string{true: "/ws", false: "/sse"}[s.kind.webSocket] + s.path
-	if len(query) > 0 {
-		to.path += "?" + query.Encode()
-	}
-	return to, next
+	return s.w.count / 40
 }
 
 // begin takes the welcome, and repeats what has to be.
@@ -306,6 +196,9 @@ func (s *checked) begin() error {
 		}
 	}
 	s.have, s.maybe = w.detail.topics, nil
+	if s.session.early != nil {
+		s.asked(s.session.early)
+	}
 	return nil
 }
 
@@ -327,7 +220,11 @@ func (s *checked) listen(l line) (next line, done bool, err error) {
 			next, err = s.cut(l)
 			return next, false, err
 		default:
-			if s.askAround(l) && s.random.IntN(2) == 0 {
+			often := 25
+			if n == 0 {
+				often = 2 // it may still be read what was missed
+			}
+			if s.askAround(l, often) && s.random.IntN(2) == 0 {
 				budget = min(budget, n+1+s.random.IntN(100))
 			}
 			if s.random.IntN(1500) == 0 {

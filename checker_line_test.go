@@ -69,6 +69,7 @@ type target struct {
 	path   string
 	header string // lines of HTTP, with line ends
 	small  bool   // with a small receive buffer
+	early  string // what leaves with it
 }
 
 // dial opens a TCP connection to the broker.
@@ -132,7 +133,7 @@ type wsLine struct {
 }
 
 func (w *checkWorld) webSocket(to target, parse func(string) (heard, error)) (line, error) {
-	head := strings.TrimSuffix(opening(to.path), "\r\n") + to.header + "\r\n"
+	head := strings.TrimSuffix(opening(to.path), "\r\n") + to.header + "\r\n" + to.early
 	l, res, err := w.request(to, head)
 	if err != nil {
 		return nil, err

@@ -204,7 +204,11 @@ func (j *judge) judgeReplayOfNewest(r *replayed, to hub.Position) error {
 // went with it, if it can't have been complete: the broker does not know what
 // has arrived, but it does not write more than sockets hold.
 func (j *judge) judgeUnlived(number int) error {
-	const sockets, overhead = 1 << 20, 150
+	const overhead = 150
+	sockets := 1 << 20
+	if j.in.small {
+		sockets = 1 << 18
+	}
 	all := j.s.all
 	if number+1 == len(all) || !j.s.kind.asks || !j.s.kind.registered || all[number+1].fresh {
 		return nil
