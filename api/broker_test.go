@@ -172,6 +172,12 @@ type document struct {
 	Detail    string `json:"detail"`
 	Code      string `json:"code"`
 	RequestID string `json:"request_id"`
+
+	// Of a gap.
+	Topics []string `json:"topics"`
+	From   string   `json:"from"`
+	To     string   `json:"to"`
+	Reason string   `json:"reason"`
 }
 
 // problem checks that a response is a problem with that status and code.
@@ -192,6 +198,9 @@ func problem(t testing.TB, w *httptest.ResponseRecorder, status int, code string
 	}
 	if (status == http.StatusServiceUnavailable) != (w.Header().Get("Retry-After") != "") {
 		t.Errorf("%d with Retry-After %q", status, w.Header().Get("Retry-After"))
+	}
+	if (status == http.StatusGone) != (p.Topics != nil && p.From != "" && p.To != "" && p.Reason != "") {
+		t.Errorf("%d with a gap of %q: %s", status, p.Topics, w.Body)
 	}
 	return p
 }

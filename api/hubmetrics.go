@@ -42,6 +42,7 @@ func (c *hubCollector) gauges() {
 	gauge("clients", "Registered clients.", func(s *hub.Stats) float64 { return float64(s.Clients) })
 	gauge("clients_connected", "Registered clients with a connection.", func(s *hub.Stats) float64 { return float64(s.Connected) })
 	gauge("clients_reading", "Clients that wait for their turn to read from the log.", func(s *hub.Stats) float64 { return float64(s.Reading) })
+	gauge("polls", "Requests for history that wait for an event.", func(s *hub.Stats) float64 { return float64(s.Polls) })
 	gauge("users", "Users with clients.", func(s *hub.Stats) float64 { return float64(s.Users) })
 	gauge("topics", "Topics with subscribers or retained events.", func(s *hub.Stats) float64 { return float64(s.Topics) })
 	gauge("patterns", "Patterns with subscribers.", func(s *hub.Stats) float64 { return float64(s.Patterns) })
@@ -63,6 +64,7 @@ func (c *hubCollector) counters() {
 	counter("events_queued_total", "Connected clients that events were for.", func(s *hub.Stats) uint64 { return s.Queued })
 	counter("events_replayed_total", "Events read from the log for a client.", func(s *hub.Stats) uint64 { return s.Replayed })
 	counter("events_evicted_total", "Events that retention dropped.", func(s *hub.Stats) uint64 { return s.Evicted })
+	counter("gaps_total", "Gaps that connections were told of.", func(s *hub.Stats) uint64 { return s.Gaps })
 }
 
 // Describe implements [prometheus.Collector].

@@ -6,12 +6,13 @@ type Conn struct {
 	Owner    any      // the transport's connection; static
 	Courier  int32    // which courier writes to it, below [Options.Couriers]; static
 	Encoding Encoding // how it gets its events; static
-	Replay   Encoding // how it gets those of a replay that it asked for while connected, used for nothing else; static
+	Replay   Encoding // how it gets those of a replay that it asked for while connected; static
 	Notes    bool     // its protocol has a form for every [Note]; without, a gap ends it; static
 
 	// Owned by the hub.
 	started bool     // its reading began: only then its release tells a position
 	start   Position // where it began
+	sparse  Position // up to here it was given only the newest events of what its client sees
 	client  *client  // nil once the hub is done with the connection
 	number  int32    // of the connections of its client
 }
@@ -36,7 +37,7 @@ type Op struct {
 	Reason Reason   // of OpClose
 	Frame  *Frame   // of OpDeliver and OpChunk
 	Note   Note     // of OpNote
-	At     Position // of OpPause
+	At     Position // of OpPause and OpNote: up to it everything was handed over before
 	to     int      // end of its targets in Batch.targets
 }
 
@@ -102,7 +103,7 @@ func (s *State) seal(e *entry) {
 		out := &s.outboxes[i]
 		for enc := range out.gather {
 			if to := out.gather[enc]; len(to) > 0 {
-				f := s.frame(e, Encoding(enc), false)
+				f := s.frame(e, Encoding(enc))
 				out.batch.addAll(Op{Kind: OpDeliver, Frame: f}, to)
 				out.batch.bytes += len(f.Bytes)
 				clear(to)
@@ -121,10 +122,11 @@ func (s *State) tell(c *Conn, op Op) {
 	}
 }
 
-// say tells a connection something, if its protocol can.
-func (s *State) say(c *Conn, n Note) {
+// say tells a connection something, if its protocol can. Up to a position
+// everything was handed over before.
+func (s *State) say(c *Conn, n Note, at Position) {
 	if c.Notes {
-		s.tell(c, Op{Kind: OpNote, Note: n})
+		s.tell(c, Op{Kind: OpNote, Note: n, At: at})
 	}
 }
 

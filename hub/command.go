@@ -93,16 +93,13 @@ func (p *publish) serve(h *Hub) {
 // [State.Publish].
 func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
 	p := h.spare()
+	defer h.keep(p)
 	p.event = ev
-	err := h.offer(ctx, p)
-	var receipt Receipt
-	if err == nil {
-		receipt, err = wait(h, p.reply)
+	if err := h.offer(ctx, p); err != nil {
+		return Receipt{}, err
 	}
-	if err != ErrClosed { // a hub that has ended may still hold it
-		h.keep(p)
-	}
-	return receipt, err
+	r := <-p.reply // a hub that has taken an event answers before it ends
+	return r.value, r.err
 }
 
 // offer waits until the hub takes p.

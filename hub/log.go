@@ -22,10 +22,8 @@ const MaxEncodings = 4
 // A Frame is an event in the form in which it goes over the wire, shared by
 // all connections of one encoding. It must not be changed.
 type Frame struct {
-	Bytes []byte
-	// Position is the event's. It is 0 for all that does not move its
-	// connection on: for what is no event, and for an event of a replay.
-	Position Position
+	Bytes    []byte
+	Position Position // 0: it says nothing about how far its connection is
 }
 
 // entryOverhead is what an entry costs beside its payload, in bytes, measured
@@ -179,15 +177,11 @@ func firstAfter(entries *deque[*entry], p Position) int {
 	return entries.search(func(e *entry) bool { return e.position > p })
 }
 
-// frame returns an entry in an encoding, encoded at the first use. In an
-// encoding that is for replays it has no position.
-func (s *State) frame(e *entry, enc Encoding, replay bool) *Frame {
+// frame returns an entry in an encoding, encoded at the first use.
+func (s *State) frame(e *entry, enc Encoding) *Frame {
 	f := e.frames[enc]
 	if f == nil {
 		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event, s.cursor(e.position)), Position: e.position}
-		if replay {
-			f.Position = 0
-		}
 		e.frames[enc] = f
 		e.size += len(f.Bytes)
 		s.log.bytes += len(f.Bytes)

@@ -141,18 +141,21 @@ func (s *State) scan(v view, p, limit Position) ([]*entry, Position) {
 // nothing from before that connection.
 func (s *State) unconfirmed(c *client, r Release) Position {
 	p, start := max(r.UpTo, r.Conn.start), r.Conn.start
-	if r.Unconfirmed == 0 || r.Last == 0 {
+	switch {
+	case r.Unconfirmed == 0:
 		return p
+	case r.Last == 0:
+		return start // it was told of a gap
 	}
 	v := view{subs: c.subs, user: c.user.name}
 	entries := &s.log.entries
 	for i := s.log.after(r.Last) - 1; i >= 0 && r.Unconfirmed > 0; i-- {
 		e := entries.at(i)
-		if e.position <= start {
+		if e.position <= max(start, r.Conn.sparse) {
 			return start
 		}
 		if v.visible(e) {
-			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding, false).Bytes)
+			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
 			p = e.position - 1
 		}
 	}

@@ -15,6 +15,7 @@ var (
 	ErrTooManyClients     = errors.New("too many registered clients; try again later")
 	ErrTooManyConnections = errors.New("too many connections; try again later")
 	ErrTooManyTopics      = errors.New("too many topics for one client")
+	ErrTooManyReplays     = errors.New("too many replays of one client wait")
 	ErrDraining           = errors.New("the broker is shutting down")
 )
 
@@ -55,6 +56,7 @@ const (
 	modeDraining             // connected; its courier has a chunk to write
 	modeLive                 // connected, at the head: events are delivered as they come
 	modePoll                 // no client, but a request that waits for an event
+	modeWoken                // such a request when there is one; it ends before the hub rests
 )
 
 // A client is one registration.
@@ -252,6 +254,7 @@ func (s *State) AddTopic(id ID, name string) error {
 	case c == nil:
 		return ErrUnknownClient
 	case c.subscription(name) >= 0:
+		c.keep(name)
 		return nil
 	case len(c.subs) >= s.opts.MaxSubscriptions:
 		return ErrTooManyTopics
@@ -333,12 +336,12 @@ func (s *State) deliver(e *entry, c *client, r *Receipt) {
 		return // by another of its subscriptions
 	}
 	c.seen = e.position
-	if c.conn == nil {
-		if c.mode == modePoll {
-			s.wake(c)
-		} else {
-			r.Matched++
-		}
+	switch {
+	case c.mode == modePoll || c.mode == modeWoken:
+		s.wake(c)
+		return
+	case c.conn == nil:
+		r.Matched++
 		return
 	}
 	r.Matched++

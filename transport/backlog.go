@@ -1,9 +1,13 @@
 package transport
 
-import (
-	"slices"
+import "belfry/hub"
 
-	"belfry/hub"
+// The frame of a gap, or of an answer, has a mark, and the position up to which
+// its connection has everything before it: until the peer has heard what is gone,
+// or which topics it has, its resume point does not go further.
+const (
+	noteMark   hub.Position = 1 << 63
+	originMark hub.Position = 1 << 62 // of a gap behind the cursor that the connection began with
 )
 
 // A backlog is what waits to be written to one connection. A connection at
@@ -20,17 +24,6 @@ func (b *backlog) empty() bool { return b.first == len(b.frames) }
 
 // waiting returns the frames that are not written whole.
 func (b *backlog) waiting() []*hub.Frame { return b.frames[b.first:] }
-
-// last returns the position of the last event that is not written whole, 0 if
-// there is none.
-func (b *backlog) last() hub.Position {
-	for _, f := range slices.Backward(b.waiting()) {
-		if f.Position > 0 {
-			return f.Position
-		}
-	}
-	return 0
-}
 
 func (b *backlog) push(f *hub.Frame) {
 	if b.first > 64 && b.first > len(b.frames)/2 {
@@ -64,9 +57,10 @@ func (b *backlog) next(scratch []byte) []byte {
 }
 
 // advance counts n bytes as written. It returns how many events' frames they
-// completed, the position of the last of these, and the bytes of other frames
-// completed behind it.
-func (b *backlog) advance(n int) (events int, last hub.Position, behind int) {
+// completed, the position of the last of these, the bytes of other frames
+// completed behind it and behind the last note with a mark, and whether there was
+// such a note.
+func (b *backlog) advance(n int) (events int, last hub.Position, behind int, noted bool) {
 	b.written += n
 	for !b.empty() {
 		f := b.frames[b.first]
@@ -78,27 +72,37 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int) {
 		b.first++
 		b.written -= size
 		b.bytes -= size
-		if f.Position > 0 {
-			events, last, behind = events+1, f.Position, 0
-		} else {
+		switch {
+		case f.Position == 0:
 			behind += size
+		case f.Position < originMark:
+			events, last, behind = events+1, f.Position, 0
+		default:
+			behind, noted = 0, true
 		}
 	}
-	return events, last, behind
+	return events, last, behind, noted
 }
 
 // drop forgets what waits, but for frames that are in the kernel in part or on
 // their way there.
 func (b *backlog) drop() {
+	lost := b.untouched()
+	for _, f := range lost {
+		b.bytes -= len(f.Bytes)
+	}
+	clear(lost)
+	b.frames = b.frames[:len(b.frames)-len(lost)]
+}
+
+// untouched returns the frames that are neither in the kernel in part nor on
+// their way there.
+func (b *backlog) untouched() []*hub.Frame {
 	keep := b.first
 	for under := b.written + b.flight; under > 0; keep++ {
 		under -= len(b.frames[keep].Bytes)
 	}
-	for _, f := range b.frames[keep:] {
-		b.bytes -= len(f.Bytes)
-	}
-	clear(b.frames[keep:])
-	b.frames = b.frames[:keep]
+	return b.frames[keep:]
 }
 
 // reset makes an empty backlog ready for another connection.

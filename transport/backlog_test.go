@@ -64,7 +64,7 @@ func TestBacklog(t *testing.T) {
 			p := b.next(scratch)
 			checkNext(t, p, &m, cap(scratch))
 			n := rapid.IntRange(0, len(p)).Draw(t, "written")
-			events, last, behind := b.advance(n)
+			events, last, behind, _ := b.advance(n)
 			wantEvents, wantLast, wantBehind := m.advance(n)
 			if events != wantEvents || last != wantLast || behind != wantBehind {
 				t.Fatalf("advance(%d) = %d, %d, %d; want %d, %d, %d", n, events, last, behind, wantEvents, wantLast, wantBehind)

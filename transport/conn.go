@@ -66,9 +66,12 @@ type opening struct {
 // A pulse is what a connection with heartbeats has besides.
 type pulse struct {
 	deadline
-	told  bool         // it was welcomed: only then is there a point to come back to
 	quiet bool         // nothing was written since the last look
 	base  hub.Position // everything up to here was handed over before the reading under way
+
+	welcomed bool       // the peer was told where it begins
+	origin   hub.Cursor // that is where
+	asked    bool       // the peer has asked for more since
 }
 
 // inputs are read buffers; connections at rest have none.
@@ -76,7 +79,10 @@ var inputs = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // start reads what came with the handshake, and then what comes.
 func (c *conn) start(early []byte) {
-	if c.take(early) {
+	switch {
+	case early == nil:
+		c.wait()
+	case c.take(early):
 		go c.wait()
 	}
 }
@@ -179,6 +185,9 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 // finish closes the socket: for a peer that has not ended its side in time,
 // without waiting for what is unsent.
 func (c *conn) finish(abort bool) {
+	if st, ok := c.sock.(*httpStream); ok && abort {
+		st.interrupt()
+	}
 	if abort {
 		cut(c.sock)
 	} else {

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"belfry/hub"
@@ -34,9 +32,12 @@ func (sse) note(_ *conn, n hub.Note) []byte {
 	return nil // a stream asks for nothing that could be answered
 }
 
-// heartbeat is an event without data: no listener hears it, but the browser
-// keeps its id.
-func (sse) heartbeat(at hub.Cursor) []byte { return append(appendID(nil, at), '\n') }
+// heartbeat moves the client's resume point. By the standard an id alone would,
+// but libraries in wide use keep the id of an event that has data only. It has
+// a name, so that no listener for messages hears it.
+func (sse) heartbeat(at hub.Cursor) []byte {
+	return append(appendID([]byte("event: heartbeat\n"), at), "data:\n\n"...)
+}
 
 func (sse) ping() []byte { return nil }
 
@@ -146,10 +147,6 @@ type httpStream struct {
 	writes chan []byte   // of capacity 1: the courier lends one at a time
 	hungUp chan struct{} // of capacity 1
 	ended  chan struct{} // closed when the courier has ended the connection
-
-	mu      sync.Mutex
-	writing bool
-	closed  bool
 }
 
 // serve writes what the courier lends until it ends the connection.
@@ -180,38 +177,13 @@ func (st *httpStream) write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if !st.begin() {
-		return 0, net.ErrClosed
-	}
-	defer st.done()
+	_ = st.to.SetWriteDeadline(time.Now().Add(st.stall)) // one that can't be set does not end anything
 	n, err := st.w.Write(p)
 	if err == nil {
 		err = st.to.Flush()
 	}
+	_ = st.to.SetWriteDeadline(time.Time{}) // which would end the stream even if nothing were to be written
 	return n, err
-}
-
-// begin gives a write its time, unless the stream is closed. A deadline that
-// can't be set does not end anything.
-func (st *httpStream) begin() bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.writing = !st.closed
-	if st.writing {
-		_ = st.to.SetWriteDeadline(time.Now().Add(st.stall))
-	}
-	return st.writing
-}
-
-// done takes the deadline back: HTTP/2 resets a stream when it passes, whether
-// anything is being written or not.
-func (st *httpStream) done() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.writing = false
-	if !st.closed {
-		_ = st.to.SetWriteDeadline(time.Time{})
-	}
 }
 
 // take takes bytes to write. The courier waits for the answer before it lends
@@ -230,14 +202,12 @@ func (st *httpStream) CloseWrite() error {
 	return nil
 }
 
-// Close ends the stream at once. A write under way ends, and with it the whole
-// stream by a reset; without one, its end is an orderly one.
+// Close ends the stream in order, if nothing is being written.
 func (st *httpStream) Close() error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.closed = true; st.writing {
-		_ = st.to.SetWriteDeadline(time.Now())
-	}
 	close(st.ended)
 	return nil
 }
+
+// interrupt ends a write under way, and what the peer has not read yet is lost
+// to it. The stream must not be closed yet.
+func (st *httpStream) interrupt() { _ = st.to.SetWriteDeadline(time.Unix(0, 1)) }

@@ -87,10 +87,13 @@ func (k *courier) flushOne(c *conn) {
 // advance counts n bytes as written.
 func (k *courier) advance(c *conn, n int) {
 	before := c.waiting.bytes
-	events, last, behind := c.waiting.advance(n)
+	events, last, behind, noted := c.waiting.advance(n)
 	k.stats.Waiting -= before - c.waiting.bytes
 	if events > 0 {
-		c.upTo, c.trailer = last, 0
+		c.upTo = last
+	}
+	if events > 0 || noted {
+		c.trailer = 0
 	}
 	c.trailer += uint32(behind)
 	k.stats.Frames += uint64(events)
@@ -103,7 +106,7 @@ func (k *courier) block(c *conn) {
 	k.stats.Blocked++
 	rest := c.waiting.rest()
 	c.waiting.flight = len(rest)
-	c.server.work.Go(func() {
+	k.elsewhere(c, func() {
 		n, err := c.sock.Write(rest)
 		k.tell(event{kind: evWritten, c: c, n: n, err: err})
 	})
