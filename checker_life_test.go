@@ -252,7 +252,7 @@ func (s *checked) listen(l line) (next line, done bool, err error) {
 func (s *checked) patience() float64 {
 	topics := 0
 	for _, topic := range checkedTopics {
-		if slices.ContainsFunc(s.have, func(name string) bool { return covers(name, topic) }) {
+		if slices.ContainsFunc(s.have, func(name string) bool { return admits(name, topic) }) {
 			topics++
 		}
 	}

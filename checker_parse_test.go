@@ -161,14 +161,17 @@ func (r *sseReader) read() (heard, error) {
 			if err != nil {
 				return heard{}, err
 			}
-			field, value, _ := strings.Cut(strings.TrimSuffix(text, "\n"), ": ")
+			field, value, _ := strings.Cut(strings.TrimSuffix(text, "\n"), ":")
 			if field == "" {
 				break
 			}
+			value = strings.TrimPrefix(value, " ")
 			fields++
 			switch field {
 			case "event":
-				name = value
+				if name = value; name == "heartbeat" {
+					name = "" // it is all about the id
+				}
 			case "id":
 				id = value
 			case "data":

@@ -31,12 +31,12 @@ func (j *judge) gap(h heard) error {
 	what := hole{from: from.Position, to: to.Position}
 	for _, name := range d.topics {
 		known := slices.ContainsFunc(j.spans, func(sp *span) bool { return sp.name == name }) ||
-			slices.ContainsFunc(j.replays, func(r *replayed) bool { return slices.Contains(r.topics, name) })
+			slices.ContainsFunc(j.replays, func(r *replayedOf) bool { return slices.Contains(r.topics, name) })
 		if !known || !j.evicted(to.Position, name, h.high+inFlight) {
 			return fmt.Errorf("it is told of a gap in %s that is none: %+v", name, d)
 		}
 		for i, topic := range checkedTopics {
-			what.topics[i] = what.topics[i] || covers(name, topic)
+			what.topics[i] = what.topics[i] || admits(name, topic)
 		}
 	}
 	j.holes = append(j.holes, what)
@@ -57,7 +57,7 @@ func (j *judge) evicted(at hub.Position, name string, head hub.Position) bool {
 		return true
 	}
 	p := j.w.at(at)
-	if !j.mine(p) || !covers(name, checkedTopics[p.topic]) {
+	if !j.mine(p) || !admits(name, checkedTopics[p.topic]) {
 		return false
 	}
 	later := 0
@@ -69,8 +69,8 @@ func (j *judge) evicted(at hub.Position, name string, head hub.Position) bool {
 	return later >= kept
 }
 
-// A replayed is a replay that is under way.
-type replayed struct {
+// A replayedOf is a replay that is under way.
+type replayedOf struct {
 	*asking
 	upTo  hub.Position // where the connection stood when it was asked for
 	got   []hub.Position
@@ -78,7 +78,7 @@ type replayed struct {
 }
 
 // begin returns where a replay begins; of the newest events that is not known.
-func (r *replayed) begin() hub.Position {
+func (r *replayedOf) begin() hub.Position {
 	if r.after == nil {
 		return 0
 	}
@@ -86,7 +86,7 @@ func (r *replayed) begin() hub.Position {
 }
 
 // last returns how far a replay has come.
-func (r *replayed) last() hub.Position {
+func (r *replayedOf) last() hub.Position {
 	if len(r.got) == 0 {
 		return r.begin()
 	}
@@ -118,7 +118,7 @@ func (j *judge) ack(h heard) {
 	}
 	j.setSpans(spans)
 	if a.replays() {
-		j.replays = append(j.replays, &replayed{asking: a, upTo: at, holes: len(j.holes)})
+		j.replays = append(j.replays, &replayedOf{asking: a, upTo: at, holes: len(j.holes)})
 	}
 }
 
@@ -146,13 +146,13 @@ func (j *judge) live(h heard) error {
 }
 
 // inReplay reports whether a replay has the event at a position.
-func (j *judge) inReplay(r *replayed, at hub.Position) bool {
+func (j *judge) inReplay(r *replayedOf, at hub.Position) bool {
 	p := j.w.at(at)
-	return j.mine(p) && slices.ContainsFunc(r.topics, func(name string) bool { return covers(name, checkedTopics[p.topic]) })
+	return j.mine(p) && slices.ContainsFunc(r.topics, func(name string) bool { return admits(name, checkedTopics[p.topic]) })
 }
 
 // judgeReplay checks that a replay held exactly what it should up to a position.
-func (j *judge) judgeReplay(r *replayed, to hub.Position) error {
+func (j *judge) judgeReplay(r *replayedOf, to hub.Position) error {
 	if r.after == nil {
 		return j.judgeReplayOfNewest(r, to)
 	}
@@ -176,7 +176,7 @@ func (j *judge) judgeReplay(r *replayed, to hub.Position) error {
 
 // judgeReplayOfNewest checks a replay of the newest events of each topic. Where
 // little is retained, it is not known which were there.
-func (j *judge) judgeReplayOfNewest(r *replayed, to hub.Position) error {
+func (j *judge) judgeReplayOfNewest(r *replayedOf, to hub.Position) error {
 	each := make(map[int8]int)
 	end := len(r.got)
 	complete := r.lived && !j.w.plan.tight
@@ -246,7 +246,7 @@ func (j *judge) beginNewest(names []string, welcome hub.Position) {
 	var spans []*span
 	j.at, j.newest = welcome, make(map[int8]*newestCount)
 	for i, topic := range checkedTopics {
-		if slices.ContainsFunc(names, func(name string) bool { return covers(name, topic) }) {
+		if slices.ContainsFunc(names, func(name string) bool { return admits(name, topic) }) {
 			sp := &span{name: topic, start: welcome, loose: j.in.opened + inFlight}
 			if !j.w.plan.tight {
 				sp.begun = new(bool)

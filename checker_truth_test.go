@@ -266,9 +266,9 @@ func readPost(message string) (key int32, p post, err error) {
 	return int32(numbers[0]), post{int8(numbers[1]), int8(numbers[2]), int32(len(fields[3]))}, nil
 }
 
-// covers reports whether a subscription covers a topic. It is written apart
+// admits reports whether a subscription covers a topic. It is written apart
 // from the broker's own matching.
-func covers(subscription, topic string) bool {
+func admits(subscription, topic string) bool {
 	want, have := strings.Split(subscription, "."), strings.Split(topic, ".")
 	for i, level := range want {
 		if level == ">" {

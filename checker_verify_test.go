@@ -35,8 +35,8 @@ type judge struct {
 	byTopic [len(checkedTopics)][]*span
 	at      hub.Position // all up to here that was due has come
 	holes   []hole
-	replays []*replayed // asked for and not over
-	foreign bool        // it asked to begin behind a cursor of another log, and was not told yet that this is gone
+	replays []*replayedOf // asked for and not over
+	foreign bool          // it asked to begin behind a cursor of another log, and was not told yet that this is gone
 	newest  map[int8]*newestCount
 }
 
@@ -133,7 +133,7 @@ func (j *judge) setSpans(spans []*span) {
 	for i, topic := range checkedTopics {
 		j.byTopic[i] = nil
 		for _, sp := range spans {
-			if covers(sp.name, topic) {
+			if admits(sp.name, topic) {
 				j.byTopic[i] = append(j.byTopic[i], sp)
 			}
 		}
