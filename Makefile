@@ -1,13 +1,15 @@
 FUZZTIME ?= 5m
+SEEDS ?= 10000
 TIMEOUT ?= 10m
+SOAKTIME ?= 10m
 
 # The race detector needs a C compiler; without one the tests run without it.
 race = $(if $(shell command -v "$$(go env CC)"),-race,$(warning no C compiler: testing without the race detector))
 
-.PHONY: help run build deps lint test fuzz bench
+.PHONY: help run build deps lint test soak simulate fuzz bench
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do printf '  make %-6s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do printf '  make %-8s %s\n' "$$target" "$$what"; done
 
 run: ## start the broker on 127.0.0.1:8000
 	go run .
@@ -25,6 +27,12 @@ lint: ## check the form of the code: gofmt, go vet, staticcheck
 
 test: deps lint ## run everything that must pass before a commit
 	go test $(race) -timeout $(TIMEOUT) ./...
+
+soak: ## check deliveries at full size, with new seeds for SOAKTIME (10m)
+	go test $(race) -timeout 0 -count=1 -v -run '^TestCheckerSoak$$' . -checker.soak=$(SOAKTIME)
+
+simulate: ## check SEEDS (10000) simulated histories of couriers, lines and peers
+	go test -timeout 0 -count=1 -run '^TestSimulation$$' ./transport -sim.seeds=$(SEEDS)
 
 fuzz: ## run every fuzz target for FUZZTIME (5m), one after another
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func / /' | while read -r file target; do \
