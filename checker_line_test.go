@@ -214,6 +214,7 @@ func (w *checkWorld) stream2(to target) (line, error) {
 		}
 	}
 	res, err := l.transport.RoundTrip(req)
+	l.limit.Stop()
 	if err == nil && res.ProtoMajor != 2 {
 		err = fmt.Errorf("the answer is %s", res.Proto)
 	}
@@ -231,7 +232,9 @@ func (w *checkWorld) stream2(to target) (line, error) {
 }
 
 func (l *h2Line) next() (heard, error) {
+	// Only a read is bounded: its subscriber may pause for longer.
 	l.limit.Reset(patience)
+	defer l.limit.Stop()
 	return l.read()
 }
 
