@@ -119,7 +119,7 @@ func (k *courier) release(c *conn, why hub.Reason) {
 	}
 	upTo, _ := k.reached(c, lost)
 	unconfirmed := 0
-	if c.upTo > 0 { // else there is no event that may have to be repeated
+	if c.upTo > 0 || c.pulse != nil { // else there is no event and no gap that may have to be repeated
 		// What was written behind the last whole one is not one, either.
 		unconfirmed = max(0, k.pending(c)-behind)
 	}

@@ -39,6 +39,17 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// Seeds that have found something: 6915, that a gap is not told again to a
+// connection of belfry.v1 which ends before it has confirmed one.
+func TestSimulationOfOld(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{6915} {
+		if fault := simulate(seed, false); fault != "" {
+			t.Errorf("seed %d: %s\n%s", seed, fault, simulate(seed, true))
+		}
+	}
+}
+
 // A sim is a broker and its peers.
 type sim struct {
 	rng   *rand.Rand
