@@ -22,29 +22,30 @@ func (s *Server) connect(to Connector) handler {
 	}
 }
 
-// want reads what a new connection asks for. The result has an id, and a
-// courier with it, even if there is an error to tell.
-func (s *Server) want(x *exchange) (hub.Want, error) {
-	random, err := uuid.NewRandom()
-	if err != nil {
-		return hub.Want{}, fmt.Errorf("make a client id: %w", err)
+// want reads what a new connection asks for.
+func (s *Server) want(x *exchange) (want hub.Want, err error) {
+	if given := x.param("client_id"); given != "" {
+		if want.ID, want.Registered = hub.ParseID(given); !want.Registered {
+			return want, hub.ErrUnknownClient
+		}
+	} else {
+		random, err := uuid.NewRandom()
+		if err != nil {
+			return want, fmt.Errorf("make a client id: %w", err)
+		}
+		want.ID = hub.ID(random)
 	}
-	want := hub.Want{ID: hub.ID(random)}
 	query, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {
 		return want, errQuery
 	}
-	if given := x.param("client_id"); given != "" {
-		id, ok := hub.ParseID(given)
-		if !ok {
-			return want, hub.ErrUnknownClient
+	if !want.Registered {
+		if want.Topics = query["topic"]; len(want.Topics) == 0 && x.route.stream {
+			return want, invalidTopic.because("the URL names no topic; add ?topic=...")
 		}
-		want.ID, want.Registered = id, true
-	} else if want.Topics = query["topic"]; len(want.Topics) == 0 && x.route.stream {
-		return want, invalidTopic.because("the URL names no topic; add ?topic=...")
-	}
-	if err := s.checkTopics(want.Topics); err != nil {
-		return want, err
+		if err := s.checkTopics(want.Topics); err != nil {
+			return want, err
+		}
 	}
 	want.From, err = fromOf(x.r.Header, query)
 	return want, err
