@@ -169,9 +169,7 @@ func (r *sseReader) read() (heard, error) {
 			fields++
 			switch field {
 			case "event":
-				if name = value; name == "heartbeat" {
-					name = "" // it is all about the id
-				}
+				name = value
 			case "id":
 				id = value
 			case "data":
@@ -180,6 +178,9 @@ func (r *sseReader) read() (heard, error) {
 			default:
 				return heard{}, fmt.Errorf("%w: %q", errHeard, text)
 			}
+		}
+		if name == "welcome" {
+			name, data = "", "" // it is all about the id
 		}
 		if h, err := r.block(name, id, data); err != nil || h.kind != hPong {
 			return h, err

@@ -76,6 +76,7 @@ type player struct {
 	head http.Header   // of the last answer; nil while there is none
 	body *bufio.Reader // of the last answer; nil over WebSocket
 	left bool          // this side has said farewell
+	beat bool          // a heartbeat of a stream is wanted: an id without anything else
 }
 
 func (p *player) fatalf(format string, args ...any) {
@@ -99,6 +100,7 @@ func (p *player) play(script transcript) {
 		case mark == "--":
 			p.happens(rest)
 		case mark == "<":
+			p.beat = strings.HasPrefix(rest, "id: ") && i+1 < len(script.lines) && script.lines[i+1] == "<"
 			p.receive(rest)
 		case mark == ">" && requestLine.MatchString(rest):
 			request := []string{rest}
@@ -210,7 +212,7 @@ func (p *player) receive(want string) {
 		}
 		p.finishAnswer()
 	case p.body != nil:
-		p.match(want, p.text(want))
+		p.match(want, p.text())
 	default:
 		p.match(want, p.message(want))
 		if closeLine.MatchString(want) {
@@ -224,7 +226,7 @@ func (p *player) receive(want string) {
 
 // text returns the next line of an answer. Heartbeats that nobody wants to see
 // are left out.
-func (p *player) text(want string) string {
+func (p *player) text() string {
 	p.t.Helper()
 	line := func() string {
 		p.wire.reader(p.t) // which sets a deadline
@@ -235,10 +237,11 @@ func (p *player) text(want string) string {
 		return strings.TrimSuffix(s, "\n")
 	}
 	got := line()
-	for got == "event: heartbeat" && want != got {
-		for got != "" {
-			got = line()
+	for strings.HasPrefix(got, "id: ") && !p.beat {
+		if next, err := p.body.Peek(1); err != nil || next[0] != '\n' {
+			break
 		}
+		line()
 		got = line()
 	}
 	return got

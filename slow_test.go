@@ -180,7 +180,7 @@ func (w *wire) stream(t *testing.T) *stream {
 	return &stream{t: t, reader: bufio.NewReader(res.Body)}
 }
 
-// next returns the next event, but heartbeats; ok is false at the end.
+// next returns the next event, but the welcome; ok is false at the end.
 func (s *stream) next() (ev parsedEvent, ok bool) {
 	s.t.Helper()
 	for {
@@ -191,7 +191,7 @@ func (s *stream) next() (ev parsedEvent, ok bool) {
 		if err != nil {
 			s.t.Fatalf("the stream was cut off: %v", err)
 		}
-		if ev, ok := s.parser.take(c); ok && ev.kind != "heartbeat" {
+		if ev, ok := s.parser.take(c); ok && ev.kind != "welcome" {
 			return ev, true
 		}
 	}

@@ -205,9 +205,7 @@ func (l *line) takeBlock() bool {
 		case "id":
 			id = value
 		case "event":
-			if name = value; name == "heartbeat" {
-				name = "" // it is all about the id
-			}
+			name = value
 		case "data":
 			data = value
 		case "retry":
@@ -217,6 +215,9 @@ func (l *line) takeBlock() bool {
 	}
 	if l.peer.sim.told {
 		l.peer.sim.logf("%s < %q", l.peer.name, block)
+	}
+	if name == "welcome" {
+		name, data = "", "" // it is all about the id
 	}
 	switch {
 	case !l.welcomed && id != "" && data == "":

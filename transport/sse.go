@@ -25,19 +25,20 @@ func (sse) conn() hub.Conn { return hub.Conn{Encoding: SSE, Replay: SSE, Notes: 
 func (sse) note(_ *conn, n hub.Note) []byte {
 	switch n := n.(type) {
 	case hub.Welcome:
-		return sse{}.heartbeat(n.Cursor)
+		// It has data because libraries in wide use keep the id of no other
+		// event: cut before their first one, they would come back without.
+		text := append(appendID([]byte("event: welcome\n"), n.Cursor), `data: {"topics":`...)
+		text = AppendCursor(appendStrings(text, n.Topics), n.Cursor)
+		return append(text, "}\n\n"...)
 	case hub.Gap:
 		return append(AppendGap([]byte("event: gap\ndata: {"), n), "}\n\n"...)
 	}
 	return nil // a stream asks for nothing that could be answered
 }
 
-// heartbeat moves the client's resume point. By the standard an id alone would,
-// but libraries in wide use keep the id of an event that has data only. It has
-// a name, so that no listener for messages hears it.
-func (sse) heartbeat(at hub.Cursor) []byte {
-	return append(appendID([]byte("event: heartbeat\n"), at), "data:\n\n"...)
-}
+// heartbeat is an event without data: no listener hears it, but the browser
+// keeps its id.
+func (sse) heartbeat(at hub.Cursor) []byte { return append(appendID(nil, at), '\n') }
 
 func (sse) ping() []byte { return nil }
 
