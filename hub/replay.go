@@ -21,7 +21,7 @@ type Subscribe struct {
 
 // Subscribe subscribes the client behind a connection to more topics, and
 // replays their events if the request says from where. It fails with
-// [ErrTooManyTopics], or with [ErrUnknownClient] for a connection that has
+// [ErrTooManyTopics] or [ErrForbidden], or with [ErrUnknownClient] for a connection that has
 // ended or was taken over.
 func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	c := s.speaker(conn)
@@ -37,6 +37,9 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	}
 	if len(c.subs)+len(fresh) > s.opts.MaxSubscriptions {
 		return ErrTooManyTopics
+	}
+	if !c.grant.admitsAll(names) {
+		return ErrForbidden
 	}
 	at := s.at(c)
 	first := len(c.subs)
