@@ -70,6 +70,9 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 			if invalid != nil {
 				return invalid
 			}
+			if !want.Registered {
+				return h.AdmitNew(len(want.Topics))
+			}
 			return h.Admit(want.ID)
 		}
 	}

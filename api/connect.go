@@ -16,11 +16,14 @@ import (
 // subscribe.
 func (s *Server) connect(to Connector) handler {
 	return func(x *exchange) (any, error) {
-		want, err := s.want(x)
-		s.logDenial(x, err)
+		want, invalid := s.want(x)
 		s.busy.Add(-1)
 		defer s.busy.Add(1)
-		return nil, to(x, x.r, want, err)
+		err := to(x, x.r, want, invalid)
+		if err == nil {
+			s.logDenial(x, invalid) // the client was told in-band
+		}
+		return nil, err
 	}
 }
 
