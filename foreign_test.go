@@ -28,6 +28,19 @@ type said struct {
 	Reason  string `json:"reason"`
 	Unclean bool   `json:"unclean"`
 	Error   string `json:"error"`
+
+	// Of those that come back with a cursor:
+	Cursor  string `json:"cursor"`
+	Replay  bool   `json:"replay"` // the message is one of a replay
+	Topics  string `json:"topics"` // of the connection, or of the gap
+	Ack     int    `json:"ack"`    // the ref of what was done
+	Live    int    `json:"live"`   // the ref of the replay that is over
+	Gap     string `json:"gap"`    // its reason
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Closing string `json:"closing"` // the reason
+	Again   bool   `json:"again"`   // it was told to come back
+	Stopped bool   `json:"stopped"` // an EventSource does not come back
 }
 
 // A stranger is such a client.
@@ -76,14 +89,22 @@ func meet(t *testing.T, program string, args ...string) *stranger {
 func (s *stranger) says(want ...said) {
 	s.t.Helper()
 	for _, w := range want {
-		if !s.lines.Scan() {
-			s.t.Fatalf("the client ended: %v", s.lines.Err())
-		}
-		var got said
-		if err := json.Unmarshal(s.lines.Bytes(), &got); err != nil || got != w {
-			s.t.Fatalf("the client says %.200s, want %.200v", s.lines.Bytes(), w)
+		if got := s.next(); got != w {
+			s.t.Fatalf("the client says %.200s, want %.400s", s.lines.Bytes(), fmt.Sprintf("%+v", w))
 		}
 	}
+}
+
+// next returns the client's next line.
+func (s *stranger) next() (got said) {
+	s.t.Helper()
+	if !s.lines.Scan() {
+		s.t.Fatalf("the client ended: %v", s.lines.Err())
+	}
+	if err := json.Unmarshal(s.lines.Bytes(), &got); err != nil {
+		s.t.Fatalf("%v: %.200s", err, s.lines.Bytes())
+	}
+	return got
 }
 
 // installed returns the path of the first program that is there, or leaves the

@@ -219,6 +219,8 @@ func TestBinary(t *testing.T) {
 		}
 	})
 
+	t.Run("SIGTERM with clients of all kinds", func(t *testing.T) { testShutdownOfAllKinds(t, binary) })
+
 	t.Run("SIGINT twice", func(t *testing.T) {
 		b, process := startBinary(t, binary, "--drain=1m")
 		publish := b.slowPublish(t, event("cats", "never"))

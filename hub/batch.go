@@ -12,6 +12,7 @@ type Conn struct {
 	// Owned by the hub.
 	started bool     // its reading began: only then its release tells a position
 	start   Position // where it began
+	sparse  Position // up to here it was given only the newest events of what its client sees
 	client  *client  // nil once the hub is done with the connection
 	number  int32    // of the connections of its client
 }
@@ -36,7 +37,7 @@ type Op struct {
 	Reason Reason   // of OpClose
 	Frame  *Frame   // of OpDeliver and OpChunk
 	Note   Note     // of OpNote
-	At     Position // of OpPause
+	At     Position // of OpPause and OpNote: up to it everything was handed over before
 	to     int      // end of its targets in Batch.targets
 }
 
@@ -121,10 +122,11 @@ func (s *State) tell(c *Conn, op Op) {
 	}
 }
 
-// say tells a connection something, if its protocol can.
-func (s *State) say(c *Conn, n Note) {
+// say tells a connection something, if its protocol can. Up to a position
+// everything was handed over before.
+func (s *State) say(c *Conn, n Note, at Position) {
 	if c.Notes {
-		s.tell(c, Op{Kind: OpNote, Note: n})
+		s.tell(c, Op{Kind: OpNote, Note: n, At: at})
 	}
 }
 

@@ -107,8 +107,13 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	case from.given():
 		s.beginFrom(c, from)
 	case c.mode == modeNew:
-		s.welcome(c, s.cursor(s.log.head))
+		c.pos = s.log.head
+		s.welcome(c, s.cursor(c.pos))
 		s.goLive(c)
+	case c.choosing():
+		// An earlier connection asked for the newest events and ended before
+		// it began. So nothing of it is to be reported.
+		s.chooseFirst(c)
 	case c.unsettled > 0:
 		// No less than this has gone out.
 		s.welcome(c, s.cursor(c.pos))
@@ -122,7 +127,7 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 // welcome tells a new connection where it begins.
 func (s *State) welcome(c *client, at Cursor) {
 	if c.conn.Notes {
-		s.say(c.conn, Welcome{User: c.user.name, Topics: c.topics(), Cursor: at})
+		s.say(c.conn, Welcome{User: c.user.name, Topics: c.topics(), Cursor: at}, c.pos)
 	}
 }
 
@@ -145,10 +150,23 @@ func (s *State) goLive(c *client) {
 	s.tell(c.conn, Op{Kind: OpLive})
 }
 
-// readOn starts a newly connected client's reading from its position.
+// readOn starts a newly connected client's reading from its position. What
+// earlier connections were told of as lost behind it may not have gone out.
 func (s *State) readOn(c *client) {
 	c.conn.started, c.conn.start = true, c.pos
 	c.mode, c.checked = modeReading, 0
+	for i := range c.subs {
+		c.subs[i].told = 0
+	}
+	s.reading.push(c)
+}
+
+// chooseFirst has a new connection wait until it is known where the newest
+// events begin, which it is told first of all. What earlier connections still
+// report does not count.
+func (s *State) chooseFirst(c *client) {
+	c.placed = c.conn.number
+	c.mode = modeReading
 	s.reading.push(c)
 }
 
@@ -156,7 +174,7 @@ func (s *State) readOn(c *client) {
 // when they are known.
 func (s *State) start(c *client) {
 	s.welcome(c, s.cursor(c.pos))
-	c.conn.started, c.conn.start = true, c.pos
+	c.conn.started, c.conn.start, c.conn.sparse = true, c.pos, c.last.bound
 }
 
 // mayTakeOver counts a takeover unless there were too many of late.
@@ -273,13 +291,13 @@ func (s *State) read(c *client) {
 	if !c.conn.started {
 		s.start(c)
 	}
-	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading)) {
+	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading), c.pos) {
 		return
 	}
 	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)
 	c.pos = upTo
 	live := upTo == s.log.head
-	s.hand(c, found, c.conn.Encoding, !live)
+	s.hand(c, found, !live)
 	switch {
 	case live:
 		c.last = nil
@@ -293,9 +311,9 @@ func (s *State) read(c *client) {
 
 // hand gives events read from the log to a client's connection. If there is
 // more, the courier reports when it has written them.
-func (s *State) hand(c *client, found []*entry, enc Encoding, more bool) {
+func (s *State) hand(c *client, found []*entry, more bool) {
 	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: s.frame(e, enc)}
+		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
 		if more && i == len(found)-1 {
 			op.Kind = OpChunk
 		}

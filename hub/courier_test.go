@@ -34,7 +34,8 @@ type simConn struct {
 	waiting []*Frame
 	written int // bytes of the first one that are in the kernel
 	upTo    Position
-	trailer int // bytes written behind the last event
+	base    Position // everything up to here was handed over before
+	trailer int      // bytes written behind the last event
 
 	// The kernel's.
 	room  int         // bytes that it takes
@@ -52,11 +53,13 @@ type sentEvent struct {
 	end      int // bytes sent when it was
 }
 
-// hello and ping are frames that are no events.
+// hello and ping are frames that are no events; a gap's has a mark.
 var (
 	hello = &Frame{Bytes: []byte("hello")}
 	ping  = &Frame{Bytes: []byte("pi")}
 )
+
+const gapMark Position = 1 << 63
 
 // take asks the hub for work.
 func (k *simCourier) take(s *State) (taken bool) {
@@ -91,6 +94,10 @@ func (k *simCourier) apply() {
 				c.deliver(op.Frame)
 			case OpLive:
 				c.live = true
+			case OpPause:
+				c.live, c.base = false, op.At
+			case OpNote:
+				c.note(op)
 			case OpClose:
 				c.flush()
 				c.release(op.Reason)
@@ -119,6 +126,18 @@ func (c *simConn) deliver(f *Frame) {
 	c.waiting = append(c.waiting, f)
 }
 
+// note queues a note. Nothing behind a gap counts until that is written.
+func (c *simConn) note(op *Op) {
+	f := &Frame{Bytes: []byte("note")}
+	switch op.Note.(type) {
+	case Welcome:
+		c.base = op.At
+	case Gap:
+		f.Position = gapMark | op.At
+	}
+	c.deliver(f)
+}
+
 func (c *simConn) backlog() int {
 	n := -c.written
 	for _, f := range c.waiting {
@@ -141,7 +160,7 @@ func (c *simConn) flush() {
 			return
 		}
 		c.waiting, c.written = c.waiting[1:], 0
-		if f.Position > 0 {
+		if f.Position > 0 && f.Position < gapMark {
 			c.upTo, c.trailer = f.Position, 0
 			c.log = append(c.log, sentEvent{f.Position, len(f.Bytes), c.sent})
 		} else {
@@ -159,11 +178,15 @@ func (c *simConn) release(why Reason) {
 	if !c.open {
 		return
 	}
-	upTo := c.upTo
+	upTo := max(c.upTo, c.base)
 	if c.live {
 		upTo = max(upTo, c.courier.head)
 	}
 	for _, f := range c.waiting {
+		if f.Position >= gapMark {
+			upTo = f.Position &^ gapMark
+			break
+		}
 		if f.Position > 0 {
 			upTo = f.Position - 1
 			break

@@ -36,23 +36,21 @@ func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
 // still report.
 func (s *State) beginFrom(c *client, from From) {
 	rd, gap := s.place(from, s.log.head)
-	c.reading, c.placed = rd, c.conn.number
+	c.reading = rd
 	for i := range c.subs {
-		c.subs[i].since, c.subs[i].told = 0, 0
+		c.subs[i].since = 0
 	}
 	if rd.last != nil {
-		// Where the newest events begin is to be found out before the client
-		// is told.
-		c.mode = modeReading
-		s.reading.push(c)
+		s.chooseFirst(c)
 		return
 	}
+	c.placed = c.conn.number
 	if gap == nil {
 		s.welcome(c, s.cursor(rd.pos))
 	} else {
 		// Until it has heard of the gap, its resume point is what it was.
 		s.welcome(c, gap.From)
-		if gap.Topics = c.topics(); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}) {
+		if gap.Topics = c.topics(); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}, c.pos) {
 			return
 		}
 	}

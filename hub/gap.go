@@ -72,10 +72,10 @@ func (s *State) topicFloor(t *topic, user string) (floor Position) {
 	return floor
 }
 
-// tellGaps tells a client what it has lost in a reading. A connection whose
-// protocol can't tell of it ends, and with it the registration; then the
-// result is false.
-func (s *State) tellGaps(c *client, gaps []Gap) bool {
+// tellGaps tells a client at a position what it has lost in a reading. A
+// connection whose protocol can't tell of it ends, and with it the
+// registration; then the result is false.
+func (s *State) tellGaps(c *client, gaps []Gap, at Position) bool {
 	if len(gaps) == 0 {
 		return true
 	}
@@ -85,7 +85,7 @@ func (s *State) tellGaps(c *client, gaps []Gap) bool {
 		return false
 	}
 	for _, g := range gaps {
-		s.say(c.conn, g)
+		s.say(c.conn, g, at)
 		s.stats.Gaps++
 	}
 	return true

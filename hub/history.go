@@ -66,10 +66,12 @@ func (s *State) Await(topic string, owner any) (*Poll, error) {
 	return p, nil
 }
 
-// wake has a poll end: there is an event.
+// wake has a poll end, once: there is an event.
 func (s *State) wake(c *client) {
-	c.mode = modeNew
-	s.woken = append(s.woken, s.polls[c])
+	if c.mode == modePoll {
+		c.mode = modeWoken
+		s.woken = append(s.woken, s.polls[c])
+	}
 }
 
 // Woken ends the polls for which there is an event, and returns them.

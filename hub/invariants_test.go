@@ -13,7 +13,7 @@ import (
 func checkInvariants(t rapid.TB, s *State) {
 	t.Helper()
 	for _, check := range []func(*State) error{
-		checkClients, checkUsers, checkTopics, checkPatterns, checkLog, checkSchedules, checkReading, checkOutboxes,
+		checkClients, checkUsers, checkTopics, checkPatterns, checkLog, checkLossy, checkSchedules, checkReading, checkReplays, checkPolls, checkOutboxes,
 	} {
 		if err := check(s); err != nil {
 			t.Fatal(err)
@@ -47,6 +47,8 @@ func leftovers(s *State) (left []error) {
 		{s.log.bytes, "bytes of log"},
 		{s.reading.len(), "readers"},
 		{s.stats.Connected, "connections"},
+		{len(s.polls), "polls"},
+		{len(s.woken), "woken polls"},
 	} {
 		if has.n != 0 {
 			left = append(left, fmt.Errorf("%d %s are left", has.n, has.what))
@@ -122,16 +124,26 @@ func checkMode(s *State, c *client) error {
 		return fmt.Errorf("in the wrong schedule")
 	case (c.conn == nil) != (due != nil):
 		return fmt.Errorf("connection %p", c.conn)
-	case c.unsettled < 0, (c.mode == modeWaiting) && c.unsettled == 0, c.mode >= modeReading && c.unsettled > 0:
+	case c.unsettled < 0, (c.mode == modeWaiting) && c.unsettled == 0,
+		c.mode >= modeReading && c.unsettled > 0 && c.placed < c.conn.number:
+		// One that said from where it begins does not wait for earlier ones.
 		return fmt.Errorf("%d earlier connections have not reported", c.unsettled)
+	case c.placed > c.made, c.conn != nil && c.conn.number != c.made:
+		return fmt.Errorf("connection %d of %d, placed by number %d", c.conn.number, c.made, c.placed)
 	case c.conn != nil && c.conn.client != c:
 		return fmt.Errorf("its connection is another client's")
-	case c.conn != nil && c.conn.started != (c.mode >= modeReading):
+	case c.mode == modePoll || c.mode == modeWoken:
+		return fmt.Errorf("it is a poll")
+	case c.conn != nil && c.conn.started != (c.mode >= modeReading && !choosing(c)):
 		return fmt.Errorf("started: %v", c.conn.started)
 	case c.conn != nil && c.conn.start > s.log.head:
 		return fmt.Errorf("started behind the head")
-	case (c.mode == modeReading || c.mode == modeDraining) && c.pos < c.conn.start:
+	case (c.mode == modeReading || c.mode == modeDraining) && !choosing(c) && c.pos < c.conn.start:
 		return fmt.Errorf("at %d, before its start, %d", c.pos, c.conn.start)
+	case c.last != nil && (c.mode == modeLive || c.last.bound > s.log.head):
+		return fmt.Errorf("wants the newest up to %d", c.last.bound)
+	case c.fleeting && c.conn == nil:
+		return fmt.Errorf("it has neither a connection nor a registration")
 	}
 	return nil
 }
@@ -158,7 +170,7 @@ func checkUsers(s *State) error {
 func checkMembers(s *State, sub *subject) error {
 	for i, m := range sub.members {
 		c := m.client
-		if s.clients[c.id] != c || int(m.sub) >= len(c.subs) || c.subs[m.sub].subject != sub || int(c.subs[m.sub].slot) != i {
+		if s.clients[c.id] != c && s.polls[c] == nil || int(m.sub) >= len(c.subs) || c.subs[m.sub].subject != sub || int(c.subs[m.sub].slot) != i {
 			return fmt.Errorf("%q: member %d is not subscribed", sub.name, i)
 		}
 	}
@@ -328,23 +340,6 @@ func checkSchedules(s *State) error {
 	return nil
 }
 
-// checkReading checks that nobody who wants to read waits for ever.
-func checkReading(s *State) error {
-	for id, c := range s.clients {
-		if c.mode != modeReading {
-			continue
-		}
-		inTurn := false
-		for i := range s.reading.len() {
-			inTurn = inTurn || s.reading.at(i) == c
-		}
-		if !inTurn {
-			return fmt.Errorf("client %v wants to read and has no turn", id)
-		}
-	}
-	return nil
-}
-
 func checkOutboxes(s *State) error {
 	for i := range s.outboxes {
 		b := s.outboxes[i].batch
@@ -355,10 +350,13 @@ func checkOutboxes(s *State) error {
 			switch {
 			case op.to <= end:
 				return fmt.Errorf("courier %d: op %d is for nobody", i, j)
-			case framed != (op.Frame != nil):
-				return fmt.Errorf("courier %d: op %d of kind %d has frame %p", i, j, op.Kind, op.Frame)
+			case framed != (op.Frame != nil), (op.Kind == OpNote) != (op.Note != nil):
+				return fmt.Errorf("courier %d: op %d of kind %d has frame %p, note %v", i, j, op.Kind, op.Frame, op.Note)
 			}
 			for _, c := range b.Targets(j) {
+				if op.Note != nil && !c.Notes {
+					return fmt.Errorf("courier %d: op %d is a note to who takes none", i, j)
+				}
 				if int(c.Courier) != i {
 					return fmt.Errorf("courier %d gets what courier %d should", i, c.Courier)
 				}

@@ -23,7 +23,7 @@ const MaxEncodings = 4
 // all connections of one encoding. It must not be changed.
 type Frame struct {
 	Bytes    []byte
-	Position Position
+	Position Position // 0: it says nothing about how far its connection is
 }
 
 // entryOverhead is what an entry costs beside its payload, in bytes, measured

@@ -63,8 +63,8 @@ func (w *world) released(r *Release) {
 		return
 	}
 	conn.model.client = nil
-	if conn.model.began {
-		c.pos = w.resume(c, conn, r)
+	if conn.model.began && conn.model.number >= c.placed {
+		c.pos, c.last, c.placed = w.resume(c, conn, r), nil, conn.model.number
 	}
 	if c.conn != conn {
 		if c.earlier--; c.mode == modeWaiting && c.earlier == 0 {
@@ -73,9 +73,10 @@ func (w *world) released(r *Release) {
 		return
 	}
 	c.conn, c.mode = nil, modeAway
+	c.dropReplays()
 	w.stats.Connected--
 	w.stats.Disconnects[r.Reason]++
-	if c.expiry = w.now.Add(w.opts.ResumeWindow); w.opts.ResumeWindow == 0 {
+	if c.expiry = w.now.Add(w.opts.ResumeWindow); w.opts.ResumeWindow == 0 || c.fleeting {
 		w.forget(c, r.Reason)
 	}
 }
@@ -88,9 +89,11 @@ func (w *world) resume(c *modelClient, conn *simConn, r *Release) Position {
 			w.t.Fatalf("%s: %d is reported and not written", conn.name, p)
 		}
 	}
-	// Where topics were removed, the events before what was written of them
-	// may come again.
-	removed := slices.ContainsFunc(conn.log, func(e sentEvent) bool { return !c.sees(w.events[e.position-1]) })
+	// Where topics were removed, events are gone, or only some were asked for,
+	// those before what was not confirmed may come again.
+	removed := conn.model.sparse > 0 && r.Unconfirmed > 0 || slices.ContainsFunc(conn.log, func(e sentEvent) bool {
+		return !c.sees(w.events[e.position-1]) || w.events[e.position-1].evicted
+	})
 	unconfirmed := r.Unconfirmed
 	for _, e := range slices.Backward(conn.log) {
 		if e.end <= conn.acked {
@@ -106,6 +109,9 @@ func (w *world) resume(c *modelClient, conn *simConn, r *Release) Position {
 	for _, e := range slices.Backward(conn.log) {
 		if unconfirmed <= 0 {
 			return p
+		}
+		if e.position <= conn.model.sparse {
+			return conn.model.start
 		}
 		if event := w.events[e.position-1]; !event.evicted && c.sees(event) {
 			unconfirmed -= e.size

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -15,8 +14,9 @@ import (
 func (w *world) step(t *rapid.T) {
 	w.t = t
 	actions := [...]func(){
-		w.courier, w.publish, w.peer, w.work, w.attach, w.courier, w.publish, w.tick,
-		w.peer, w.attach, w.setTopics, w.publish, w.register, w.courier, w.changeTopic, w.unregister,
+		w.courier, w.publish, w.peer, w.work, w.attach, w.courier, w.publish, w.tick, w.subscribe, w.attach, w.work,
+		w.peer, w.attach, w.setTopics, w.publish, w.register, w.courier, w.changeTopic, w.unregister, w.subscribe,
+		w.unsubscribe, w.say, w.connectNew, w.history, w.poll,
 	}
 	actions[rapid.IntRange(0, len(actions)-1).Draw(t, "what")]()
 	w.look()
@@ -44,15 +44,17 @@ func (w *world) register() {
 	if w.same(err, want); err != nil {
 		return
 	}
-	c := &modelClient{
-		id: r.ID, user: r.User, since: make(map[string]Position), expiry: w.now.Add(w.opts.RegisterTTL),
-		confirmed: make(map[Position]bool), received: make(map[Position]bool),
-	}
-	for _, name := range names {
-		c.since[name] = w.head()
-	}
-	w.clients[r.ID] = c
+	w.newClient(r.ID, r.User, names)
 	w.stats.Registered++
+}
+
+func (w *world) newClient(id ID, user string, names []string) *modelClient {
+	c := &modelClient{
+		id: id, modelReader: newReader(user, names, w.head()), expiry: w.now.Add(w.opts.RegisterTTL),
+		confirmed: make(map[Position]bool), received: make(map[Position]bool), excused: make(map[Position]bool),
+	}
+	w.clients[id] = c
+	return c
 }
 
 func (w *world) head() Position { return Position(len(w.events)) }
@@ -87,7 +89,7 @@ func (w *world) changeTopic() {
 	c := w.clients[id]
 	has := false
 	if c != nil {
-		_, has = c.since[name]
+		_, has = c.subs[name]
 	}
 	var want error
 	if rapid.Bool().Draw(w.t, "add") {
@@ -95,10 +97,11 @@ func (w *world) changeTopic() {
 		case c == nil:
 			want = ErrUnknownClient
 		case has:
-		case len(c.since) == w.opts.MaxSubscriptions:
+			c.keep([]string{name})
+		case len(c.subs) == w.opts.MaxSubscriptions:
 			want = ErrTooManyTopics
 		default:
-			c.since[name] = w.head()
+			c.subs[name] = w.head()
 		}
 		w.same(w.s.AddTopic(id, name), want)
 		return
@@ -107,7 +110,7 @@ func (w *world) changeTopic() {
 	case c == nil:
 		want = ErrUnknownClient
 	case has:
-		delete(c.since, name)
+		c.leave(name)
 	}
 	w.same(w.s.RemoveTopic(id, name), want)
 }
@@ -133,14 +136,14 @@ func (w *world) setTopics() {
 	c := conn.model.client
 	want := c != nil && c.conn == conn && len(names) <= w.opts.MaxSubscriptions
 	if want {
-		for name := range c.since {
+		for name := range c.subs {
 			if !slices.Contains(names, name) {
-				delete(c.since, name)
+				c.leave(name)
 			}
 		}
 		for _, name := range names {
-			if _, has := c.since[name]; !has {
-				c.since[name] = w.head()
+			if _, has := c.subs[name]; !has {
+				c.subs[name] = w.head()
 			}
 		}
 	}
@@ -179,6 +182,9 @@ func (w *world) publish() {
 	w.stats.Published++
 	w.stats.Matched += uint64(want.Matched)
 	w.stats.Queued += uint64(want.Queued)
+	for _, p := range w.polls {
+		p.woken = p.woken || p.topic == e.topic && e.user == ""
+	}
 	w.evict()
 	w.bounded(len(w.clients), 2*len(message)+3)
 }
@@ -195,60 +201,6 @@ func (w *world) tick() {
 	w.s.Announce()
 }
 
-func (w *world) attach() { w.connect(w.id()) }
-
-func (w *world) connect(id ID) {
-	k := w.couriers[rapid.IntRange(0, len(w.couriers)-1).Draw(w.t, "courier")]
-	w.conns++
-	conn := &simConn{courier: k, name: fmt.Sprint("c", w.conns), room: pick(w.t, 1<<40, 7, 40)}
-	conn.Conn = Conn{Owner: conn, Courier: int32(k.number), Encoding: pick(w.t, Encoding(0), 1)}
-	c := w.clients[id]
-	w.tell(conn, OpOpen, 0)
-	var refusal error
-	switch {
-	case c == nil:
-		refusal = ErrUnknownClient
-		w.tell(conn, OpClose, UnknownClient)
-	case c.conn == nil && w.stats.Connected == w.opts.MaxConnections:
-		refusal = ErrTooManyConnections
-		w.tell(conn, OpClose, OverCapacity)
-	case c.conn != nil && w.fights(c):
-		w.tell(conn, OpClose, TakeoverLimit)
-	default:
-		if c.conn == nil {
-			w.stats.Connected++
-		} else {
-			w.tell(c.conn, OpClose, Replaced)
-			c.taken = append(c.taken, w.now)
-			c.earlier++
-		}
-		c.conn, conn.model.client = conn, c
-		switch {
-		case c.mode == modeNew:
-			c.mode, c.born, c.pos = modeLive, w.head(), w.head()
-			conn.model.began, conn.model.start = true, w.head()
-			w.tell(conn, OpLive, 0)
-		case c.earlier > 0:
-			c.mode = modeWaiting
-		default:
-			c.begin()
-		}
-	}
-	w.same(w.s.Admit(id), refusal)
-	w.s.Attach(id, &conn.Conn, From{})
-}
-
-// fights reports whether a client was taken over 5 times in the last 10 s.
-func (w *world) fights(c *modelClient) bool {
-	n := 0
-	for _, at := range c.taken {
-		if w.now.Sub(at) < 10*time.Second {
-			n++
-		}
-	}
-	return n >= 5
-}
-
 func (w *world) work() {
 	if w.s.Behind() || !w.s.Busy() {
 		return
@@ -262,24 +214,24 @@ func (w *world) work() {
 	if reader == nil || reader.mode != modeReading {
 		w.t.Fatalf("client %v reads", c.id)
 	}
-	lost := w.mustTell(reader)
-	head := w.head()
-	before := reader.pos
-	replayed := w.stats.Replayed
+	replays := len(reader.replays)
+	if replays > 0 {
+		w.choose(&reader.replays[0].modelReader)
+	} else {
+		w.start(reader)
+	}
+	before, replayed := reader.pos, w.stats.Replayed
 	w.s.Work()
 	w.look()
-	switch {
-	case w.clients[reader.id] != reader: // told of a gap
-	case lost:
-		w.t.Fatalf("client %v at %d was not told of a gap", c.id, before)
-	default:
-		w.evict()
-		w.bounded(chunkEvents+1, 2*chunkBytes)
-		if reader.mode == modeReading {
-			w.t.Fatalf("client %v at %d of %d got nowhere", c.id, before, head)
-		}
-		if n := w.stats.Replayed - replayed; n > chunkEvents {
-			w.t.Fatalf("%d events at once", n)
-		}
+	if w.clients[reader.id] != reader {
+		return // told of a gap
+	}
+	w.evict()
+	w.bounded(chunkEvents+6, 2*chunkBytes)
+	if reader.mode == modeReading && replays == 0 {
+		w.t.Fatalf("client %v at %d of %d got nowhere", c.id, before, w.head())
+	}
+	if n := w.stats.Replayed - replayed; n > chunkEvents {
+		w.t.Fatalf("%d events at once", n)
 	}
 }

@@ -15,8 +15,9 @@ import (
 // which it goes through from the first to the last for every question.
 //
 // What must hold: the client gets what its subscriptions cover and nothing
-// else, in order, without a hole over all its connections, unless it is told
-// of a gap; it gets twice only what was not confirmed.
+// else, in order, without a hole over all its connections or from the cursor on
+// that it comes back with, unless it is told of a gap; it gets twice only what
+// was not confirmed, or what it asked for.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	exact := []string{"a", "a.b", "a.c", "b", "$s.b"}
@@ -69,21 +70,33 @@ type world struct {
 
 	couriers []*simCourier
 	conns    int   // connections made
+	asked    int   // requests made
 	seen     []int // by courier: ops that waited for it and were checked
 
 	now     time.Time
 	events  []*modelEvent // all, in order
 	floor   Position      // highest position evicted with the last of its topic and user
 	clients map[ID]*modelClient
+	polls   map[*Poll]*modelPoll
 	stats   Stats
 	told    []order
+	frames  map[*byte]encoded // by their first byte
 }
 
-// An order is a control op that a connection's courier still has to get.
+// An order is an op that a connection's courier still has to get, beside
+// events.
 type order struct {
 	conn   *simConn
 	kind   OpKind
 	reason Reason
+	at     Position
+	text   string // of a note, or of a frame that is no event
+}
+
+// An encoded is what is in a frame.
+type encoded struct {
+	position Position
+	enc      Encoding
 }
 
 // A modelEvent is something published.
@@ -98,31 +111,38 @@ type modelEvent struct {
 
 // A modelClient is a registration.
 type modelClient struct {
-	id      ID
-	user    string
-	since   map[string]Position // by subscription
-	mode    mode
-	born    Position // head when it connected first
-	pos     Position // everything up to here was handed over
-	conn    *simConn
-	expiry  time.Time // without a connection
-	earlier int       // connections that have not reported
-	taken   []time.Time
+	modelReader
+	id       ID
+	fleeting bool
+	mode     mode
+	born     Position // from here on it gets all, without a hole
+	sparse   Position // up to here it gets what there still is of the newest events
+	conn     *simConn
+	replays  []*modelReplay
+	made     int       // connections
+	placed   int       // number of the one that pos comes from
+	expiry   time.Time // without a connection
+	earlier  int       // connections that have not reported
+	taken    []time.Time
 
 	confirmed map[Position]bool // as the hub heard
 	received  map[Position]bool // by the peer
+	excused   map[Position]bool // it was told that they are gone, or has not asked for them
 }
 
 // A modelConn is what the model knows of a connection.
 type modelConn struct {
 	client *modelClient // nil once it is of no consequence
-	began  bool         // reading
+	number int
+	began  bool // reading
 	start  Position
+	sparse Position // the bound of a wish for the newest events
 	handed []Position
 }
 
 func newWorld(t *rapid.T, opts Options, bound int, topics []string, sizes []int) *world {
-	w := &world{t: t, opts: opts, topics: topics, sizes: sizes, now: epoch, clients: make(map[ID]*modelClient)}
+	w := &world{t: t, opts: opts, topics: topics, sizes: sizes, now: epoch, clients: make(map[ID]*modelClient),
+		polls: make(map[*Poll]*modelPoll), frames: make(map[*byte]encoded)}
 	w.opts.Encode = w.encode
 	w.s = NewState(w.opts)
 	w.s.Tick(w.now)
@@ -146,35 +166,12 @@ func (w *world) encode(enc Encoding, ev *Event, at Cursor) []byte {
 	if e.encoded[enc] > 0 || e.evicted {
 		w.t.Fatalf("event %d is encoded again", position)
 	}
-	p := zeros[:len(ev.Message)+int(enc)+1]
+	// Each frame is at an address of its own.
+	p := zeros[len(w.frames):][:len(ev.Message)+int(enc)+1]
+	w.frames[&p[0]] = encoded{e.position, enc}
 	e.encoded[enc] = len(p)
 	e.size += len(p)
 	return p
-}
-
-// The model's rules.
-
-func (c *modelClient) covers(e *modelEvent) bool {
-	for name, since := range c.since {
-		if e.position > since && naiveMatch(name, e.topic) {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *modelClient) sees(e *modelEvent) bool {
-	return (e.user == "" || e.user == c.user) && c.covers(e)
-}
-
-// due returns the next event that has to be handed to a client, or nil.
-func (w *world) due(c *modelClient) *modelEvent {
-	for _, e := range w.events[c.pos:] {
-		if c.sees(e) {
-			return e
-		}
-	}
-	return nil
 }
 
 // evict applies retention: by count for each topic and user, then from the
@@ -216,21 +213,6 @@ func (w *world) evict() {
 	}
 }
 
-// mustTell reports whether something that is due to a client is lost; mayTell
-// whether the hub cannot know that nothing is.
-func (w *world) mustTell(c *modelClient) bool {
-	return slices.ContainsFunc(w.events[c.pos:], func(e *modelEvent) bool { return e.evicted && c.sees(e) })
-}
-
-func (w *world) mayTell(c *modelClient) bool {
-	for _, since := range c.since {
-		if w.floor > max(c.pos, since) {
-			return true
-		}
-	}
-	return w.mustTell(c)
-}
-
 func (w *world) forget(c *modelClient, why Reason) {
 	if c.conn != nil {
 		c.conn.model.client = nil
@@ -241,15 +223,40 @@ func (w *world) forget(c *modelClient, why Reason) {
 	w.stats.Removals[why]++
 }
 
-// begin has a connection read on.
+// begin has a connection read on. What was told to earlier ones may not have
+// gone out.
 func (c *modelClient) begin() {
 	c.mode = modeReading
+	c.told, c.lost = make(map[string]Position), make(map[Position]bool)
 	c.conn.model.began, c.conn.model.start = true, c.pos
 }
 
 func (w *world) tell(c *simConn, kind OpKind, why Reason) {
-	w.told = append(w.told, order{c, kind, why})
+	w.told = append(w.told, order{conn: c, kind: kind, reason: why})
 	if kind == OpClose {
 		w.stats.Disconnects[why]++
 	}
+}
+
+// note has a connection be told something, up to a position.
+func (w *world) note(c *simConn, n Note, at Position) {
+	if _, gap := n.(Gap); gap && c.Notes {
+		w.stats.Gaps++
+	}
+	if c.Notes {
+		w.told = append(w.told, order{conn: c, kind: OpNote, at: at, text: sorted(n)})
+	}
+}
+
+// sorted describes a note with its topics in alphabetical order.
+func sorted(n Note) string {
+	switch m := n.(type) {
+	case Welcome:
+		m.Topics = distinct(m.Topics)
+		n = m
+	case Gap:
+		m.Topics = distinct(m.Topics)
+		n = m
+	}
+	return describeNote(n)
 }

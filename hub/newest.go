@@ -62,13 +62,16 @@ func (n *newest) first() Position {
 	return p
 }
 
+// choosing reports whether it is not known yet which events a reading wants.
+func (rd *reading) choosing() bool { return rd.last != nil && rd.last.from > 0 }
+
 // choose goes on finding out which events a reading wants, and reports whether
 // that is done: then the reading stands before the oldest of them.
 func (s *State) choose(v view, rd *reading) bool {
-	n := rd.last
-	if n == nil || n.from == 0 {
+	if !rd.choosing() {
 		return true
 	}
+	n := rd.last
 	if v.patterns() {
 		s.chooseByLog(v, n)
 	} else {
@@ -85,6 +88,9 @@ func (s *State) choose(v view, rd *reading) bool {
 func (s *State) chooseByTopics(v view, n *newest) {
 	sources := s.sources[:0]
 	for i := range v.subs {
+		if v.subs[i].since >= n.bound {
+			continue // it came after the wish
+		}
 		v.streams(s.topics[v.subs[i].name], func(st *stream) {
 			sources = append(sources, source{&st.entries, firstAfter(&st.entries, n.bound) - 1})
 		})

@@ -148,7 +148,7 @@ func (s *State) unconfirmed(c *client, r Release) Position {
 	entries := &s.log.entries
 	for i := s.log.after(r.Last) - 1; i >= 0 && r.Unconfirmed > 0; i-- {
 		e := entries.at(i)
-		if e.position <= start {
+		if e.position <= max(start, r.Conn.sparse) {
 			return start
 		}
 		if v.visible(e) {

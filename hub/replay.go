@@ -46,11 +46,23 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	for _, name := range fresh {
 		s.join(c, name)
 	}
-	s.say(conn, Ack{r.Ref, s.cursor(at)})
+	s.say(conn, Ack{r.Ref, s.cursor(at)}, at)
 	if r.From.given() {
 		s.startReplay(c, r, names, first, at)
+		return nil
+	}
+	for _, name := range names {
+		c.keep(name)
 	}
 	return nil
+}
+
+// keep has a subscription stay, though a replay that it came with may not come
+// to its end: it was asked for by itself.
+func (c *client) keep(name string) {
+	for _, r := range c.replays {
+		r.fresh = slices.DeleteFunc(r.fresh, func(s *subject) bool { return s.name == name })
+	}
 }
 
 // speaker returns the client behind a connection that says something, nil if
@@ -90,10 +102,11 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		// What the replay does not give, reading on from there does.
 		c.subs[i].since = max(at, rd.pos)
 		p.fresh = append(p.fresh, c.subs[i].subject)
+		c.checked = 0 // what was looked at before was not for them
 	}
 	if gap != nil {
 		gap.Topics = names
-		if !s.tellGaps(c, []Gap{*gap}) {
+		if !s.tellGaps(c, []Gap{*gap}, at) {
 			return
 		}
 	}
@@ -114,22 +127,35 @@ func (s *State) replay(c *client, p *replay) {
 		return
 	}
 	if p.pos < c.pos {
-		if !s.tellGaps(c, s.gaps(p.subs, c.user.name, &p.reading)) {
+		if !s.tellGaps(c, s.gaps(p.subs, c.user.name, &p.reading), c.pos) {
 			return
 		}
 		v.last = p.last
 		found, upTo := s.next(v, p.pos, c.pos)
 		p.pos = upTo
-		s.hand(c, found, c.conn.Replay, true)
+		s.handReplay(c, found)
 		if len(found) > 0 {
 			c.mode = modeDraining
 			return
 		}
 	} else {
-		s.say(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)})
+		s.say(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)}, c.pos)
 		c.replays = slices.Delete(c.replays, 0, 1)
 	}
 	s.reading.push(c)
+}
+
+// handReplay gives a connection events of a replay. They are no part of what
+// its resume point is about, and so their frames have no position.
+func (s *State) handReplay(c *client, found []*entry) {
+	for i, e := range found {
+		op := Op{Kind: OpDeliver, Frame: &Frame{Bytes: s.frame(e, c.conn.Replay).Bytes}}
+		if i == len(found)-1 {
+			op.Kind = OpChunk
+		}
+		s.tell(c.conn, op)
+	}
+	s.stats.Replayed += uint64(len(found))
 }
 
 // leave takes a subject out of a replay: its client has left it.
@@ -165,7 +191,8 @@ func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
 			s.leave(c, i)
 		}
 	}
-	s.say(conn, Ack{ref, s.cursor(s.at(c))})
+	at := s.at(c)
+	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil
 }
 

@@ -56,6 +56,7 @@ const (
 	modeDraining             // connected; its courier has a chunk to write
 	modeLive                 // connected, at the head: events are delivered as they come
 	modePoll                 // no client, but a request that waits for an event
+	modeWoken                // such a request when there is one; it ends before the hub rests
 )
 
 // A client is one registration.
@@ -272,6 +273,7 @@ func (s *State) AddTopic(id ID, name string) error {
 	case c == nil:
 		return ErrUnknownClient
 	case c.subscription(name) >= 0:
+		c.keep(name)
 		return nil
 	case len(c.subs) >= s.opts.MaxSubscriptions:
 		return ErrTooManyTopics
@@ -355,12 +357,12 @@ func (s *State) deliver(e *entry, c *client, r *Receipt) {
 		return // by another of its subscriptions
 	}
 	c.seen = e.position
-	if c.conn == nil {
-		if c.mode == modePoll {
-			s.wake(c)
-		} else {
-			r.Matched++
-		}
+	switch {
+	case c.mode == modePoll || c.mode == modeWoken:
+		s.wake(c)
+		return
+	case c.conn == nil:
+		r.Matched++
 		return
 	}
 	r.Matched++

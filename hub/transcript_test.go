@@ -15,7 +15,8 @@ import (
 var update = flag.Bool("update", false, "write what the transcripts in testdata say now")
 
 // A transcript is blocks of commands, a line "----", and what came of them.
-// Lines that begin with '#' are comments. See [player.do] for the commands.
+// Lines that begin with '#' are comments. See [player.do] and [player.doMore]
+// for the commands.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -43,7 +44,7 @@ func TestTranscripts(t *testing.T) {
 
 // play returns a transcript with what comes of its commands now.
 func play(t *testing.T, transcript string) string {
-	p := &player{t: t, conns: make(map[string]*Conn)}
+	p := &player{t: t, conns: make(map[string]*Conn), polls: make(map[string]*Poll)}
 	p.start(testOptions())
 	var blocks []string
 	for block := range strings.SplitSeq(strings.TrimSpace(transcript), "\n\n") {
@@ -82,6 +83,7 @@ type player struct {
 	state *State
 	now   time.Time
 	conns map[string]*Conn
+	polls map[string]*Poll
 	out   strings.Builder
 }
 
@@ -182,9 +184,7 @@ func (p *player) do(text string) {
 			p.out.WriteString("may connect\n")
 		}
 	case "attach":
-		name := l.arg(1)
-		p.conns[name] = &Conn{Owner: name, Encoding: Encoding(l.number("enc", 0)), Courier: int32(l.number("courier", 0))}
-		s.Attach(testID(l.arg(0)), p.conns[name], From{})
+		s.Attach(testID(l.arg(0)), p.newConn(l), l.from(s))
 	case "released":
 		upTo := Position(l.number("upto", 0))
 		s.Released(Release{Conn: p.conn(l), UpTo: upTo, Last: Position(l.number("last", int(upTo))), Unconfirmed: l.number("unconfirmed", 0), Reason: l.reason()})
@@ -211,7 +211,9 @@ func (p *player) do(text string) {
 		}
 		p.out.WriteString("nothing else is left\n")
 	default:
-		p.t.Fatalf("%q: no such command", text)
+		if !p.doMore(verb, l) {
+			p.t.Fatalf("%q: no such command", text)
+		}
 	}
 }
 
@@ -310,8 +312,18 @@ func describe(b *Batch, i int) string {
 	case OpOpen:
 		return to + " opened"
 	case OpDeliver:
+		if op.Frame.Position == 0 {
+			return fmt.Sprintf("%s < %.20s", to, op.Frame.Bytes)
+		}
 		return fmt.Sprintf("%s < %d %.20s", to, op.Frame.Position, op.Frame.Bytes)
+	case OpPause:
+		return fmt.Sprintf("%s paused at %d", to, op.At)
+	case OpNote:
+		return to + " " + describeNote(op.Note)
 	case OpChunk:
+		if op.Frame.Position == 0 {
+			return fmt.Sprintf("%s < %.20s (chunk)", to, op.Frame.Bytes)
+		}
 		return fmt.Sprintf("%s < %d %.20s (chunk)", to, op.Frame.Position, op.Frame.Bytes)
 	case OpLive:
 		return to + " live"

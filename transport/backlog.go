@@ -2,6 +2,14 @@ package transport
 
 import "belfry/hub"
 
+// A gap's frame has a mark, and the position up to which its connection has
+// everything before it: until the peer has heard of the gap its resume point does
+// not go further.
+const (
+	gapMark    hub.Position = 1 << 63
+	originMark hub.Position = 1 << 62 // it is one behind the cursor that the connection began with
+)
+
 // A backlog is what waits to be written to one connection. A connection at
 // rest has none.
 type backlog struct {
@@ -63,7 +71,7 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int) {
 		b.first++
 		b.written -= size
 		b.bytes -= size
-		if f.Position > 0 {
+		if f.Position > 0 && f.Position < originMark {
 			events, last, behind = events+1, f.Position, 0
 		} else {
 			behind += size
@@ -75,15 +83,22 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int) {
 // drop forgets what waits, but for frames that are in the kernel in part or on
 // their way there.
 func (b *backlog) drop() {
+	lost := b.untouched()
+	for _, f := range lost {
+		b.bytes -= len(f.Bytes)
+	}
+	clear(lost)
+	b.frames = b.frames[:len(b.frames)-len(lost)]
+}
+
+// untouched returns the frames that are neither in the kernel in part nor on
+// their way there.
+func (b *backlog) untouched() []*hub.Frame {
 	keep := b.first
 	for under := b.written + b.flight; under > 0; keep++ {
 		under -= len(b.frames[keep].Bytes)
 	}
-	for _, f := range b.frames[keep:] {
-		b.bytes -= len(f.Bytes)
-	}
-	clear(b.frames[keep:])
-	b.frames = b.frames[:keep]
+	return b.frames[keep:]
 }
 
 // reset makes an empty backlog ready for another connection.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"io"
+	"slices"
 
 	"belfry/hub"
 )
@@ -29,22 +30,25 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 	if c.phase != phaseOpen {
 		return
 	}
-	upTo := k.release(c, why)
+	k.release(c, why)
 	c.phase, c.reason = phaseClosing, why
 	k.closing.add(&c.deadline, k.now)
 	if c.pulse != nil {
 		c.pulse.cancel()
 	}
-	switch {
-	case c.waiting == nil:
-	case why == hub.Draining:
-		upTo = k.queued(c)
-	default:
+	var lost []*hub.Frame
+	if c.waiting != nil && why != hub.Draining {
+		lost = c.waiting.untouched()
+	}
+	f := farewell{why: why, code: code, text: text}
+	if c.pulse != nil && c.pulse.welcomed {
+		_, f.upTo = k.reached(c, lost)
+	}
+	if lost != nil {
 		before := c.waiting.bytes
 		c.waiting.drop()
 		k.stats.Waiting -= before - c.waiting.bytes
 	}
-	f := farewell{why: why, code: code, text: text, upTo: k.hub.Cursor(upTo)}
 	if c.opening != nil {
 		k.push(c, &hub.Frame{Bytes: c.opening.refuse(c, f)})
 		c.opening = nil
@@ -58,7 +62,7 @@ type farewell struct {
 	why  hub.Reason
 	code uint16 // of WebSocket
 	text string
-	upTo hub.Cursor // the connection's resume point
+	upTo hub.Cursor // the connection's resume point; zero if it never had one
 }
 
 // comesBack reports whether a client should come back by itself.
@@ -76,30 +80,60 @@ func (k *courier) queued(c *conn) hub.Position {
 	if c.live {
 		upTo = max(upTo, k.head)
 	}
-	return upTo
-}
-
-// release reports to the hub how far a connection came, once, and returns the
-// position up to which everything was written.
-func (k *courier) release(c *conn, why hub.Reason) (upTo hub.Position) {
-	upTo, behind := k.queued(c), int(c.trailer)
 	if c.waiting != nil {
-		behind += c.waiting.written
-		for _, f := range c.waiting.waiting() {
-			if f.Position > 0 {
-				upTo = f.Position - 1
-				break
+		for _, f := range slices.Backward(c.waiting.waiting()) {
+			if f.Position > 0 && f.Position < originMark {
+				return max(upTo, f.Position) // the last of them
 			}
 		}
 	}
+	return upTo
+}
+
+// reached returns the position that a connection comes to if some of the last
+// frames in its backlog are lost, and the resume point that its peer should
+// know then: another one if it began with a cursor of another log and will not
+// hear that this is a gap.
+func (k *courier) reached(c *conn, lost []*hub.Frame) (upTo hub.Position, at hub.Cursor) {
+	for _, f := range lost {
+		switch p := f.Position &^ (gapMark | originMark); {
+		case f.Position&originMark != 0:
+			return p, c.pulse.origin
+		case f.Position&gapMark != 0:
+			return p, k.hub.Cursor(p)
+		case p > 0:
+			return p - 1, k.hub.Cursor(p - 1)
+		}
+	}
+	upTo = k.queued(c)
+	return upTo, k.hub.Cursor(upTo)
+}
+
+// release reports to the hub how far a connection came, once.
+func (k *courier) release(c *conn, why hub.Reason) {
+	var lost []*hub.Frame
+	behind := int(c.trailer)
+	if c.waiting != nil {
+		behind += c.waiting.written
+		lost = c.waiting.waiting()
+	}
+	upTo, _ := k.reached(c, lost)
 	unconfirmed := 0
-	if c.raw != nil && c.upTo > 0 { // else there is no event that may have to be repeated
+	if c.upTo > 0 { // else there is no event that may have to be repeated
 		// What was written behind the last whole one is not one, either.
-		unconfirmed = max(0, unacknowledged(c.raw)-behind)
+		unconfirmed = max(0, k.pending(c)-behind)
 	}
 	// If the hub has ended, so will this courier.
 	_ = k.hub.Released(hub.Release{Conn: &c.Conn, UpTo: upTo, Last: c.upTo, Unconfirmed: unconfirmed, Reason: why})
-	return upTo
+}
+
+// pending returns how many bytes written to a connection its peer's TCP has not
+// acknowledged.
+func pending(c *conn) int {
+	if c.raw == nil {
+		return 0
+	}
+	return unacknowledged(c.raw)
 }
 
 // end closes a connection's socket, at once if its peer has had its time.
@@ -136,7 +170,7 @@ func hangUp(sock io.Closer) {
 
 // finish closes a socket in a goroutine of its own: it takes a while.
 func (k *courier) finish(c *conn, abort bool) {
-	c.server.work.Go(func() { c.finish(abort) })
+	k.elsewhere(c, func() { c.finish(abort) })
 }
 
 // sweep does what is due.

@@ -68,6 +68,10 @@ type pulse struct {
 	deadline
 	quiet bool         // nothing was written since the last look
 	base  hub.Position // everything up to here was handed over before the reading under way
+
+	welcomed bool       // the peer was told where it begins
+	origin   hub.Cursor // that is where
+	asked    bool       // the peer has asked for more since
 }
 
 // inputs are read buffers; connections at rest have none.
@@ -181,6 +185,9 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 // finish closes the socket: for a peer that has not ended its side in time,
 // without waiting for what is unsent.
 func (c *conn) finish(abort bool) {
+	if st, ok := c.sock.(*httpStream); ok && abort {
+		st.interrupt()
+	}
 	if abort {
 		cut(c.sock)
 	} else {

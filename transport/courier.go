@@ -20,11 +20,16 @@ const eventLimit = 256
 type courier struct {
 	// Static after construction.
 	number int
-	hub    *hub.Hub
+	hub    broker
 	opts   *Options
 	inbox  chan event
-	done   chan struct{}                        // closed when it has ended
-	write  func(c *conn, p []byte) (int, error) // as much as the socket takes at once
+	done   chan struct{} // closed when it has ended
+
+	// How it works sockets; static, too.
+	write     func(c *conn, p []byte) (int, error) // as much as the socket takes at once
+	pending   func(c *conn) int                    // bytes written that the peer's TCP has not acknowledged
+	listen    func(c *conn, early []byte)          // has what comes be read
+	elsewhere func(c *conn, work func())           // does what takes a while
 
 	// Owned by run.
 	now     int64        // nanoseconds since its start, as of the last wake-up
@@ -38,6 +43,15 @@ type courier struct {
 	beats   schedule              // open, with a heartbeat; a look at it is due
 	idle    []chan<- CourierStats // to be answered when there is no connection
 	stats   CourierStats
+}
+
+// A broker is what a courier needs of the hub.
+type broker interface {
+	Cursor(p hub.Position) hub.Cursor
+	Batches(courier int) <-chan *hub.Batch
+	Ready(courier int, spent *hub.Batch) error
+	Released(r hub.Release) error
+	Drained(c *hub.Conn) error
 }
 
 // An event is something that a reader, or a goroutine that waits for a full
@@ -78,18 +92,21 @@ const (
 	phaseEnded                // its socket is closed
 )
 
-func newCourier(number int, h *hub.Hub, opts *Options) *courier {
+func newCourier(number int, h broker, opts *Options) *courier {
 	return &courier{
-		number:  number,
-		hub:     h,
-		opts:    opts,
-		inbox:   make(chan event, opts.Queue),
-		done:    make(chan struct{}),
-		write:   tryWrite,
-		scratch: make([]byte, 0, scratchBytes),
-		pings:   schedule{wait: opts.PingInterval},
-		pongs:   schedule{wait: opts.PongTimeout},
-		closing: schedule{wait: opts.CloseTimeout},
+		number:    number,
+		hub:       h,
+		opts:      opts,
+		inbox:     make(chan event, opts.Queue),
+		done:      make(chan struct{}),
+		write:     tryWrite,
+		pending:   pending,
+		listen:    func(c *conn, early []byte) { go c.start(early) },
+		elsewhere: func(c *conn, work func()) { c.server.work.Go(work) },
+		scratch:   make([]byte, 0, scratchBytes),
+		pings:     schedule{wait: opts.PingInterval},
+		pongs:     schedule{wait: opts.PongTimeout},
+		closing:   schedule{wait: opts.CloseTimeout},
 		// A connection that was quiet since the last look is given a
 		// heartbeat: so none is quiet for longer than that takes twice.
 		beats: schedule{wait: opts.Heartbeat / 2},
@@ -173,7 +190,7 @@ func (k *courier) apply(b *hub.Batch) {
 			case hub.OpPause:
 				c.live, c.pulse.base = false, op.At
 			case hub.OpNote:
-				k.note(c, op.Note)
+				k.note(c, op.Note, op.At)
 			case hub.OpClose:
 				k.close(c, op.Reason)
 			}
@@ -224,14 +241,13 @@ func (k *courier) open(c *conn) {
 	k.pings.add(&c.deadline, k.now)
 	if c.pulse != nil {
 		c.pulse.of = c
-		k.beats.add(&c.pulse.deadline, k.now)
 	}
 	early := c.opening.early
 	if c.opening.refuse == nil {
 		k.answer(c)
 	}
 	if c.fd != noSocket {
-		go c.start(early)
+		k.listen(c, early)
 	}
 }
 
@@ -241,20 +257,28 @@ func (k *courier) answer(c *conn) {
 	c.opening = nil
 }
 
-// note tells a connection something.
-func (k *courier) note(c *conn, n hub.Note) {
+// note tells a connection something. Up to a position it has everything.
+func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 	if c.phase != phaseOpen {
 		return
 	}
-	if w, ok := n.(hub.Welcome); ok {
-		if w.Cursor.Epoch == k.hub.Cursor(0).Epoch {
-			c.pulse.base = w.Cursor.Position
-		}
+	f := &hub.Frame{Bytes: c.speaks.note(c, n)}
+	switch n := n.(type) {
+	case hub.Welcome:
+		c.pulse.base, c.pulse.welcomed, c.pulse.origin = at, true, n.Cursor
+		k.beats.add(&c.pulse.deadline, k.now)
 		if c.opening != nil {
 			k.answer(c)
 		}
+	case hub.Gap:
+		f.Position = gapMark | at
+		if n.Reason == hub.GapRestarted && !c.pulse.asked {
+			f.Position |= originMark
+		}
+	case hub.Ack:
+		c.pulse.asked = true
 	}
-	k.deliver(c, &hub.Frame{Bytes: c.speaks.note(c, n)})
+	k.deliver(c, f)
 }
 
 // ask puts a question and waits for the answer, until ctx ends.
@@ -286,7 +310,7 @@ type CourierStats struct {
 	Opened      uint64 // counter: connections
 	Closed      uint64 // counter: connections
 	Writes      uint64 // counter: system calls
-	Frames      uint64 // counter: events written whole
+	Frames      uint64 // counter: events written whole, but for those of replays
 	Bytes       uint64 // counter: bytes written
 }
 

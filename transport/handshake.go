@@ -45,6 +45,11 @@ func offersV1(r *http.Request) bool {
 // returns the answer that accepts it, as it goes over the wire, and the
 // subprotocol that was agreed on, or a [*HandshakeError].
 func negotiate(r *http.Request) (answer []byte, subprotocol string, err error) {
+	if r.ProtoMajor >= 2 {
+		// Status 426 would say so, but must name what to upgrade to, which
+		// HTTP/2 has no way to (RFC 9113 section 8.2.2).
+		return nil, "", &HandshakeError{status: http.StatusBadRequest, text: "a WebSocket is opened over HTTP/1.1"}
+	}
 	w := &negotiator{header: make(http.Header)}
 	_, err = websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // origins are checked before, together with those of other requests

@@ -22,7 +22,7 @@ var (
 	descOpened      = desc("connections_opened_total", "Connections opened.")
 	descClosed      = desc("connections_closed_total", "Connections ended.")
 	descWrites      = desc("writes_total", "Writes to sockets.")
-	descDelivered   = desc("events_delivered_total", "Events written to a connection's socket whole.")
+	descDelivered   = desc("events_delivered_total", "Events written to a connection's socket whole, but for those of replays.")
 	descBytes       = desc("written_bytes_total", "Bytes written to sockets.")
 	descIgnored     = desc("messages_ignored_total", "Messages from clients that said nothing known.")
 

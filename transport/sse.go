@@ -32,9 +32,12 @@ func (sse) note(_ *conn, n hub.Note) []byte {
 	return nil // a stream asks for nothing that could be answered
 }
 
-// heartbeat is an event without data: no listener hears it, but the browser
-// keeps its id.
-func (sse) heartbeat(at hub.Cursor) []byte { return append(appendID(nil, at), '\n') }
+// heartbeat moves the client's resume point. By the standard an id alone would,
+// but libraries in wide use keep the id of an event that has data only. It has
+// a name, so that no listener for messages hears it.
+func (sse) heartbeat(at hub.Cursor) []byte {
+	return append(appendID([]byte("event: heartbeat\n"), at), "data:\n\n"...)
+}
 
 func (sse) ping() []byte { return nil }
 
@@ -179,6 +182,7 @@ func (st *httpStream) write(p []byte) (int, error) {
 	if err == nil {
 		err = st.to.Flush()
 	}
+	_ = st.to.SetWriteDeadline(time.Time{}) // which would end the stream even if nothing were to be written
 	return n, err
 }
 
@@ -198,9 +202,12 @@ func (st *httpStream) CloseWrite() error {
 	return nil
 }
 
-// Close ends the stream at once.
+// Close ends the stream in order, if nothing is being written.
 func (st *httpStream) Close() error {
-	_ = st.to.SetWriteDeadline(time.Now()) // a write under way ends
 	close(st.ended)
 	return nil
 }
+
+// interrupt ends a write under way, and what the peer has not read yet is lost
+// to it. The stream must not be closed yet.
+func (st *httpStream) interrupt() { _ = st.to.SetWriteDeadline(time.Unix(0, 1)) }

@@ -103,7 +103,9 @@ func (v1) farewell(c *conn, f farewell) []byte {
 		text := append([]byte(`{"type":"closing","reason":"`), f.why.String()...)
 		text = append(text, `","reconnect_after_ms":`...)
 		text = strconv.AppendInt(text, c.reconnectAfter().Milliseconds(), 10)
-		text = AppendCursor(text, f.upTo)
+		if f.upTo != (hub.Cursor{}) {
+			text = AppendCursor(text, f.upTo)
+		}
 		frames = appendFrame(nil, opText, append(text, '}'))
 	}
 	return appendClose(frames, f.code, f.text)
@@ -181,6 +183,14 @@ func refusalOf(err error) *refusal {
 // error, too.
 func (op *operation) parse(text []byte) error {
 	err := json.Unmarshal(text, op, json.RejectUnknownMembers(true))
+	if err != nil {
+		// The ref may stand behind what is wrong.
+		var named struct {
+			Ref jsontext.Value `json:"ref"`
+		}
+		_ = json.Unmarshal(text, &named) // what is wrong is known
+		op.Ref = named.Ref
+	}
 	switch op.Ref.Kind() {
 	case '"', '0':
 		op.Ref = bytes.Clone(op.Ref)
@@ -210,8 +220,32 @@ func (op *operation) parse(text []byte) error {
 
 var errLast = &refusal{"invalid_last", fmt.Sprintf("last is a whole number of 1 to %d", hub.MaxLast)}
 
+// surplus returns the name of a member that other operations have, and this one
+// has not. A client that sends one expects what will not happen.
+func (op *operation) surplus() string {
+	switch {
+	case op.Op != "subscribe" && op.After != nil:
+		return "after"
+	case op.Op != "subscribe" && op.Last != nil:
+		return "last"
+	case op.Op == "ping" && op.Topics != nil:
+		return "topics"
+	case op.Topic != nil:
+		return "topic"
+	case op.Data != nil:
+		return "data"
+	}
+	return ""
+}
+
 // do does an operation.
 func (op *operation) do(c *conn) error {
+	switch op.Op {
+	case "ping", "subscribe", "unsubscribe":
+		if name := op.surplus(); name != "" {
+			return &refusal{"unknown_member", fmt.Sprintf("%s has no member %q", op.Op, name)}
+		}
+	}
 	switch op.Op {
 	case "ping":
 		op.say(c, append(appendRef([]byte(`{"type":"pong"`), op.Ref), '}'))

@@ -103,7 +103,7 @@ func (k *courier) block(c *conn) {
 	k.stats.Blocked++
 	rest := c.waiting.rest()
 	c.waiting.flight = len(rest)
-	c.server.work.Go(func() {
+	k.elsewhere(c, func() {
 		n, err := c.sock.Write(rest)
 		k.tell(event{kind: evWritten, c: c, n: n, err: err})
 	})

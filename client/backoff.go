@@ -1,0 +1,57 @@
+package client
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// stable is how long a connection must have lasted for its end not to count as
+// one more failure.
+const stable = 5 * time.Second
+
+// A backoff knows when to come back.
+type backoff struct {
+	least, most time.Duration // static
+	failures    int           // in a row
+}
+
+// An ending is how a connection ended, or that there was none.
+type ending struct {
+	err    error
+	lasted time.Duration
+	after  *time.Duration // when to come back, if the broker has said so
+}
+
+// next returns how long to wait before the next attempt.
+func (b *backoff) next(e ending, renewed bool) time.Duration {
+	if e.lasted >= stable {
+		b.failures = 0
+	}
+	first := b.failures == 0
+	b.failures++
+	var closed *CloseError
+	switch code := 0; {
+	case e.after != nil:
+		return *e.after
+	case errors.As(e.err, &closed):
+		code = closed.Code
+		switch {
+		case first && (renewed || code >= 4200 && code <= 4299):
+			return 0
+		case code >= 4100 && code <= 4199:
+			return b.least + b.jitter()
+		}
+	}
+	return b.jitter()
+}
+
+// jitter returns a random part of the pause that is due, so that those who
+// lost their connections together don't come back together.
+func (b *backoff) jitter() time.Duration {
+	pause := b.least
+	for i := 1; i < b.failures && pause < b.most; i++ {
+		pause *= 2
+	}
+	return rand.N(min(pause, b.most)) + 1
+}

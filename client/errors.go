@@ -1,0 +1,126 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What ends a connection beside the broker's own word.
+var (
+	// ErrClosed is what a closed client answers with.
+	ErrClosed = errors.New("the client is closed")
+	// ErrSilent is a connection on which nothing was heard for too long: twice
+	// the broker's heartbeat, or [Options.PingTimeout] behind a ping.
+	ErrSilent = errors.New("nothing is heard from the broker")
+	// ErrProtocol is a connection on which something was said that is not
+	// belfry.v1, or the end of which was cut off.
+	ErrProtocol = errors.New("not understood")
+)
+
+// Close codes of the broker that programs may want to know.
+const (
+	CodeRestart       = 1012 // the broker is shutting down
+	CodeOverCapacity  = 1013 // too many connections
+	CodeUnregistered  = 4000 // the client was removed
+	CodeReplaced      = 4001 // another connection took over
+	CodeForbidden     = 4002 // too many takeovers, or a topic of the broker's own
+	CodeGap           = 4003 // register again
+	CodeUnknownClient = 4004 // the registration has ended
+	CodeSlowConsumer  = 4100 // too much waited for the client
+	CodePongTimeout   = 4101 // the client did not answer
+)
+
+// A CloseError is the broker's Close frame.
+type CloseError struct {
+	Code   int    // 1000 to 4999: RFC 6455 section 7.4, and the broker's own
+	Reason string // in words; may be empty
+}
+
+func (e *CloseError) Error() string {
+	return fmt.Sprintf("the broker has closed the connection: %d %s", e.Code, e.Reason)
+}
+
+// Permanent reports whether coming back with the same URL is of no use: codes
+// 4000 to 4099.
+func (e *CloseError) Permanent() bool { return e.Code >= 4000 && e.Code <= 4099 }
+
+// gone reports whether it is the URL that has ended: with another one it can
+// go on.
+func (e *CloseError) gone() bool {
+	return e.Code == CodeUnregistered || e.Code == CodeGap || e.Code == CodeUnknownClient
+}
+
+// A HandshakeError is an answer by HTTP instead of a WebSocket with belfry.v1.
+// It is not permanent: what answers may be a proxy while the broker restarts.
+type HandshakeError struct {
+	Status int // the status of the answer; 101 if only the subprotocol is missing
+	Err    error
+}
+
+func (e *HandshakeError) Error() string {
+	return fmt.Sprintf("no WebSocket with %s, but HTTP status %d: %v", subprotocol, e.Status, e.Err)
+}
+
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// A TooLargeError is a message that exceeds [Options.ReadLimit]. The broker
+// would send it again and again, so it ends the client.
+type TooLargeError struct {
+	Limit int64 // in bytes
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("a message is larger than %d bytes; raise Options.ReadLimit", e.Limit)
+}
+
+// Permanent reports true.
+func (e *TooLargeError) Permanent() bool { return true }
+
+// A urlError is a URL that is none.
+type urlError struct{ err error }
+
+func (e *urlError) Error() string   { return "the broker's URL: " + e.err.Error() }
+func (e *urlError) Unwrap() error   { return e.err }
+func (e *urlError) Permanent() bool { return true }
+
+// permanent reports whether an error ends the client: if it has a method of
+// that name that says so.
+func permanent(err error) bool {
+	var p interface{ Permanent() bool }
+	return errors.As(err, &p) && p.Permanent()
+}
+
+// A Code says why the broker refuses a request. It is an error, so that
+// errors.Is(err, TooManyTopics) finds it in a [*Refused].
+type Code string
+
+// The codes that a well-meant request can get. A broker may have others.
+const (
+	InvalidTopic   Code = "invalid_topic"
+	TopicReserved  Code = "topic_reserved"
+	TooManyTopics  Code = "too_many_topics"
+	InvalidCursor  Code = "invalid_cursor"
+	InvalidLast    Code = "invalid_last"
+	Forbidden      Code = "forbidden"
+	RequestTooLong Code = "request_too_long" // found here: longer than the broker takes
+)
+
+func (c Code) Error() string { return string(c) }
+
+// A Refused says that the broker has refused a request, which has changed
+// nothing. It is an error too: what [Request.Wait] returns.
+//
+// If the request is not one of yours, it stands for topics that were lost with
+// the connection, and that the broker now refuses: the client has them no more.
+type Refused struct {
+	Request *Request
+	Code    Code
+	Detail  string // what to do, for people
+}
+
+func (e *Refused) Error() string {
+	return fmt.Sprintf("the broker refuses %s: %s: %s", e.Request, e.Code, e.Detail)
+}
+
+// Unwrap returns the code.
+func (e *Refused) Unwrap() error { return e.Code }

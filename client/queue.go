@@ -1,0 +1,140 @@
+package client
+
+import (
+	"context"
+	"sync"
+)
+
+// A queue holds what was received and not yet returned by Next, bounded in
+// bytes: whoever puts waits until there is room, which is how a slow
+// application slows down the connection.
+type queue struct {
+	limit int           // in bytes; static
+	ready chan struct{} // of capacity 1: there is something to get
+	room  chan struct{} // of capacity 1: there is room to put
+	done  chan struct{} // closed by end
+
+	mu     sync.Mutex
+	items  []item
+	bytes  int
+	cursor string // of what was got last
+	err    error  // why nothing is put any more
+}
+
+// An item is a message, and the resume point once it is dealt with.
+type item struct {
+	message Message
+	cursor  string
+}
+
+func newQueue(limit int, cursor string) *queue {
+	return &queue{
+		limit: limit, cursor: cursor,
+		ready: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}
+
+// signal wakes one that waits, now or later.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// put waits for room. It reports false if the queue has ended.
+func (q *queue) put(m Message, cursor string) bool {
+	for {
+		q.mu.Lock()
+		if q.err != nil {
+			q.mu.Unlock()
+			return false
+		}
+		if len(q.items) == 0 || q.bytes+m.size() <= q.limit {
+			q.items = append(q.items, item{m, cursor})
+			if q.bytes += m.size(); q.bytes < q.limit {
+				signal(q.room) // for another that waits
+			}
+			signal(q.ready)
+			q.mu.Unlock()
+			return true
+		}
+		q.mu.Unlock()
+		select {
+		case <-q.room:
+		case <-q.done:
+		}
+	}
+}
+
+// advance moves the resume point behind all that was put.
+func (q *queue) advance(cursor string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := len(q.items); n > 0 {
+		q.items[n-1].cursor = cursor
+	} else {
+		q.cursor = cursor
+	}
+}
+
+// get waits for a message. When nothing is left in a queue that has ended, it
+// fails with the reason.
+func (q *queue) get(ctx context.Context) (Message, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		q.mu.Lock()
+		if len(q.items) > 0 {
+			m := q.pop()
+			q.mu.Unlock()
+			return m, nil
+		}
+		err := q.err
+		q.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-q.ready:
+		case <-q.done:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// pop takes the first item. The caller holds the lock.
+func (q *queue) pop() Message {
+	first := q.items[0]
+	q.items[0] = item{}
+	if q.items = q.items[1:]; len(q.items) == 0 {
+		q.items = nil // lets go of a slice that has wandered
+	} else {
+		signal(q.ready) // for another that waits
+	}
+	q.bytes -= first.message.size()
+	q.cursor = first.cursor
+	signal(q.room)
+	return first.message
+}
+
+// end makes the queue take no more. What is in it can still be got, unless it
+// is dropped. Only the first call counts.
+func (q *queue) end(err error, drop bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if drop {
+		q.items, q.bytes = nil, 0
+	}
+	if q.err == nil {
+		q.err = err
+		close(q.done)
+	}
+}
+
+func (q *queue) at() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.cursor
+}

@@ -1,0 +1,245 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"nhooyr.io/websocket"
+)
+
+//lint:file-ignore SA1019 the library is frozen, and we stay with it: see docs/adr/0007-nhooyr-websocket.md
+
+// closeTimeout bounds the wait for the broker's answer to our Close frame.
+const closeTimeout = time.Second
+
+// A session is one connection. Two goroutines serve it: the client's own reads,
+// and waits where the application is slow; another one writes.
+type session struct {
+	client *Client
+	socket *websocket.Conn
+	watch  *watch
+	began  time.Time
+
+	// The broker must have said welcome by then.
+	greeting *time.Timer
+
+	ctx    context.Context // of reading; its end cuts the connection
+	cancel context.CancelCauseFunc
+
+	// Owned by the reader.
+	buffer  []byte
+	welcome bool           // it is behind us
+	after   *time.Duration // of closing
+	writing sync.WaitGroup // the goroutine that writes
+}
+
+// dial makes a connection, and leaves the welcome to serve.
+func (c *Client) dial(address string) (*session, error) {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(c.ctx, c.opts.DialTimeout)
+	defer cancel()
+	socket, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{
+		HTTPClient: c.opts.HTTPClient, HTTPHeader: c.opts.Header,
+		Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
+	})
+	switch {
+	case err != nil && response != nil:
+		return nil, &HandshakeError{Status: response.StatusCode, Err: err}
+	case err != nil:
+		return nil, err
+	case socket.Subprotocol() != subprotocol:
+		_ = socket.CloseNow() // nothing can be done about it
+		return nil, &HandshakeError{Status: response.StatusCode, Err: errors.New("the subprotocol is not spoken there")}
+	}
+	socket.SetReadLimit(-1) // ours can be told from other errors
+	s := &session{client: c, socket: socket, began: time.Now()}
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(c.ctx))
+	s.watch = newWatch(func() { s.cancel(ErrSilent) })
+	s.greeting = time.AfterFunc(time.Until(start.Add(c.opts.DialTimeout)), func() { s.cancel(ErrSilent) })
+	return s, nil
+}
+
+// serve reads until the connection ends.
+func (s *session) serve() ending {
+	farewell := make(chan struct{})
+	stop := context.AfterFunc(s.client.ctx, func() {
+		defer close(farewell)
+		s.leave()
+	})
+	var err error
+	for err == nil {
+		err = s.read()
+	}
+	err = s.why(err)
+	s.greeting.Stop()
+	s.cancel(nil)
+	_ = s.socket.CloseNow() // a failed read leaves the socket open
+	s.writing.Wait()
+	if !stop() {
+		<-farewell
+	}
+	return ending{err: err, lasted: time.Since(s.began), after: s.after}
+}
+
+// why says in our words why reading has ended. What the broker has said counts
+// most: it may be that the client must not come back.
+func (s *session) why(err error) error {
+	var closed websocket.CloseError
+	if errors.As(err, &closed) {
+		return &CloseError{Code: int(closed.Code), Reason: closed.Reason}
+	}
+	if cause := context.Cause(s.ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// read reads a message and acts on it.
+func (s *session) read() error {
+	text, err := s.receive()
+	if err != nil {
+		return err
+	}
+	f, err := parse(text)
+	switch {
+	case err != nil:
+		return err
+	case f.Type == "closing":
+		after := milliseconds(f.ReconnectAfterMS)
+		s.after = &after
+	}
+	switch {
+	case s.welcome:
+		s.take(f)
+	case f.Type == "welcome":
+		s.start(f)
+	case f.Type != "closing": // which comes first if the broker has no room
+		return fmt.Errorf("%w: it begins with %q", ErrProtocol, f.Type)
+	}
+	return nil
+}
+
+// receive returns the next message, valid until the next call. The line is
+// watched meanwhile, and only then: what waits because the application is slow
+// is no sign of a dead line.
+func (s *session) receive() ([]byte, error) {
+	s.watch.heard()
+	defer s.watch.stop()
+	kind, r, err := s.socket.Reader(s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	if kind != websocket.MessageText {
+		return nil, fmt.Errorf("%w: a binary message", ErrProtocol)
+	}
+	text := s.buffer[:0]
+	for {
+		text = slices.Grow(text, 512)
+		n, err := r.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		s.watch.heard()
+		switch limit := s.client.opts.ReadLimit; {
+		case int64(len(text)) > limit:
+			return nil, &TooLargeError{Limit: limit}
+		case err == io.EOF:
+			if s.buffer = nil; cap(text) <= maxKept {
+				s.buffer = text
+			}
+			return text, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// maxKept is the largest buffer that is kept for the next message.
+const maxKept = 64 << 10
+
+// start takes the welcome.
+func (s *session) start(f *frame) {
+	s.welcome = true
+	s.greeting.Stop()
+	c := s.client
+	s.watch.set(c.opts, milliseconds(f.HeartbeatMS))
+	c.mu.Lock()
+	messages := c.ledger.welcome(f)
+	c.mu.Unlock()
+	for _, m := range messages {
+		c.put(m)
+	}
+	s.writing.Go(s.write)
+}
+
+// take takes a message behind the welcome. When the client has ended nobody
+// gets what it says: reading goes on for the broker's answer to our Close
+// frame.
+func (s *session) take(f *frame) {
+	c := s.client
+	c.mu.Lock()
+	m := c.ledger.take(f)
+	at := c.ledger.at()
+	c.mu.Unlock()
+	if m == nil {
+		c.queue.advance(at)
+	} else {
+		c.queue.put(m, at)
+	}
+}
+
+// write sends what there is to send until the connection ends.
+func (s *session) write() {
+	for s.sendAll() {
+		select {
+		case <-s.client.wake:
+		case <-s.watch.ping:
+			if !s.send(pingText) {
+				return
+			}
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+var pingText, _ = operation{Op: "ping"}.text()
+
+// sendAll reports false if the connection has ended.
+func (s *session) sendAll() bool {
+	c := s.client
+	for {
+		c.mu.Lock()
+		text, refused := c.ledger.next()
+		c.mu.Unlock()
+		switch {
+		case refused != nil:
+			if !c.put(refused) {
+				return false
+			}
+		case text == nil:
+			return true
+		case !s.send(text):
+			return false
+		}
+	}
+}
+
+// send reports false if the connection has ended. It leaves it to the reader
+// to find out why: the broker's Close frame may still be on its way.
+func (s *session) send(text []byte) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, s.client.opts.PingTimeout)
+	defer cancel()
+	return s.socket.Write(ctx, websocket.MessageText, text) == nil
+}
+
+// leave closes the connection in good order. The reader goes on reading, so
+// that it sees the broker's answer.
+func (s *session) leave() {
+	t := time.AfterFunc(closeTimeout, func() { s.cancel(ErrClosed) })
+	defer t.Stop()
+	_ = s.socket.Close(websocket.StatusNormalClosure, "") // it ends either way
+}

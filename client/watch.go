@@ -1,0 +1,56 @@
+package client
+
+import "time"
+
+// A watch tells when nothing is heard for too long.
+type watch struct {
+	ping chan struct{} // of capacity 1: it is time to ask for a sign of life
+
+	// Owned by the reader.
+	asking, dying       *time.Timer
+	pingAfter, endAfter time.Duration // 0 or less: never
+}
+
+// newWatch returns a watch that calls end when the line is dead.
+func newWatch(end func()) *watch {
+	w := &watch{ping: make(chan struct{}, 1)}
+	w.asking = time.AfterFunc(time.Hour, func() { signal(w.ping) })
+	w.dying = time.AfterFunc(time.Hour, end)
+	w.stop()
+	return w
+}
+
+// set begins the watch on a broker that says something every so often (0: it
+// does not say).
+func (w *watch) set(opts Options, heartbeat time.Duration) {
+	switch {
+	case opts.PingAfter != 0:
+		w.pingAfter = opts.PingAfter
+	case heartbeat > 0:
+		w.pingAfter = heartbeat + heartbeat/4
+	default:
+		w.pingAfter = defaultPingAfter
+	}
+	w.endAfter = 2 * heartbeat
+	if unanswered := w.pingAfter + opts.PingTimeout; w.pingAfter > 0 && (heartbeat == 0 || unanswered < w.endAfter) {
+		w.endAfter = unanswered
+	}
+}
+
+// defaultPingAfter is for brokers without heartbeats.
+const defaultPingAfter = 30 * time.Second
+
+// heard begins to wait anew.
+func (w *watch) heard() {
+	if w.pingAfter > 0 {
+		w.asking.Reset(w.pingAfter)
+	}
+	if w.endAfter > 0 {
+		w.dying.Reset(w.endAfter)
+	}
+}
+
+func (w *watch) stop() {
+	w.asking.Stop()
+	w.dying.Stop()
+}

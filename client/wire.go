@@ -1,0 +1,87 @@
+package client
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The messages of belfry.v1: JSON, one object each.
+
+const subprotocol = "belfry.v1"
+
+// An operation is a message to the broker.
+type operation struct {
+	Op     string   `json:"op"`
+	Topics []string `json:"topics,omitempty"`
+	After  string   `json:"after,omitempty"`
+	Last   int      `json:"last,omitzero"`
+	Ref    uint64   `json:"ref,omitzero"`
+}
+
+// text returns an operation as it goes over the wire. It fails for what is not
+// UTF-8.
+func (op operation) text() ([]byte, error) { return json.Marshal(op) }
+
+// A frame is a message from the broker: the members of all types of them.
+type frame struct {
+	Type   string `json:"type"`
+	Ref    uint64 `json:"ref"` // we send no others
+	Cursor string `json:"cursor"`
+
+	Topic  string         `json:"topic"` // of event
+	ID     string         `json:"id"`
+	Time   time.Time      `json:"time"`
+	Data   jsontext.Value `json:"data"`
+	Replay bool           `json:"replay"`
+	UserID userID         `json:"user_id"` // and of welcome
+
+	Topics      []string `json:"topics"` // of gap and welcome
+	From        string   `json:"from"`
+	To          string   `json:"to"`
+	Reason      string   `json:"reason"` // and of closing
+	Handle      string   `json:"handle"` // of welcome
+	HeartbeatMS int64    `json:"heartbeat_ms"`
+	Limits      struct {
+		MaxMessage int `json:"max_message"`
+	} `json:"limits"`
+
+	Code             string `json:"code"` // of error
+	Detail           string `json:"detail"`
+	ReconnectAfterMS int64  `json:"reconnect_after_ms"` // of closing
+}
+
+// parse reads a message. What is not one whole JSON object is refused: at the
+// end of a stream the library hands out the beginning of a message as if it
+// were all of it.
+func parse(text []byte) (*frame, error) {
+	f := new(frame)
+	if err := json.Unmarshal(text, f); err != nil {
+		return nil, fmt.Errorf("%w: a message of %d bytes: %w", ErrProtocol, len(text), err)
+	}
+	return f, nil
+}
+
+// A userID is a number or a string on the wire, and the same user either way.
+type userID string
+
+// UnmarshalJSON reads a string, a number or null.
+func (u *userID) UnmarshalJSON(text []byte) error {
+	switch jsontext.Value(text).Kind() {
+	case '"':
+		s, err := jsontext.AppendUnquote(nil, text)
+		*u = userID(s)
+		return err
+	case '0':
+		*u = userID(text)
+	}
+	return nil
+}
+
+// milliseconds returns n of them, at least none and at most an hour: more
+// would not be meant, and could overflow.
+func milliseconds(n int64) time.Duration {
+	return time.Duration(min(max(n, 0), int64(time.Hour/time.Millisecond))) * time.Millisecond
+}
