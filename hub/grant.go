@@ -88,8 +88,8 @@ func (s *State) expire() {
 		if !l.noticed && s.now.Before(c.grant.Expires) {
 			l.noticed, l.at = true, c.grant.Expires
 			heap.Fix(&s.leases, 0)
-			if c.conn != nil {
-				s.say(c.conn, Expiring{c.grant.Expires})
+			if c.conn != nil && s.speaker(c.conn) != nil { // nobody hears it before the welcome
+				s.say(c.conn, Expiring{c.grant.Expires}, s.at(c))
 			}
 			continue
 		}
@@ -118,6 +118,7 @@ func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 			s.leave(c, i)
 		}
 	}
-	s.say(conn, Ack{ref, s.cursor(s.at(c))})
+	at := s.at(c)
+	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil
 }
