@@ -6,6 +6,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -151,6 +152,9 @@ func (s *Server) take(w http.ResponseWriter, c *conn) (ok bool, err error) {
 
 // use has a connection use a socket.
 func (c *conn) use(sock net.Conn) error {
+	if secure, ok := sock.(*tls.Conn); ok {
+		return c.useTLS(secure)
+	}
 	sc, ok := sock.(syscall.Conn)
 	if !ok {
 		return errors.ErrUnsupported
