@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"belfry/api"
+	"belfry/api/auth"
 	"belfry/config"
 	"belfry/hub"
 	"belfry/transport"
@@ -80,7 +81,12 @@ func serve(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 		// that tidyMemory gives back afterwards.
 		debug.SetGCPercent(200)
 	}
+	guard, err := auth.New(auth.Options{Open: true})
+	if err != nil {
+		return err
+	}
 	b := newBroker(cfg, log)
+	b.guard.Store(guard)
 	actors, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { b.hub.Run(actors) })
@@ -108,8 +114,9 @@ type broker struct {
 	transport *transport.Server
 	api       *api.Server
 	http      *http.Server
-	ready     atomic.Bool   // events are taken
-	stopping  chan struct{} // closed when requests should not wait any more
+	guard     atomic.Pointer[auth.Guard] // the one in force
+	ready     atomic.Bool                // events are taken
+	stopping  chan struct{}              // closed when requests should not wait any more
 }
 
 func newBroker(cfg config.Config, log *zap.Logger) *broker {
@@ -149,10 +156,20 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 		Heartbeat:        cfg.Heartbeat,
 		ReconnectDelay:   cfg.ReconnectDelay,
 		StallTimeout:     cfg.PingInterval + cfg.PongTimeout,
+		Authenticate:     b.authenticate,
 		Log:              log,
 	})
 	b.http = newServer(cfg, b, log)
 	return b
+}
+
+// authenticate returns whose a token is and what it grants.
+func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err error) {
+	who, err := b.guard.Load().Check(token)
+	if err != nil {
+		return "", nil, err
+	}
+	return who.User, who.Grant(), who.Has(auth.Subscribe)
 }
 
 // newServer returns the HTTP server. Its time-outs are those of requests: a
@@ -161,6 +178,7 @@ func newServer(cfg config.Config, b *broker, log *zap.Logger) *http.Server {
 	faults, _ := zap.NewStdLogAt(log, zap.WarnLevel) // fails for unknown levels only
 	b.api = api.New(api.Options{
 		Hub:            b.hub,
+		Guard:          b.guard.Load,
 		PublicURL:      cfg.PublicURL,
 		AllowedOrigins: cfg.AllowedOrigins,
 		DefaultTopics:  cfg.DefaultTopics,

@@ -22,6 +22,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"belfry/api/auth"
 	"belfry/config"
 )
 
@@ -162,7 +163,12 @@ func TestReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	everybody, err := auth.New(auth.Options{Open: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 	b := newBroker(cfg, zap.NewNop())
+	b.guard.Store(everybody)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { b.hub.Run(ctx) })

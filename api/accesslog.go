@@ -16,12 +16,15 @@ type accessLog struct {
 }
 
 func newAccessLog(log *zap.Logger) accessLog {
-	sampled := func(first, thereafter int) *zap.Logger {
-		return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-			return zapcore.NewSamplerWithOptions(core, time.Second, first, thereafter)
-		}))
-	}
-	return accessLog{good: sampled(10, 1000), bad: sampled(100, 100)}
+	return accessLog{good: sampled(log, 10, 1000), bad: sampled(log, 100, 100)}
+}
+
+// sampled returns a logger that writes the first lines of each second and
+// message, and then one of so many.
+func sampled(log *zap.Logger, first, thereafter int) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, first, thereafter)
+	}))
 }
 
 // accessMessages are the messages by class of status. The sampler counts by

@@ -11,6 +11,7 @@ var (
 	contentText     = []string{"text/plain; charset=utf-8"}
 	contentJSON     = []string{"application/json"}
 	contentProblem  = []string{"application/problem+json"}
+	bearer          = []string{"Bearer"} // RFC 6750 section 3
 	identityCoding  = []string{"identity"}
 	acceptableTypes = contentJSON
 )

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -24,6 +25,7 @@ import (
 // otherwise.
 type Options struct {
 	Hub       *hub.Hub
+	Guard     func() *auth.Guard // the one in force
 	WebSocket Connector
 	Events    Connector                              // server-sent events
 	Append    func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
@@ -59,6 +61,7 @@ type Server struct {
 	origins origins
 	ids     requestIDs
 	access  accessLog
+	denials *zap.Logger // sampled
 	metrics *metrics
 	probe   probe
 	busy    atomic.Int64 // requests that are being answered, connections aside
@@ -81,6 +84,7 @@ func New(opts Options) *Server {
 		origins: newOrigins(opts.AllowedOrigins),
 		ids:     newRequestIDs(),
 		access:  newAccessLog(opts.Log),
+		denials: sampled(opts.Log, 10, 1000),
 		probe:   probe{hub: opts.Hub},
 	}
 	s.metrics = newMetrics(&s.opts, &s.probe)
@@ -95,19 +99,20 @@ func New(opts Options) *Server {
 // table is every call that there is.
 func (s *Server) table() []*route {
 	return []*route{
-		{method: http.MethodPost, pattern: "/register", handle: s.postRegister},
-		{method: http.MethodDelete, pattern: "/register/{client_id}", handle: s.deleteRegister},
-		{method: http.MethodGet, pattern: "/ws", socket: true, handle: s.connect(s.opts.WebSocket)},
-		{method: http.MethodGet, pattern: "/ws/{client_id}", socket: true, handle: s.connect(s.opts.WebSocket)},
-		{method: http.MethodGet, pattern: "/sse", stream: true, handle: s.connect(s.opts.Events)},
-		{method: http.MethodGet, pattern: "/sse/{client_id}", stream: true, handle: s.connect(s.opts.Events)},
-		{method: http.MethodGet, pattern: "/topics/{topic}/events", handle: s.getEvents},
-		{method: http.MethodPost, pattern: "/publish", handle: s.postPublish},
-		{method: http.MethodPost, pattern: "/add_topic", handle: s.postAddTopic},
-		{method: http.MethodDelete, pattern: "/remove_topic", handle: s.deleteRemoveTopic},
-		{method: http.MethodGet, pattern: "/health", handle: s.getHealth},
-		{method: http.MethodGet, pattern: "/health/live", handle: s.getLive},
-		{method: http.MethodGet, pattern: "/health/ready", handle: s.getReady},
-		{method: http.MethodGet, pattern: "/metrics", handle: s.getMetrics},
+		{method: http.MethodPost, pattern: "/register", right: auth.Register, handle: s.postRegister},
+		{method: http.MethodDelete, pattern: "/register/{client_id}", free: true, handle: s.deleteRegister},
+		{method: http.MethodDelete, pattern: "/users/{user_id}/clients", right: auth.Register, handle: s.deleteUserClients},
+		{method: http.MethodGet, pattern: "/ws", free: true, socket: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/ws/{client_id}", free: true, socket: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/sse", free: true, stream: true, handle: s.connect(s.opts.Events)},
+		{method: http.MethodGet, pattern: "/sse/{client_id}", free: true, stream: true, handle: s.connect(s.opts.Events)},
+		{method: http.MethodGet, pattern: "/topics/{topic}/events", right: auth.Subscribe, handle: s.getEvents},
+		{method: http.MethodPost, pattern: "/publish", right: auth.Publish, handle: s.postPublish},
+		{method: http.MethodPost, pattern: "/add_topic", free: true, handle: s.postAddTopic},
+		{method: http.MethodDelete, pattern: "/remove_topic", free: true, handle: s.deleteRemoveTopic},
+		{method: http.MethodGet, pattern: "/health", free: true, handle: s.getHealth},
+		{method: http.MethodGet, pattern: "/health/live", free: true, handle: s.getLive},
+		{method: http.MethodGet, pattern: "/health/ready", free: true, handle: s.getReady},
+		{method: http.MethodGet, pattern: "/metrics", right: auth.Admin, handle: s.getMetrics},
 	}
 }

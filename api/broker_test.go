@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"belfry/api"
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -47,7 +48,12 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,
 		Couriers: 1, Backlog: 1000, BacklogBytes: 1 << 20, Queue: 16, PublishTimeout: 5 * time.Second,
 	}
+	everybody, err := auth.New(auth.Options{Open: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 	apiOpts := api.Options{
+		Guard:          func() *auth.Guard { return everybody },
 		AllowedOrigins: []string{"*"},
 		DefaultTopics:  []string{"cats"},
 		MaxTopics:      testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
@@ -63,6 +69,9 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		apiOpts.WebSocket = func(_ http.ResponseWriter, _ *http.Request, want hub.Want, invalid error) error {
 			if invalid != nil {
 				return invalid
+			}
+			if !want.Registered {
+				return h.AdmitNew(len(want.Topics))
 			}
 			return h.Admit(want.ID)
 		}

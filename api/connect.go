@@ -12,13 +12,18 @@ import (
 )
 
 // connect serves the routes that open a connection: with a registered client's
-// id in the path, or without for a client of no registration.
+// id in the path, which is its ticket, or without, for a caller who may
+// subscribe.
 func (s *Server) connect(to Connector) handler {
 	return func(x *exchange) (any, error) {
-		want, err := s.want(x)
+		want, invalid := s.want(x)
 		s.busy.Add(-1)
 		defer s.busy.Add(1)
-		return nil, to(x, x.r, want, err)
+		err := to(x, x.r, want, invalid)
+		if err == nil {
+			s.logDenial(x, invalid) // the client was told in-band
+		}
+		return nil, err
 	}
 }
 
@@ -46,6 +51,16 @@ func (s *Server) want(x *exchange) (want hub.Want, err error) {
 		if err := s.checkTopics(want.Topics); err != nil {
 			return want, err
 		}
+	}
+	if !want.Registered {
+		who, err := s.opts.Guard().Identify(x.r)
+		if err == nil {
+			err = who.MaySubscribe(want.Topics...)
+		}
+		if err != nil {
+			return want, err
+		}
+		want.User, want.Grant = who.User, who.Grant()
 	}
 	want.From, err = fromOf(x.r.Header, query)
 	return want, err

@@ -42,6 +42,9 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	if err := hub.CheckTopic(topic); err != nil {
 		return nil, err
 	}
+	if err := x.who.MaySubscribe(topic); err != nil {
+		return nil, err
+	}
 	query, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {
 		return nil, errQuery

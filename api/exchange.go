@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/julienschmidt/httprouter"
+
+	"belfry/api/auth"
 )
 
 // An exchange is one request and what has become of it. It is the
@@ -20,10 +22,11 @@ type exchange struct {
 	r      *http.Request
 	route  *route
 	params httprouter.Params
-	id     string    // the request's
-	start  time.Time // when the request's header had been read
-	status int       // 0 before the header is written
-	bytes  int64     // of the response's body
+	id     string         // the request's
+	who    *auth.Identity // of a route that needs a right
+	start  time.Time      // when the request's header had been read
+	status int            // 0 before the header is written
+	bytes  int64          // of the response's body
 
 	in      bytes.Buffer // the request's body
 	limited io.LimitedReader

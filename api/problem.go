@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -89,6 +90,7 @@ var hubProblems = []struct {
 	{hub.ErrBusy, busy.because("the broker had no room for the event in time, and did not publish it; send it again after a pause")},
 	{hub.ErrTooManyClients, tooManyClients.because("as many clients are registered as max_clients permits; try again later, and unregister those that are not needed")},
 	{hub.ErrTooManyConnections, tooManyConns.because("as many connections are open as max_connections permits; try again later")},
+	{hub.ErrForbidden, kind{"forbidden", 403, ""}.because("the client may not subscribe to this topic: what it may was said when it was registered")},
 	{hub.ErrDraining, draining.because("the broker is shutting down; try again, or try another one")},
 	{hub.ErrClosed, stopped.because("the broker has stopped; try again, or try another one")},
 }
@@ -104,6 +106,13 @@ func problemOf(err error) (p *problem, ok bool) {
 			return topicReserved.because(topic.Error() + "; choose another name"), true
 		}
 		return invalidTopic.because(topic.Error()), true
+	}
+	if denial, ok := errors.AsType[*auth.Denial](err); ok {
+		p := kind{denial.Code, denial.Status, ""}.because(denial.Detail)
+		if p.status == http.StatusUnauthorized {
+			p = p.with("Www-Authenticate", bearer)
+		}
+		return p, true
 	}
 	if lost, ok := errors.AsType[*hub.GapError](err); ok {
 		p := gap.because(lost.Error() + "; reload your state, and read on without a cursor")
@@ -142,9 +151,21 @@ type gapMembers struct {
 	Reason string   `json:"reason"`
 }
 
+// logDenial writes down why precisely a request was denied, if it was: the client
+// is told a code.
+func (s *Server) logDenial(x *exchange, err error) {
+	denial, ok := errors.AsType[*auth.Denial](err)
+	if !ok {
+		return
+	}
+	s.denials.Info("denied", zap.String("code", denial.Code), zap.String("reason", denial.Reason),
+		zap.String("route", x.route.pattern), zap.String("request_id", x.id), zap.String("remote", x.r.RemoteAddr))
+}
+
 // fail answers with an error.
 func (s *Server) fail(x *exchange, err error) {
 	p, ok := problemOf(err)
+	s.logDenial(x, err)
 	if !ok && err != errPanicked {
 		s.opts.Log.Error("request failed", zap.Error(err), zap.String("route", x.route.pattern), zap.String("request_id", x.id))
 	}

@@ -73,6 +73,9 @@ func (s *Server) event(x *exchange) (hub.Event, error) {
 	if err := hub.CheckTopic(req.Topic); err != nil {
 		return hub.Event{}, err
 	}
+	if err := x.who.MayPublish(req.Topic); err != nil {
+		return hub.Event{}, err
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return hub.Event{}, fmt.Errorf("make an event id: %w", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -21,6 +22,7 @@ type registerRequest struct {
 	User   userID   `json:"user_id"`
 	Topic  *string  `json:"topic"`
 	Topics []string `json:"topics"` // empty is none; nil, when left out or null, is the default
+	Allow  []string `json:"allow"`  // nil is all that the caller may grant
 }
 
 // A registration is what a client needs to connect.
@@ -61,7 +63,7 @@ func (s *Server) registration(x *exchange) (hub.Registration, error) {
 		return hub.Registration{}, err
 	}
 	var req registerRequest
-	if err := decode(body, &req, s.opts.MaxDepth, "user_id, topic and topics"); err != nil {
+	if err := decode(body, &req, s.opts.MaxDepth, "user_id, topic, topics and allow"); err != nil {
 		return hub.Registration{}, err
 	}
 	if req.User == "" {
@@ -71,11 +73,37 @@ func (s *Server) registration(x *exchange) (hub.Registration, error) {
 	if err != nil {
 		return hub.Registration{}, err
 	}
+	grant, err := s.grant(x.who, req.Allow, topics)
+	if err != nil {
+		return hub.Registration{}, err
+	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return hub.Registration{}, fmt.Errorf("make a client id: %w", err)
 	}
-	return hub.Registration{ID: hub.ID(id), User: string(req.User), Topics: topics}, nil
+	return hub.Registration{ID: hub.ID(id), User: string(req.User), Topics: topics, Grant: grant}, nil
+}
+
+// grant returns what a registered client may subscribe to: what the caller
+// says, which the caller's own grant must cover, or all that the caller may
+// grant.
+func (s *Server) grant(who *auth.Identity, allow, topics []string) (*hub.Grant, error) {
+	grant := who.Grant()
+	if allow != nil {
+		if err := s.checkTopics(allow); err != nil {
+			return nil, err
+		}
+		if err := who.MayGrant(allow...); err != nil {
+			return nil, err
+		}
+		grant = &hub.Grant{Subscribe: allow}
+	}
+	for _, name := range topics {
+		if !grant.Admits(name) {
+			return nil, hub.ErrForbidden
+		}
+	}
+	return grant, nil
 }
 
 // topicsOf returns the topics that a registration names.
@@ -149,6 +177,20 @@ func isMadeOf(s, others string) bool {
 // A removal answers DELETE /register/{client_id}.
 type removal struct {
 	Removed bool `json:"removed"`
+}
+
+// A removals answers DELETE /users/{user_id}/clients.
+type removals struct {
+	Removed int `json:"removed"`
+}
+
+// deleteUserClients unregisters all clients of a user.
+func (s *Server) deleteUserClients(x *exchange) (any, error) {
+	removed, err := s.opts.Hub.UnregisterUser(x.param("user_id"))
+	if err != nil {
+		return nil, err
+	}
+	return removals{removed}, nil
 }
 
 // deleteRegister answers 200 for what is no id, too: it is not there, which is

@@ -7,6 +7,8 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"belfry/api/auth"
 )
 
 // A handler serves a route. The value that it returns is the response's body,
@@ -17,10 +19,12 @@ type handler func(x *exchange) (any, error)
 // A route is one call.
 type route struct {
 	method  string
-	pattern string // a name in braces stands for one segment of the path
-	admin   bool   // never for pages of other origins, whatever the setting
-	socket  bool   // opens a WebSocket: browsers leave it to us to refuse pages
-	stream  bool   // its response has no end
+	pattern string     // a name in braces stands for one segment of the path
+	right   auth.Right // that the caller needs
+	free    bool       // no right is needed: a client_id is its own ticket, or the handler sees to it
+	admin   bool       // never for pages of other origins, whatever the setting
+	socket  bool       // opens a WebSocket: browsers leave it to us to refuse pages
+	stream  bool       // its response has no end
 	handle  handler
 	served  prometheus.Counter // its requests answered with 200
 }
@@ -36,11 +40,15 @@ type routes struct {
 // unmatched stands in for the route of a path that is not there.
 var unmatched = &route{pattern: "unmatched"}
 
+// newRoutes panics for a route of which it is not said who may use it.
 func newRoutes(table []*route) *routes {
 	t := &routes{router: httprouter.New()}
 	seen := make(map[string]bool)
 	braces := strings.NewReplacer("{", ":", "}", "")
 	for _, r := range table {
+		if (r.right == 0) != r.free {
+			panic("api: nobody has said who may use " + r.pattern)
+		}
 		// The router maps paths to functions; this one tells which it is.
 		t.router.Handle(r.method, braces.Replace(r.pattern), func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
 			x := w.(*exchange)

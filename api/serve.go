@@ -57,6 +57,10 @@ func (s *Server) dispatch(x *exchange) (any, error) {
 	if !found {
 		allow = s.routes.allow(x, path)
 	}
+	guard := s.opts.Guard()
+	if err := guard.Enter(x.r); err != nil {
+		return nil, err
+	}
 	preflight, err := s.origins.check(x)
 	switch {
 	case err != nil:
@@ -64,10 +68,17 @@ func (s *Server) dispatch(x *exchange) (any, error) {
 	case preflight:
 		x.WriteHeader(http.StatusNoContent)
 		return nil, nil
-	case found:
-		return x.route.handle(x)
+	case !found:
+		return unrouted(x, allow)
+	case !x.route.free:
+		if x.who, err = guard.Identify(x.r); err == nil {
+			err = x.who.Has(x.route.right)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return unrouted(x, allow)
+	return x.route.handle(x)
 }
 
 // unrouted answers what has no route, for a path that has the methods of

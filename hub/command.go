@@ -134,6 +134,11 @@ func (h *Hub) Unregister(id ID) (bool, error) {
 	return ask(h, func(s *State) (bool, error) { return s.Unregister(id), nil })
 }
 
+// UnregisterUser forgets all clients of a user. See [State.UnregisterUser].
+func (h *Hub) UnregisterUser(name string) (removed int, err error) {
+	return ask(h, func(s *State) (int, error) { return s.UnregisterUser(name), nil })
+}
+
 // AddTopic subscribes a client to one more topic. See [State.AddTopic].
 func (h *Hub) AddTopic(id ID, name string) error {
 	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.AddTopic(id, name) })
@@ -197,6 +202,12 @@ func (h *Hub) Subscribe(conn *Conn, r Subscribe) error {
 // [State.Unsubscribe].
 func (h *Hub) Unsubscribe(conn *Conn, names []string, ref []byte) error {
 	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.Unsubscribe(conn, names, ref) })
+	return err
+}
+
+// Renew gives the client behind a connection another grant. See [State.Renew].
+func (h *Hub) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.Renew(conn, user, g, ref) })
 	return err
 }
 

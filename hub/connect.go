@@ -72,10 +72,14 @@ func (s *State) Attach(id ID, conn *Conn, from From) {
 }
 
 // Connect makes a client that lives as long as its connection. What AdmitNew
-// would have refused is refused in-band.
+// would have refused, and topics that are not granted, are refused in-band.
 func (s *State) Connect(r Registration, conn *Conn, from From) {
 	s.tell(conn, Op{Kind: OpOpen})
-	if err := s.AdmitNew(len(r.Topics)); err != nil {
+	err := s.AdmitNew(len(r.Topics))
+	if err == nil && !r.Grant.admitsAll(r.Topics) {
+		err = ErrForbidden
+	}
+	if err != nil {
 		s.close(conn, refusals[err])
 		return
 	}
@@ -91,6 +95,7 @@ var refusals = map[error]Reason{
 	ErrTooManyClients:     OverCapacity,
 	ErrTooManyConnections: OverCapacity,
 	ErrTooManyTopics:      PolicyViolation,
+	ErrForbidden:          Forbidden,
 	ErrDraining:           Draining,
 }
 

@@ -61,6 +61,8 @@ func (s *State) beginFrom(c *client, from From) {
 type Want struct {
 	Registered bool
 	ID         ID       // of the registered client, or for the new one
+	User       string   // of a new one
 	Topics     []string // of a new one
+	Grant      *Grant   // of a new one
 	From       From
 }

@@ -40,7 +40,7 @@ func (h *testHub) ok(err error) {
 // connect registers a client and gives it a connection, both of that name.
 func (h *testHub) connect(name string, topics ...string) *Conn {
 	h.t.Helper()
-	_, err := h.Register(Registration{testID(name), "u", topics})
+	_, err := h.Register(Registration{ID: testID(name), User: "u", Topics: topics})
 	h.ok(err)
 	c := &Conn{Owner: name}
 	h.ok(h.Attach(testID(name), c, From{}))
@@ -107,7 +107,7 @@ func TestBusy(t *testing.T) {
 		for range 3 {
 			go func() { waiting <- h.publish("cats", "more") }()
 		}
-		_, err := h.Register(Registration{testID("b"), "u", []string{"cats"}})
+		_, err := h.Register(Registration{ID: testID("b"), User: "u", Topics: []string{"cats"}})
 		h.ok(err)
 		h.ok(h.AddTopic(testID("b"), "dogs"))
 		st, err := h.Stats()
@@ -310,7 +310,7 @@ func TestClock(t *testing.T) {
 		opts := testOptions()
 		opts.RegisterTTL = time.Minute + time.Millisecond // between two ticks
 		h := run(t, opts)
-		r, err := h.Register(Registration{testID("a"), "u", []string{"cats"}})
+		r, err := h.Register(Registration{ID: testID("a"), User: "u", Topics: []string{"cats"}})
 		h.ok(err)
 		if want := time.Now().Add(opts.RegisterTTL); !r.ExpiresAt.Equal(want) {
 			t.Errorf("expires at %v, want %v", r.ExpiresAt, want)
@@ -426,7 +426,7 @@ func TestConcurrent(t *testing.T) {
 	h := run(t, opts)
 	for i := range connections {
 		id := testID(strconv.Itoa(i))
-		_, err := h.Register(Registration{id, "u", []string{"cats", ">"}})
+		_, err := h.Register(Registration{ID: id, User: "u", Topics: []string{"cats", ">"}})
 		h.ok(err)
 		h.ok(h.Attach(id, &Conn{Owner: i, Courier: int32(i % opts.Couriers)}, From{}))
 	}
@@ -445,7 +445,7 @@ func TestConcurrent(t *testing.T) {
 	}
 	work.Go(func() {
 		for range events {
-			_, registered := h.Register(Registration{testID("x"), "u", []string{"cats"}})
+			_, registered := h.Register(Registration{ID: testID("x"), User: "u", Topics: []string{"cats"}})
 			_, removed := h.Unregister(testID("x"))
 			if err := errors.Join(registered, removed); err != nil {
 				t.Error(err)

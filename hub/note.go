@@ -1,5 +1,7 @@
 package hub
 
+import "time"
+
 // A Note is something that a connection is told beside its events, in order
 // with them. The transport gives it a form.
 type Note interface{ note() }
@@ -32,6 +34,12 @@ type Gap struct {
 	Reason GapReason
 }
 
+// An Expiring says when the client's grant ends, and with it the connection.
+type Expiring struct {
+	At time.Time
+}
+
+func (Expiring) note()  {}
 func (Welcome) note()   {}
 func (Ack) note()       {}
 func (ReplayEnd) note() {}

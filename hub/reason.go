@@ -22,6 +22,7 @@ const (
 	PolicyViolation               // it asked for what may not be, or too fast
 	Forbidden                     // it asked for what it has no right to
 	UnsupportedData               // it sent binary data where text is due
+	TokenExpired                  // what it was granted has ended
 	Expired                       // a registration whose time ran out
 	reasons
 )
@@ -29,7 +30,7 @@ const (
 var reasonNames = [reasons]string{
 	"disconnected", "unregistered", "replaced", "takeover_limit", "gap", "unknown_client", "over_capacity",
 	"slow_consumer", "draining", "pong_timeout", "protocol_error", "invalid_utf8", "too_big", "policy_violation", "forbidden",
-	"unsupported_data", "expired",
+	"unsupported_data", "token_expired", "expired",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

@@ -21,8 +21,8 @@ type Subscribe struct {
 
 // Subscribe subscribes the client behind a connection to more topics, and
 // replays their events if the request says from where. It fails with
-// [ErrTooManyTopics], with [ErrTooManyReplays], or with [ErrUnknownClient] for
-// a connection that has ended or was taken over.
+// [ErrTooManyTopics], [ErrForbidden] or [ErrTooManyReplays], or with
+// [ErrUnknownClient] for a connection that has ended or was taken over.
 func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	c := s.speaker(conn)
 	if c == nil {
@@ -37,6 +37,9 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	}
 	if len(c.subs)+len(fresh) > s.opts.MaxSubscriptions {
 		return ErrTooManyTopics
+	}
+	if !c.grant.admitsAll(names) {
+		return ErrForbidden
 	}
 	if r.From.given() && len(c.replays) >= s.opts.MaxSubscriptions {
 		return ErrTooManyReplays // each topic may have one of its own

@@ -16,6 +16,7 @@ var (
 	ErrTooManyConnections = errors.New("too many connections; try again later")
 	ErrTooManyTopics      = errors.New("too many topics for one client")
 	ErrTooManyReplays     = errors.New("too many replays of one client wait")
+	ErrForbidden          = errors.New("this was not granted")
 	ErrDraining           = errors.New("the broker is shutting down")
 )
 
@@ -75,6 +76,8 @@ type client struct {
 	reading                            // away, waiting, reading, draining
 	replays   []*replay                // asked for while connected; read before all else, in order
 	fleeting  bool                     // it has no registration to come back to
+	grant     *Grant                   // nil: it may subscribe to everything, for ever
+	lease     *lease                   // of a grant that ends; else nil
 	made      int32                    // connections so far
 	placed    int32                    // number of the connection that pos comes from
 	unsettled int32                    // earlier connections that have not reported yet
@@ -103,6 +106,7 @@ type State struct {
 
 	unconnected schedule // registered and never connected
 	away        schedule // disconnected, may still come back
+	leases      leases   // connected for a limited time
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
 	polls    map[*client]*Poll
@@ -141,6 +145,7 @@ type Registration struct {
 	ID     ID       // unguessable
 	User   string   // up to 255 bytes; "" is nobody in particular
 	Topics []string // patterns, each well-formed by [CheckPattern]
+	Grant  *Grant   // nil: everything, for ever; shared, and not changed any more
 }
 
 // Registered is what became of a [Registration].
@@ -149,7 +154,7 @@ type Registered struct {
 }
 
 // Register adds a client. It fails with [ErrDuplicateClient],
-// [ErrTooManyClients], [ErrTooManyTopics] or [ErrDraining].
+// [ErrTooManyClients], [ErrTooManyTopics], [ErrForbidden] or [ErrDraining].
 func (s *State) Register(r Registration) (Registered, error) {
 	switch {
 	case s.draining:
@@ -160,6 +165,8 @@ func (s *State) Register(r Registration) (Registered, error) {
 		return Registered{}, ErrTooManyClients
 	case len(r.Topics) > s.opts.MaxSubscriptions:
 		return Registered{}, ErrTooManyTopics
+	case !r.Grant.admitsAll(r.Topics):
+		return Registered{}, ErrForbidden
 	}
 	c := s.add(r)
 	s.unconnected.add(c, s.now)
@@ -182,6 +189,7 @@ func (s *State) add(r Registration) *client {
 	for _, name := range topics {
 		s.join(c, name)
 	}
+	s.limit(c, r.Grant)
 	return c
 }
 
@@ -199,9 +207,21 @@ func (s *State) Unregister(id ID) bool {
 	return true
 }
 
+// UnregisterUser forgets all clients of a user, closes their connections, and
+// returns how many they were.
+func (s *State) UnregisterUser(name string) (removed int) {
+	for s.users[name] != nil {
+		clients := s.users[name].clients
+		s.Unregister(clients[len(clients)-1].id)
+		removed++
+	}
+	return removed
+}
+
 // forget removes a client and everything about it.
 func (s *State) forget(c *client, why Reason) {
 	c.cancel()
+	s.unlimit(c)
 	for len(c.subs) > 0 {
 		s.leave(c, len(c.subs)-1)
 	}
@@ -226,10 +246,10 @@ func (s *State) forget(c *client, why Reason) {
 // SetTopics replaces the topics of the client behind a connection, for
 // everything published from now on. Topics that it keeps are not interrupted.
 // It reports whether that was done: not for a connection that has ended or was
-// taken over, nor for more topics than a client may have.
+// taken over, nor for more topics or others than the client may have.
 func (s *State) SetTopics(conn *Conn, names []string) bool {
 	c := conn.client
-	if c == nil || c.conn != conn || len(names) > s.opts.MaxSubscriptions {
+	if c == nil || c.conn != conn || len(names) > s.opts.MaxSubscriptions || !c.grant.admitsAll(names) {
 		return false
 	}
 	names = unique(names)
@@ -247,7 +267,7 @@ func (s *State) SetTopics(conn *Conn, names []string) bool {
 }
 
 // AddTopic subscribes a client to one more topic. It fails with
-// [ErrUnknownClient] or [ErrTooManyTopics].
+// [ErrUnknownClient], [ErrTooManyTopics] or [ErrForbidden].
 func (s *State) AddTopic(id ID, name string) error {
 	c := s.clients[id]
 	switch {
@@ -258,6 +278,8 @@ func (s *State) AddTopic(id ID, name string) error {
 		return nil
 	case len(c.subs) >= s.opts.MaxSubscriptions:
 		return ErrTooManyTopics
+	case !c.grant.Admits(name):
+		return ErrForbidden
 	}
 	s.join(c, name)
 	return nil
@@ -361,5 +383,6 @@ func (s *State) Tick(now time.Time) {
 	for c := s.away.due(now); c != nil; c = s.away.due(now) {
 		s.forget(c, Expired)
 	}
+	s.expire()
 	s.trim()
 }

@@ -112,3 +112,26 @@ func Match(pattern, topic string) bool {
 		pattern, topic = prest, trest
 	}
 }
+
+// Covers reports whether a grant admits all that a request asks for: every
+// topic that the request matches, the grant matches too. Both are patterns and
+// well-formed.
+func Covers(grant, request string) bool {
+	if reserved(request) && !reserved(grant) {
+		return false
+	}
+	for {
+		g, grest, gmore := strings.Cut(grant, ".")
+		if g == anyTail {
+			return true
+		}
+		r, rrest, rmore := strings.Cut(request, ".")
+		if r == anyTail || g != anyLevel && g != r {
+			return false
+		}
+		if !gmore || !rmore {
+			return gmore == rmore
+		}
+		grant, request = grest, rrest
+	}
+}

@@ -15,7 +15,7 @@ func (p *player) doMore(verb string, l *line) bool {
 	s := p.state
 	switch verb {
 	case "connect":
-		s.Connect(Registration{testID(l.arg(0)), l.opts["user"], list(l.opts["topics"])}, p.newConn(l), l.from(s))
+		s.Connect(Registration{ID: testID(l.arg(0)), User: l.opts["user"], Topics: list(l.opts["topics"])}, p.newConn(l), l.from(s))
 	case "admitnew":
 		if p.fine(s.AdmitNew(l.number("topics", 0))) {
 			p.out.WriteString("may connect\n")

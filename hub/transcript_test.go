@@ -164,7 +164,7 @@ func (p *player) do(text string) {
 	case "options":
 		p.options(l)
 	case "register":
-		if r, err := s.Register(Registration{testID(l.arg(0)), l.opts["user"], list(l.opts["topics"])}); p.fine(err) {
+		if r, err := s.Register(Registration{ID: testID(l.arg(0)), User: l.opts["user"], Topics: list(l.opts["topics"])}); p.fine(err) {
 			fmt.Fprintf(&p.out, "expires in %v\n", r.ExpiresAt.Sub(p.now))
 		}
 	case "unregister":

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"io"
 	"slices"
 
@@ -163,6 +164,10 @@ func (k *courier) end(c *conn) {
 // Close frame will not be heard sees the end all the same, and what it has sent
 // does not turn the end into a reset, which might overtake our Close frame.
 func hangUp(sock io.Closer) {
+	if secure, ok := sock.(*tls.Conn); ok {
+		_ = secure.CloseWrite() // the end of TLS (RFC 8446 section 6.1) is one more record
+		sock = secure.NetConn()
+	}
 	if half, ok := sock.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // fails only for a socket that is gone
 	}

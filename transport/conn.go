@@ -100,15 +100,22 @@ func (c *conn) wait() {
 // read takes what has arrived.
 func (c *conn) read() {
 	buf := inputs.Get().(*[8 << 10]byte)
-	n, err := c.sock.Read(buf[:])
-	more := c.take(buf[:n])
-	inputs.Put(buf)
-	switch {
-	case !more:
-	case err != nil:
-		c.courier.tell(event{kind: evGone, c: c})
-	default:
-		go c.wait()
+	defer inputs.Put(buf)
+	for {
+		n, err := c.sock.Read(buf[:])
+		switch more := c.take(buf[:n]); {
+		case !more:
+			return
+		case err == notReady{}:
+			go c.wait()
+			return
+		case err != nil:
+			c.courier.tell(event{kind: evGone, c: c})
+			return
+		case c.fd != sealedSocket:
+			go c.wait() // what more there is it will see
+			return
+		}
 	}
 }
 

@@ -37,6 +37,7 @@ type courier struct {
 	dirty   []*conn      // connections with something new to write
 	spare   []*backlog   // for reuse
 	scratch []byte
+	records []byte                // of TLS; for reuse
 	pings   schedule              // open; a ping is due
 	pongs   schedule              // open and pinged; the pong is due
 	closing schedule              // told to close; the end is due

@@ -35,6 +35,7 @@ var closeCodes = map[hub.Reason]uint16{
 	hub.TooBig:          closeTooBig,
 	hub.PolicyViolation: closePolicy,
 	hub.Forbidden:       closeForbidden,
+	hub.TokenExpired:    closeForbidden,
 	hub.UnsupportedData: closeUnsupportedData,
 }
 

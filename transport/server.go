@@ -6,6 +6,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -34,7 +35,10 @@ type Options struct {
 	Heartbeat        time.Duration // a connection with heartbeats is not silent for longer
 	ReconnectDelay   time.Duration // the least that a client should wait before it comes back
 	StallTimeout     time.Duration // one write to an HTTP/2 stream may take so long
-	Log              *zap.Logger
+	// Authenticate returns whose a token is and what it grants, for a client
+	// that renews its own.
+	Authenticate func(token string) (user string, grant *hub.Grant, err error)
+	Log          *zap.Logger
 }
 
 // A Server takes WebSocket connections and holds them until they end.
@@ -148,6 +152,9 @@ func (s *Server) take(w http.ResponseWriter, c *conn) (ok bool, err error) {
 
 // use has a connection use a socket.
 func (c *conn) use(sock net.Conn) error {
+	if secure, ok := sock.(*tls.Conn); ok {
+		return c.useTLS(secure)
+	}
 	sc, ok := sock.(syscall.Conn)
 	if !ok {
 		return errors.ErrUnsupported
@@ -167,7 +174,7 @@ func (s *Server) attach(c *conn, want hub.Want) {
 	if want.Registered {
 		err = s.hub.Attach(want.ID, &c.Conn, want.From)
 	} else {
-		err = s.hub.Connect(hub.Registration{ID: want.ID, Topics: want.Topics}, &c.Conn, want.From)
+		err = s.hub.Connect(hub.Registration{ID: want.ID, User: want.User, Topics: want.Topics, Grant: want.Grant}, &c.Conn, want.From)
 	}
 	if err != nil { // the hub has ended
 		c.reason = hub.Draining
@@ -181,11 +188,24 @@ func (s *Server) refuse(c *conn, err error) {
 	e := event{kind: evRefused, c: c, reason: hub.PolicyViolation, text: err.Error()}
 	if topic, ok := errors.AsType[*hub.TopicError](err); ok && topic.Reserved {
 		e.reason = hub.Forbidden
+	} else if errors.Is(err, hub.ErrForbidden) {
+		e.reason, e.text = hub.Forbidden, publicText(err)
 	} else if errors.Is(err, hub.ErrUnknownClient) {
 		e.reason, e.text = hub.UnknownClient, hub.UnknownClient.String()
 	}
 	e.code = closeCodes[e.reason]
 	c.courier.tell(e)
+}
+
+// publicText is what a client is told of an error that may say more.
+func publicText(err error) string {
+	if p, ok := errors.AsType[interface {
+		error
+		Public() string
+	}](err); ok {
+		return p.Public()
+	}
+	return err.Error()
 }
 
 // ended counts and logs a connection whose socket is closed.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"syscall"
@@ -47,9 +48,11 @@ func readable(fd uintptr) bool {
 //
 // The system call does not tell the scheduler either: a socket that does not
 // block takes microseconds, less than it costs to be replaced.
-func tryWrite(c *conn, p []byte) (int, error) {
+func tryWrite(c *conn, p []byte) (int, error) { return tryWriteTo(c.fd, p) }
+
+func tryWriteTo(fd int32, p []byte) (int, error) {
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -60,6 +63,24 @@ func tryWrite(c *conn, p []byte) (int, error) {
 		default:
 			return 0, errno
 		}
+	}
+}
+
+// tryRead reads what has come, or fails with notReady.
+func tryRead(fd int32, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return 0, notReady{}
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
 	}
 }
 
@@ -75,6 +96,11 @@ func unacknowledged(raw syscall.RawConn) (n int) {
 
 // cut ends a connection without waiting for what it has not sent.
 func cut(sock io.Closer) {
+	if secure, ok := sock.(*tls.Conn); ok {
+		if s, ok := secure.NetConn().(*sealed); ok {
+			_ = s.SetLinger(0)
+		}
+	}
 	if tcp, ok := sock.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // fails only for a socket that is gone
 	}

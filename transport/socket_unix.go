@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"syscall"
@@ -27,9 +28,11 @@ func readable(fd uintptr) bool {
 // runtime's poller: only the courier writes, a goroutine that waits for a full
 // socket excepted, for which the courier waits, and nobody closes the socket
 // before the courier has ended the connection.
-func tryWrite(c *conn, p []byte) (int, error) {
+func tryWrite(c *conn, p []byte) (int, error) { return tryWriteTo(c.fd, p) }
+
+func tryWriteTo(fd int32, p []byte) (int, error) {
 	for {
-		n, err := syscall.Write(int(c.fd), p)
+		n, err := syscall.Write(int(fd), p)
 		switch err {
 		case nil:
 			return n, nil
@@ -43,12 +46,35 @@ func tryWrite(c *conn, p []byte) (int, error) {
 	}
 }
 
+// tryRead reads what has come, or fails with notReady.
+func tryRead(fd int32, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return 0, notReady{}
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
 // unacknowledged cannot be asked for here: what the peer's TCP had not
 // acknowledged when its connection ended is lost.
 func unacknowledged(syscall.RawConn) int { return 0 }
 
 // cut ends a connection without waiting for what it has not sent.
 func cut(sock io.Closer) {
+	if secure, ok := sock.(*tls.Conn); ok {
+		if s, ok := secure.NetConn().(*sealed); ok {
+			_ = s.SetLinger(0)
+		}
+	}
 	if tcp, ok := sock.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // fails only for a socket that is gone
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,6 +34,9 @@ func (v1) note(c *conn, n hub.Note) []byte {
 	case hub.ReplayEnd:
 		text = append(text, `{"type":"live"`...)
 		text = AppendCursor(appendRef(text, n.Ref), n.Cursor)
+	case hub.Expiring:
+		text = append(text, `{"type":"expiring","expires_in_ms":`...)
+		text = strconv.AppendInt(text, max(0, time.Until(n.At).Milliseconds()), 10)
 	case hub.Gap:
 		text = append(text, `{"type":"gap",`...)
 		text = AppendGap(text, n)
@@ -119,6 +123,7 @@ type operation struct {
 	Last   *int           `json:"last"`
 	Topic  *string        `json:"topic"`
 	Data   jsontext.Value `json:"data"`
+	Token  string         `json:"token"`
 }
 
 // A refusal is the answer to an operation that is not done. Its code is stable:
@@ -166,6 +171,8 @@ func refusalOf(err error) *refusal {
 		return &refusal{"topic_reserved", err.Error()}
 	case errors.As(err, &topic):
 		return &refusal{"invalid_topic", err.Error()}
+	case errors.Is(err, hub.ErrForbidden):
+		return &refusal{"forbidden", "this is not among what was granted"}
 	case errors.Is(err, hub.ErrTooManyTopics):
 		return &refusal{"too_many_topics", "unsubscribe from some topics first, or subscribe to a pattern such as orders.*"}
 	case errors.Is(err, hub.ErrTooManyReplays):
@@ -252,10 +259,12 @@ func (op *operation) do(c *conn) error {
 			return err
 		}
 		return c.server.hub.Unsubscribe(&c.Conn, op.Topics, op.Ref)
+	case "auth":
+		return op.auth(c)
 	case "publish":
 		return &refusal{"forbidden", "publish by HTTP: nobody may publish over this connection"}
 	}
-	return &refusal{"unknown_op", "op is one of subscribe, unsubscribe and ping"}
+	return &refusal{"unknown_op", "op is one of subscribe, unsubscribe, auth and ping"}
 }
 
 func (op *operation) subscribe(c *conn) error {
@@ -278,6 +287,15 @@ func (op *operation) subscribe(c *conn) error {
 		}
 	}
 	return c.server.hub.Subscribe(&c.Conn, hub.Subscribe{Topics: op.Topics, From: from, Ref: op.Ref})
+}
+
+// auth renews the grant of a connection that began with a token.
+func (op *operation) auth(c *conn) error {
+	user, grant, err := c.server.opts.Authenticate(op.Token)
+	if err != nil {
+		return &refusal{publicText(err), "the token is not accepted"}
+	}
+	return c.server.hub.Renew(&c.Conn, user, grant, op.Ref)
 }
 
 func (op *operation) checkTopics() error {

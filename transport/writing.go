@@ -64,9 +64,11 @@ func (k *courier) flushOne(c *conn) {
 		c.pulse.quiet = false
 	}
 	for !b.empty() {
-		if c.fd == noSocket {
-			k.lend(c)
-			return
+		if c.fd < 0 {
+			if !k.writeOtherwise(c) {
+				return
+			}
+			continue
 		}
 		p := b.next(k.scratch)
 		n, err := k.write(c, p)
@@ -82,6 +84,16 @@ func (k *courier) flushOne(c *conn) {
 		}
 	}
 	k.emptied(c)
+}
+
+// writeOtherwise writes to a connection that has no socket to write to as it
+// is. It reports whether there may be more to write at once.
+func (k *courier) writeOtherwise(c *conn) bool {
+	if c.fd == sealedSocket {
+		return k.seal(c)
+	}
+	k.lend(c)
+	return false
 }
 
 // advance counts n bytes as written.

@@ -1,0 +1,311 @@
+// Package auth decides who a request is from and what that may do: anybody on
+// this machine, the holder of an API key, or of a token (a JWT).
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"belfry/hub"
+)
+
+// A Right is something that may be done.
+type Right uint8
+
+// The rights. Nobody has one that was not given.
+const (
+	Publish   Right = 1 << iota // events
+	Register                    // clients, and unregister a user's
+	Subscribe                   // without a registration, and read history
+	Admin                       // see and do all that operators may
+)
+
+var rightNames = map[string]Right{"publish": Publish, "register": Register, "subscribe": Subscribe, "admin": Admin}
+
+// ParseRights reads rights by their names.
+func ParseRights(names []string) (all Right, err error) {
+	for _, name := range names {
+		right, ok := rightNames[name]
+		if !ok {
+			return 0, fmt.Errorf("%q is no right; rights are publish, register, subscribe and admin", name)
+		}
+		all |= right
+	}
+	return all, nil
+}
+
+func (r Right) String() string {
+	for name, right := range rightNames {
+		if r == right {
+			return name
+		}
+	}
+	return fmt.Sprintf("Right(%d)", uint8(r))
+}
+
+// An Identity is who a request is from, and what that may do. It is not
+// changed any more.
+type Identity struct {
+	Name      string // of the key, or what kind it is; one of few
+	User      string // of a token; else ""
+	rights    Right
+	publish   []string   // patterns
+	subscribe *hub.Grant // nil is everything
+}
+
+// everybody is who asks a broker without keys.
+var everybody = &Identity{Name: "open", rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
+
+// Has reports whether an identity has a right, whatever the topic. It fails with
+// a [*Denial].
+func (id *Identity) Has(r Right) error {
+	if id.rights&r == 0 {
+		return forbidden.because(fmt.Sprintf("%s has not the right to %s", id.Name, r))
+	}
+	return nil
+}
+
+// MayPublish reports whether an identity may publish to a topic. It fails with a
+// [*Denial].
+func (id *Identity) MayPublish(topic string) error {
+	if err := id.Has(Publish); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(id.publish, func(p string) bool { return hub.Match(p, topic) }) {
+		return forbidden.because(fmt.Sprintf("%s may not publish to this topic", id.Name))
+	}
+	return nil
+}
+
+// MaySubscribe reports whether an identity may subscribe to patterns by itself.
+// It fails with a [*Denial].
+func (id *Identity) MaySubscribe(patterns ...string) error {
+	if err := id.Has(Subscribe); err != nil {
+		return err
+	}
+	return id.MayGrant(patterns...)
+}
+
+// MayGrant reports whether an identity's own patterns cover others. It fails
+// with a [*Denial].
+func (id *Identity) MayGrant(patterns ...string) error {
+	for _, p := range patterns {
+		if !id.subscribe.Admits(p) {
+			return forbidden.because(fmt.Sprintf("%s has no grant that covers the topic %q", id.Name, p))
+		}
+	}
+	return nil
+}
+
+// Grant is what a connection of the identity is limited to; nil is nothing.
+func (id *Identity) Grant() *hub.Grant { return id.subscribe }
+
+// A Key is an API key. Of its text only the hash is kept.
+type Key struct {
+	Name   string
+	SHA256 [sha256.Size]byte // of its text
+	Rights Right
+	Topics []string // patterns that the rights are for
+}
+
+func (k *Key) identity() *Identity {
+	return &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, subscribe: &hub.Grant{Subscribe: k.Topics}}
+}
+
+// A Denial is why a request is not served. Its code is what the client is told;
+// the reason is for the log.
+type Denial struct {
+	Status int    // 401 or 403
+	Code   string // stable
+	Detail string // what to do about it
+	Reason string // precisely what is wrong
+}
+
+func (d *Denial) Error() string { return d.Code + ": " + d.Reason }
+
+// Public is what the client is told.
+func (d *Denial) Public() string { return d.Code }
+
+// Is makes a denial one of [hub.ErrForbidden].
+func (d *Denial) Is(target error) bool { return target == hub.ErrForbidden }
+
+// because returns the denial with its reason.
+func (d Denial) because(reason string) *Denial {
+	d.Reason = reason
+	return &d
+}
+
+// What a client can be denied with.
+var (
+	missing   = Denial{http.StatusUnauthorized, "credentials_missing", "send Authorization: Bearer with an API key or a token", "no credentials"}
+	invalid   = Denial{http.StatusUnauthorized, "credentials_invalid", "the key or the token is not accepted; its issuer can check it with belfry token check", ""}
+	expired   = Denial{http.StatusUnauthorized, "token_expired", "get a new token and come again", ""}
+	forbidden = Denial{http.StatusForbidden, "forbidden", "this is not among what was granted", ""}
+	wrongHost = Denial{http.StatusForbidden, "host_not_allowed", "without keys the broker answers as localhost and as its public_url only; configure keys to serve others", ""}
+	proxied   = Denial{http.StatusForbidden, "proxied", "without keys the broker answers no proxy; configure keys to stand behind one", ""}
+	foreign   = Denial{http.StatusForbidden, "origin_not_allowed", "without keys pages of this machine only may use the broker; add the page's origin to allowed_origins", ""}
+)
+
+// Options are what a [Guard] knows.
+type Options struct {
+	Keys    []Key
+	Tokens  *Tokens  // nil: none are accepted
+	Open    bool     // without keys and tokens: everybody may do everything
+	Local   bool     // and must be on this machine
+	Hosts   []string // under which this machine is reached besides, as in a Host header
+	Origins []string // of pages that may use the broker though it is open
+	Clock   func() time.Time
+}
+
+// A Guard identifies requests. It is not changed any more.
+type Guard struct {
+	opts Options
+	keys []*Identity // in the order of opts.Keys
+}
+
+// New returns a guard. It fails for one that would let nobody in.
+func New(opts Options) (*Guard, error) {
+	if len(opts.Keys) == 0 && opts.Tokens == nil && !opts.Open {
+		return nil, errors.New("neither keys nor tokens are configured, and the broker is not to be open")
+	}
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
+	g := &Guard{opts: opts}
+	for i := range opts.Keys {
+		g.keys = append(g.keys, opts.Keys[i].identity())
+	}
+	return g, nil
+}
+
+// open reports whether nobody needs credentials.
+func (g *Guard) open() bool { return len(g.opts.Keys) == 0 && g.opts.Tokens == nil }
+
+// Enter decides whether a request may be looked at at all. It fails with a
+// [*Denial]. Only a broker that is open to this machine asks for more than
+// credentials: a page that a name of its own has led here (DNS rebinding), a page
+// of another origin, and a proxy that others may use, would all come from this
+// machine.
+func (g *Guard) Enter(r *http.Request) error {
+	if !g.open() || !g.opts.Local {
+		return nil
+	}
+	if !isLoopback(r.Host) && !slices.Contains(g.opts.Hosts, strings.ToLower(r.Host)) {
+		return wrongHost.because(fmt.Sprintf("Host %.100q", r.Host))
+	}
+	for name := range r.Header {
+		if name == "Forwarded" || name == "Via" || strings.HasPrefix(name, "X-Forwarded-") {
+			return proxied.because("header " + name)
+		}
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && !g.isNear(origin) {
+		return foreign.because(fmt.Sprintf("Origin %.100q", origin))
+	}
+	return nil
+}
+
+func (g *Guard) isNear(origin string) bool {
+	if slices.Contains(g.opts.Origins, "*") || slices.Contains(g.opts.Origins, origin) {
+		return true
+	}
+	scheme, host, ok := strings.Cut(origin, "://")
+	return ok && (scheme == "http" || scheme == "https") && (isLoopback(host) || slices.Contains(g.opts.Hosts, host))
+}
+
+// isLoopback reports whether a host, as in a Host header, is this machine by a
+// name that nobody else can give it.
+func isLoopback(host string) bool {
+	name, port := host, ""
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		name, port = host[:i], host[i+1:]
+	}
+	if strings.Trim(port, "0123456789") != "" {
+		return false
+	}
+	switch strings.ToLower(name) {
+	case "localhost", "127.0.0.1", "[::1]":
+		return true
+	}
+	return false
+}
+
+// Identify returns who a request is from. It fails with a [*Denial].
+func (g *Guard) Identify(r *http.Request) (*Identity, error) {
+	if g.open() {
+		return everybody, nil
+	}
+	text, err := credentials(r)
+	if err != nil {
+		return nil, err
+	}
+	return g.Check(text)
+}
+
+// Check returns whose a key or a token is. It fails with a [*Denial].
+func (g *Guard) Check(text string) (*Identity, error) {
+	if strings.Count(text, ".") == 2 {
+		if g.opts.Tokens == nil {
+			return nil, invalid.because("tokens are not configured")
+		}
+		return g.opts.Tokens.check(text, g.opts.Clock())
+	}
+	sum := sha256.Sum256([]byte(text))
+	var found *Identity
+	for i := range g.opts.Keys {
+		if subtle.ConstantTimeCompare(sum[:], g.opts.Keys[i].SHA256[:]) == 1 {
+			found = g.keys[i]
+		}
+	}
+	if found == nil {
+		return nil, invalid.because("no such key")
+	}
+	return found, nil
+}
+
+// tokenProtocol is what a subprotocol that carries a token begins with: a page
+// can't set other headers of a WebSocket's handshake.
+const tokenProtocol = "bearer."
+
+// credentials returns the key or the token that a request brings (RFC 6750
+// section 2). One that brings several different ones is refused: which of
+// them counts would be a guess.
+func credentials(r *http.Request) (string, error) {
+	var found []string
+	for _, header := range r.Header["Authorization"] {
+		scheme, text, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return "", invalid.because("Authorization is not of the scheme Bearer")
+		}
+		found = append(found, strings.TrimSpace(text))
+	}
+	for _, line := range r.Header["Sec-Websocket-Protocol"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if text, ok := strings.CutPrefix(strings.TrimSpace(name), tokenProtocol); ok {
+				found = append(found, text)
+			}
+		}
+	}
+	if strings.Contains(r.URL.RawQuery, "access_token") {
+		found = append(found, r.URL.Query()["access_token"]...)
+	}
+	switch found = slices.Compact(found); {
+	case len(found) == 0:
+		return "", missing.because("no credentials")
+	case len(found) > 1:
+		return "", invalid.because("several different credentials")
+	case found[0] == "":
+		return "", missing.because("empty credentials")
+	case len(found[0]) > maxCredentials:
+		return "", invalid.because("credentials of too many bytes")
+	}
+	return found[0], nil
+}
+
+// maxCredentials is the length of the longest key or token, in bytes.
+const maxCredentials = 8 << 10

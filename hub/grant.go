@@ -1,0 +1,124 @@
+package hub
+
+import (
+	"container/heap"
+	"slices"
+	"time"
+)
+
+// A Grant is what a client may subscribe to, and for how long it may be
+// connected.
+type Grant struct {
+	Subscribe []string  // patterns; each subscription must be covered by one of them
+	Expires   time.Time // when its connection is closed; zero is never
+}
+
+// Admits reports whether a grant covers a subscription. No grant covers all.
+func (g *Grant) Admits(pattern string) bool {
+	return g == nil || slices.ContainsFunc(g.Subscribe, func(p string) bool { return Covers(p, pattern) })
+}
+
+func (g *Grant) admitsAll(patterns []string) bool {
+	return g == nil || !slices.ContainsFunc(patterns, func(p string) bool { return !g.Admits(p) })
+}
+
+// expiryNotice is how long before its grant expires a client is told.
+const expiryNotice = time.Minute
+
+// A lease is a client's connection with an end: an entry of a heap by what
+// happens next.
+type lease struct {
+	client  *client
+	at      time.Time // of the notice, then of the end
+	noticed bool
+	index   int // in the heap
+}
+
+// leases is a heap (package container/heap), the first to end in front.
+type leases []*lease
+
+func (l leases) Len() int           { return len(l) }
+func (l leases) Less(i, j int) bool { return l[i].at.Before(l[j].at) }
+
+func (l leases) Swap(i, j int) {
+	l[i], l[j] = l[j], l[i]
+	l[i].index, l[j].index = i, j
+}
+
+// Push implements [heap.Interface].
+func (l *leases) Push(x any) {
+	entry := x.(*lease)
+	entry.index = len(*l)
+	*l = append(*l, entry)
+}
+
+// Pop implements [heap.Interface].
+func (l *leases) Pop() any {
+	last := len(*l) - 1
+	entry := (*l)[last]
+	(*l)[last] = nil
+	*l = (*l)[:last]
+	return entry
+}
+
+// limit begins or moves the end of a client's grant.
+func (s *State) limit(c *client, g *Grant) {
+	s.unlimit(c)
+	c.grant = g
+	if g == nil || g.Expires.IsZero() {
+		return
+	}
+	c.lease = &lease{client: c, at: g.Expires.Add(-expiryNotice)}
+	heap.Push(&s.leases, c.lease)
+}
+
+func (s *State) unlimit(c *client) {
+	if c.lease != nil {
+		heap.Remove(&s.leases, c.lease.index)
+		c.lease = nil
+	}
+}
+
+// expire gives notice to clients whose grants are about to end, and ends those
+// whose have.
+func (s *State) expire() {
+	for len(s.leases) > 0 && !s.leases[0].at.After(s.now) {
+		l := s.leases[0]
+		c := l.client
+		if !l.noticed && s.now.Before(c.grant.Expires) {
+			l.noticed, l.at = true, c.grant.Expires
+			heap.Fix(&s.leases, 0)
+			if c.conn != nil && s.speaker(c.conn) != nil { // nobody hears it before the welcome
+				s.say(c.conn, Expiring{c.grant.Expires}, s.at(c))
+			}
+			continue
+		}
+		if c.conn != nil {
+			s.close(c.conn, TokenExpired)
+		}
+		s.forget(c, TokenExpired)
+	}
+}
+
+// Renew gives the client behind a connection another grant for the one that it
+// has, and ends the subscriptions that this does not cover. It fails with
+// [ErrForbidden] for a client whose first had no end, or with
+// [ErrUnknownClient] for a connection that has ended or was taken over.
+func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
+	c := s.speaker(conn)
+	switch {
+	case c == nil:
+		return ErrUnknownClient
+	case c.lease == nil || c.user.name != user:
+		return ErrForbidden
+	}
+	s.limit(c, g)
+	for i := len(c.subs) - 1; i >= 0; i-- {
+		if !g.Admits(c.subs[i].name) {
+			s.leave(c, i)
+		}
+	}
+	at := s.at(c)
+	s.say(conn, Ack{ref, s.cursor(at)}, at)
+	return nil
+}
