@@ -51,6 +51,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if len(cfg.Unknown) > 0 {
 		log.Warn("environment variables that are no settings", zap.Strings("names", cfg.Unknown))
 	}
+	for _, warning := range cfg.Warnings {
+		log.Warn(warning)
+	}
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("cannot serve", zap.Error(err))
 		return 1

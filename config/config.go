@@ -1,4 +1,5 @@
-// Package config reads the broker's settings: defaults, overruled by BELFRY_* variables, overruled by flags.
+// Package config reads the broker's settings: defaults, overruled by a file, overruled by BELFRY_* variables,
+// overruled by flags.
 package config
 
 import "time"
@@ -6,8 +7,11 @@ import "time"
 // Config is every setting of the broker, described where it is declared: its tags are the help text, the default
 // and what Parse accepts ("range" for numbers and durations, "form" for text, see value.go).
 //
-// A field's name gives the setting's: MaxBody is the flag --max-body and the variable BELFRY_MAX_BODY.
+// A field's name gives the setting's: MaxBody is the flag --max-body, the variable BELFRY_MAX_BODY and max_body in the
+// file; those of an embedded struct are a group in the file.
 type Config struct {
+	File string `name:"config" group:"Configuration" default:"" placeholder:"FILE" form:"file" help:"File with settings (YAML); variables and flags overrule it."`
+
 	Addr           string   `group:"Listening" default:"127.0.0.1:8000" form:"address" help:"Host and port to listen on; port 0 picks a free one."`
 	PublicURL      string   `group:"Listening" default:"" placeholder:"URL" form:"url" help:"Where browsers reach the broker; the URLs it hands out begin so."`
 	AllowedOrigins []string `group:"Listening" default:"*" form:"origins" help:"Origins that browsers may come from (CORS and WebSocket)."`
@@ -50,6 +54,9 @@ type Config struct {
 
 	LogLevel  string `group:"Logging" default:"info" form:"debug|info|warn|error" help:"The least that is logged: debug, info, warn or error."`
 	LogFormat string `group:"Logging" default:"auto" form:"auto|json|console" help:"json, console or auto: console on a terminal, else json."`
+
+	// Warnings are worth a line in the log and no more.
+	Warnings []string `kong:"-"`
 
 	// Unknown are the BELFRY_* variables that are no setting. They are worth a warning and no more: Kubernetes
 	// sets BELFRY_PORT and the like for a service of that name.

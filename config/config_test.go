@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,21 +28,31 @@ func mustParse(t *testing.T, environ []string, args ...string) Config {
 // setting is a setting as the tests see it: its names, its tags and where it is in a Config.
 type setting struct {
 	flag, variable string
+	key            string // in a file
 	field          reflect.StructField
 	index          []int
 }
 
+// written is the default as it stands in a file.
+func (s setting) written() string {
+	if standard := s.field.Tag.Get("default"); standard != "" {
+		return standard
+	}
+	return `""`
+}
+
 func settings() []setting {
 	var all []setting
-	var walk func(in reflect.Type, prefix string, index []int)
-	walk = func(in reflect.Type, prefix string, index []int) {
+	var walk func(in reflect.Type, group string, index []int)
+	walk = func(in reflect.Type, group string, index []int) {
 		for i := range in.NumField() {
 			field, at := in.Field(i), append(index[:len(index):len(index)], i)
 			if field.Type.Kind() == reflect.Struct {
-				walk(field.Type, prefix+strings.ToLower(field.Name)+"_", at)
-			} else if field.Name != "Unknown" {
-				name := prefix + strings.TrimPrefix(snake.Replace(field.Name), "_")
-				all = append(all, setting{"--" + strings.ReplaceAll(name, "_", "-"), "BELFRY_" + strings.ToUpper(name), field, at})
+				walk(field.Type, strings.ToLower(field.Name)+".", at)
+			} else if field.Tag.Get("kong") != "-" {
+				key := group + cmp.Or(field.Tag.Get("name"), strings.TrimPrefix(snake.Replace(field.Name), "_"))
+				name := strings.ReplaceAll(key, ".", "_")
+				all = append(all, setting{"--" + strings.ReplaceAll(name, "_", "-"), "BELFRY_" + strings.ToUpper(name), key, field, at})
 			}
 		}
 	}
@@ -79,10 +90,13 @@ func another(t *testing.T, s setting) string {
 	return text
 }
 
-func TestEverySettingHasAFlagAndAVariable(t *testing.T) {
+func TestEverySettingHasAFlagAVariableAndAKey(t *testing.T) {
 	t.Parallel()
 	standard := mustParse(t, nil)
 	for _, s := range settings() {
+		if s.flag == "--config" {
+			continue
+		}
 		t.Run(s.flag, func(t *testing.T) {
 			t.Parallel()
 			value := another(t, s)
@@ -96,6 +110,16 @@ func TestEverySettingHasAFlagAndAVariable(t *testing.T) {
 			}
 			if !reflect.DeepEqual(byFlag, byVariable) {
 				t.Errorf("flag and variable change different settings:\n%+v\n%+v", byFlag, byVariable)
+			}
+			name := write(t, nested(s.key, value))
+			byFile := mustParse(t, nil, "--config="+name)
+			overruled := mustParse(t, []string{s.variable + "=" + value}, "--config="+write(t, nested(s.key, s.written())))
+			if field(byFile) != field(byFlag) || field(overruled) != field(byFlag) {
+				t.Errorf("%q: by file %s, by a variable over a file %s", value, field(byFile), field(overruled))
+			}
+			byFile.File = ""
+			if !reflect.DeepEqual(byFile, byFlag) {
+				t.Errorf("flag and file change different settings:\n%+v\n%+v", byFlag, byFile)
 			}
 		})
 	}

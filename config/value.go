@@ -15,8 +15,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// tags are a field's, as kong knows them or as reflect does.
+type tags interface{ Get(name string) string }
+
 // read sets a field from text, if that is a right value for it by the field's "range" or "form" tag.
-func read(text string, tag *kong.Tag, target reflect.Value) bool {
+func read(text string, tag tags, target reflect.Value) bool {
 	if !utf8.ValidString(text) {
 		return false
 	}
@@ -54,23 +57,27 @@ func split(list string) []string {
 	return items
 }
 
-// want describes the right values of a setting.
-func want(setting *kong.Value) string {
+// want describes the right values of a field, of which standard is one.
+func want(tag tags, field reflect.Type, standard string) string {
 	var what string
-	limits := strings.Replace(setting.Tag.Get("range"), "..", " to ", 1)
-	switch setting.Target.Interface().(type) {
-	case int:
+	limits := strings.Replace(tag.Get("range"), "..", " to ", 1)
+	switch field {
+	case reflect.TypeFor[int]():
 		what = "a whole number of " + limits
-	case time.Duration:
+	case reflect.TypeFor[time.Duration]():
 		what = "a duration of " + limits
 	default:
-		form := formOf(setting.Tag)
+		form := formOf(tag)
 		if form.want != "" {
 			return form.want
 		}
-		return "one of " + strings.ReplaceAll(setting.Tag.Get("form"), "|", ", ")
+		return "one of " + strings.ReplaceAll(tag.Get("form"), "|", ", ")
 	}
-	return what + ", such as " + setting.Default
+	return what + ", such as " + standard
+}
+
+func wantOf(setting *kong.Value) string {
+	return want(setting.Tag, setting.Target.Type(), setting.Default)
 }
 
 // form is a kind of text.
@@ -81,13 +88,14 @@ type form struct {
 
 var forms = map[string]form{
 	"address": {"host:port, such as 127.0.0.1:8000 or :0", isAddress},
+	"file":    {"the path of a file", isPath},
 	"url":     {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
 	"origins": {"* or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
 	"topics":  {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
 }
 
 // formOf is a form by its name, or the choice between the words of its tag.
-func formOf(tag *kong.Tag) form {
+func formOf(tag tags) form {
 	name := tag.Get("form")
 	if named, ok := forms[name]; ok {
 		return named
@@ -118,3 +126,5 @@ func isOrigin(text string) bool {
 func isTopic(text string) bool {
 	return text != "" && len(text) <= 255 && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
+
+func isPath(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
