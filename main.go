@@ -40,7 +40,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case errors.Is(err, config.ErrDone):
 		return 0
 	case err == nil:
-		err = checkTopics(cfg.DefaultTopics)
+		err = checkTopics(cfg)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -62,12 +62,18 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 }
 
 // checkTopics reports what is wrong with the topics of the configuration.
-func checkTopics(names []string) error {
+func checkTopics(cfg config.Config) error {
 	var problems []error
-	for _, name := range names {
-		if err := hub.CheckPattern(name); err != nil {
-			problems = append(problems, fmt.Errorf("default_topics: %w", err))
+	check := func(where string, names []string) {
+		for _, name := range names {
+			if err := hub.CheckPattern(name); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", where, err))
+			}
 		}
+	}
+	check("default_topics", cfg.DefaultTopics)
+	for _, key := range cfg.Keys {
+		check("topics of the key "+key.Name, key.Topics)
 	}
 	return errors.Join(problems...)
 }

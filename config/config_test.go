@@ -50,7 +50,7 @@ func settings() []setting {
 			if field.Type.Kind() == reflect.Struct {
 				walk(field.Type, strings.ToLower(field.Name)+".", at)
 			} else if field.Tag.Get("kong") != "-" {
-				key := group + cmp.Or(field.Tag.Get("name"), strings.TrimPrefix(snake.Replace(field.Name), "_"))
+				key := group + strings.ReplaceAll(cmp.Or(field.Tag.Get("name"), strings.TrimPrefix(snake.Replace(field.Name), "_")), "-", "_")
 				name := strings.ReplaceAll(key, ".", "_")
 				all = append(all, setting{"--" + strings.ReplaceAll(name, "_", "-"), "BELFRY_" + strings.ToUpper(name), key, field, at})
 			}
@@ -61,7 +61,7 @@ func settings() []setting {
 }
 
 var snake = func() *strings.Replacer {
-	pairs := []string{"URL", "_url", "TTL", "_ttl"}
+	pairs := []string{"URL", "_url", "TTL", "_ttl", "JWKS", "_jwks"}
 	for letter := 'A'; letter <= 'Z'; letter++ {
 		pairs = append(pairs, string(letter), "_"+strings.ToLower(string(letter)))
 	}
@@ -80,7 +80,14 @@ func another(t *testing.T, s setting) string {
 		duration, _ := time.ParseDuration(standard)
 		return (duration + time.Millisecond).String()
 	}
+	switch s.flag {
+	case "--jwt-secret-file":
+		return write(t, strings.Repeat("s", 32))
+	case "--jwt-public-keys":
+		return write(t, publicPEM(t))
+	}
 	text, ok := map[string]string{
+		"--insecure": "true", "--jwt-jwks-url": "https://id.example.com/jwks.json", "--jwt-issuer": "https://id.example.com", "--jwt-audience": "belfry,chat",
 		"--addr": "[::1]:0", "--public-url": "https://events.example.com/live", "--default-topics": "a.b,c",
 		"--allowed-origins": "https://a.example,https://b.example:8443", "--protocols": "http1+http2", "--log-level": "debug", "--log-format": "json",
 	}[s.flag]
@@ -100,7 +107,7 @@ func TestEverySettingHasAFlagAVariableAndAKey(t *testing.T) {
 		t.Run(s.flag, func(t *testing.T) {
 			t.Parallel()
 			value := another(t, s)
-			byFlag := mustParse(t, nil, s.flag, value)
+			byFlag := mustParse(t, nil, s.flag+"="+value)
 			byVariable := mustParse(t, []string{s.variable + "=" + value})
 			byBoth := mustParse(t, []string{s.variable + "=" + s.field.Tag.Get("default")}, "serve", s.flag+"="+value)
 			field := func(c Config) string { return fmt.Sprint(reflect.ValueOf(c).FieldByIndex(s.index)) }
@@ -191,8 +198,16 @@ func TestText(t *testing.T) {
 			[]string{"", "cats", "cats, dogs", "orders.*.paid", "größe", strings.Repeat("x", 255)},
 			[]string{"cats,,dogs", ",", "a\xff", "a\nb", strings.Repeat("x", 256)},
 		},
-		"--log-level":  {[]string{"debug", "info", "warn", "error"}, []string{"", "loud", "INFO", "debug|info"}},
-		"--log-format": {[]string{"auto", "json", "console"}, []string{"", "text"}},
+		"--insecure": {[]string{"true", "false", "1", "0"}, []string{"", "yes", "TRUE", "2"}},
+		"--jwt-jwks-url": {
+			[]string{"", "https://id.example.com/keys?v=1", "http://localhost:8080/jwks", "http://127.0.0.2/", "http://[::1]:1"},
+			[]string{"http://id.example.com/", "https://", "id.example.com", "https://u:p@id.example.com", "https://id.example.com/#x", "file:///etc/keys"},
+		},
+		"--jwt-audience": {[]string{"", "a, b", "https://api.example.com"}, []string{",", "a,,b", "a\nb"}},
+		"--jwt-issuer":   {[]string{"", "https://id.example.com/"}, []string{"a\nb"}},
+		"--config":       {[]string{""}, []string{"a\nb"}},
+		"--log-level":    {[]string{"debug", "info", "warn", "error"}, []string{"", "loud", "INFO", "debug|info"}},
+		"--log-format":   {[]string{"auto", "json", "console"}, []string{"", "text"}},
 	} {
 		for _, value := range values.right {
 			if _, err := parse(nil, flag+"="+value); err != nil {
@@ -272,6 +287,21 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+func TestSwitch(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		environ, args string
+		want          bool
+	}{
+		{"", "", false}, {"", "--insecure", true}, {"", "--insecure --addr :0", true}, {"", "--insecure=false", false}, {"", "--insecure serve", true},
+		{"BELFRY_INSECURE=true", "", true}, {"BELFRY_INSECURE=1", "", true}, {"BELFRY_INSECURE=true", "--insecure=0", false}, {"BELFRY_INSECURE=", "", false},
+	} {
+		if c := mustParse(t, strings.Fields(test.environ), strings.Fields(test.args)...); c.Insecure != test.want {
+			t.Errorf("%q %q: %t", test.environ, test.args, c.Insecure)
+		}
+	}
+}
+
 func TestUnknownVariables(t *testing.T) {
 	t.Parallel()
 	c := mustParse(t, []string{"BELFRY_PORT=tcp://10.0.0.1:80", "BELFRY_DRAIN=1s", "HOME=/", "BELFRY_HELP=1", "BELFRY_VERSION=x", "XBELFRY_A=1"})
@@ -298,7 +328,11 @@ func TestHelp(t *testing.T) {
 		if value == "" {
 			value = s.field.Tag.Get("placeholder")
 		}
-		if !strings.Contains(help, "\n  "+s.flag+"="+value+" ") || s.field.Tag.Get("help") == "" {
+		row := "\n  " + s.flag + "=" + value + " "
+		if s.field.Type.Kind() == reflect.Bool {
+			row = "\n  " + s.flag + " "
+		}
+		if !strings.Contains(help, row) || s.field.Tag.Get("help") == "" {
 			t.Errorf("%s=%s is not in the help", s.flag, value)
 		}
 	}
@@ -308,7 +342,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	rest := help
-	for _, group := range []string{"Commands", "Listening", "Clients", "Retention", "Limits", "Timeouts", "Internals", "Logging"} {
+	for _, group := range []string{"Commands", "Configuration", "Listening", "Clients", "Access", "Retention", "Limits", "Timeouts", "Internals", "Logging"} {
 		_, after, found := strings.Cut(rest, "\n\n"+group+"\n")
 		if rest = after; !found {
 			t.Errorf("no %s, or not there:\n%s", group, help)

@@ -30,6 +30,7 @@ type file struct {
 	unread   bool                  // it could not be read, so that what follows from it is unknown
 	settings map[string]*kong.Flag // by their names in the file
 	values   map[string]fileValue  // the right ones, by flag
+	keys     []Key
 	warnings []string
 	problem  func(flag, format string, args ...any)
 }
@@ -65,7 +66,7 @@ func (in *input) load(ctx *kong.Context) {
 			in.file.settings[inFile(flag)] = flag
 		}
 	}
-	if in.file.unread = !isPath(name); name == "" || in.file.unread { // it is told of where the flag is read
+	if in.file.unread = !isPlain(name); name == "" || in.file.unread { // it is told of where the flag is read
 		return
 	}
 	in.file.name = name
@@ -76,7 +77,7 @@ func (in *input) load(ctx *kong.Context) {
 		return
 	}
 	in.file.document(content)
-	in.file.warn(name, mode, false)
+	in.file.warn(name, mode, len(in.file.keys) > 0)
 }
 
 // readFile is os.ReadFile with a bound.
@@ -183,6 +184,8 @@ func (f *file) group(node *yaml.Node, path string) {
 		switch setting := f.settings[full]; {
 		case setting != nil:
 			f.setting(setting, value, full)
+		case full == keyList:
+			f.listOfKeys(value)
 		case f.isGroup(full):
 			f.group(value, full)
 		default:
@@ -205,7 +208,7 @@ func (f *file) setting(setting *kong.Flag, node *yaml.Node, path string) {
 	if !f.value(node, path, setting.Tag, target, wantOf(setting.Value), setting.Name) {
 		return
 	}
-	if setting.Tag.Get("form") == "file" {
+	if form := setting.Tag.Get("form"); form == "file" || form == "files" {
 		f.beside(target)
 	}
 	f.values[setting.Name] = fileValue{node.Line, target}
@@ -232,7 +235,10 @@ func (f *file) beside(paths reflect.Value) {
 // value reads a node into a field, or tells what is wrong with it.
 func (f *file) value(node *yaml.Node, path string, tag tags, target reflect.Value, want, flag string) bool {
 	if list, ok := target.Addr().Interface().(*[]string); ok && node.Kind == yaml.SequenceNode {
-		right := true
+		right := len(node.Content) > 0 || tag.Get("some") == ""
+		if !right {
+			f.problem(flag, "%s needs a value: want %s", f.at(node, path), want)
+		}
 		*list = []string{}
 		for _, item := range node.Content {
 			text := reflect.New(reflect.TypeFor[string]()).Elem()
@@ -241,21 +247,29 @@ func (f *file) value(node *yaml.Node, path string, tag tags, target reflect.Valu
 		}
 		return right
 	}
-	fits, right := typed(node, target.Type()), read(node.Value, tag, target)
-	switch {
-	case node.Kind != yaml.ScalarNode:
+	if node.Kind != yaml.ScalarNode {
 		f.problem(flag, "%s: want %s, not %s", f.at(node, path), want, kindOf(node))
-	case node.ShortTag() == "!!null":
+		return false
+	}
+	if node.ShortTag() == "!!null" {
 		f.problem(flag, "%s needs a value: want %s", f.at(node, path), want)
-	case !fits && right && node.ShortTag() == "!!str":
-		f.problem(flag, "%s=%.100q: want %s, without quotes", f.at(node, path), node.Value, want)
-	case !fits && right:
-		f.problem(flag, "%s=%.100s: want %s, in quotes", f.at(node, path), node.Value, want)
-	case !fits || !right:
-		f.problem(flag, "%s=%.100q: want %s", f.at(node, path), node.Value, want)
-	default:
+		return false
+	}
+	fits, right := typed(node, target.Type()), read(node.Value, tag, target)
+	if fits && right {
 		return true
 	}
+	shown := fmt.Sprintf("=%.100q", node.Value)
+	switch {
+	case tag.Get("secret") != "": // a key itself may stand there by mistake
+		shown = ""
+	case !right || target.Kind() == reflect.Bool:
+	case node.ShortTag() == "!!str":
+		want += ", without quotes"
+	default:
+		shown, want = fmt.Sprintf("=%.100s", node.Value), want+", in quotes"
+	}
+	f.problem(flag, "%s%s: want %s", f.at(node, path), shown, want)
 	return false
 }
 
@@ -265,8 +279,14 @@ func typed(node *yaml.Node, field reflect.Type) bool {
 	switch field {
 	case reflect.TypeFor[int]():
 		return tag == "!!int"
+	case reflect.TypeFor[float64]():
+		return tag == "!!int" || tag == "!!float"
+	case reflect.TypeFor[bool]():
+		return tag == "!!bool"
 	case reflect.TypeFor[time.Duration]():
 		return tag == "!!str" || tag == "!!int" // 0 needs no unit
+	case reflect.TypeFor[[32]byte]():
+		return tag == "!!str" || tag == "!!int" || tag == "!!float" // digits may happen to look like a number
 	}
 	return tag == "!!str"
 }

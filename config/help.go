@@ -33,7 +33,11 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 			group = flag.Group.Title
 			fmt.Fprintf(&out, "\n%s\n", group)
 		}
-		row("--"+flag.Name+"="+cmp.Or(flag.PlaceHolder, flag.Default), flag.Help)
+		value := "=" + cmp.Or(flag.PlaceHolder, flag.Default)
+		if flag.IsBool() {
+			value = ""
+		}
+		row("--"+flag.Name+value, flag.Help)
 	}
 	_, err := fmt.Fprint(ctx.Stdout, out.String())
 	return err

@@ -40,6 +40,7 @@ func Parse(args, environ []string, version string, stdout, stderr io.Writer) (Co
 		kong.TypeMapper(reflect.TypeFor[string](), &in),
 		kong.TypeMapper(reflect.TypeFor[[]string](), &in),
 		kong.TypeMapper(reflect.TypeFor[int](), &in),
+		kong.TypeMapper(reflect.TypeFor[bool](), switches{&in}),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), &in),
 	)
 	if err != nil {
@@ -53,6 +54,7 @@ func Parse(args, environ []string, version string, stdout, stderr io.Writer) (Co
 		in.problems = append(in.problems, fmt.Errorf("%w (belfry --help lists what there is)", err))
 	} else if !in.file.unread {
 		in.conflicts(cli.Serve, parsed)
+		in.tokenKeys(&cli.Serve.JWT, parsed)
 	}
 	if in.more > 0 {
 		in.problems = append(in.problems, fmt.Errorf("and %d more", in.more))
@@ -64,6 +66,7 @@ func Parse(args, environ []string, version string, stdout, stderr io.Writer) (Co
 	for _, flag := range parser.Model.DefaultCmd.Flags {
 		delete(in.environ, variable(flag.Name))
 	}
+	cli.Serve.Keys = in.file.keys
 	cli.Serve.Warnings = in.file.warnings
 	cli.Serve.Unknown = slices.Sorted(maps.Keys(in.environ))
 	return cli.Serve, nil
@@ -74,7 +77,7 @@ type input struct {
 	environ  map[string]string // the BELFRY_* variables
 	wrong    map[string]bool   // flags with a problem of their own
 	problems []error
-	more     int // problems that are not kept
+	more     int   // problems that are not kept
 	file     *file // read when the first flag is resolved
 }
 
@@ -115,6 +118,10 @@ func (in *input) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	case string:
 		given.text = value
 	}
+	if target.Kind() == reflect.Bool && token.Type != kong.FlagValueToken { // --insecure alone
+		target.SetBool(true)
+		return nil
+	}
 	missing := !token.IsValue() && !negative(given.text)
 	if missing {
 		in.problem(ctx.Value.Name, "%s needs a value: want %s", given.name, wantOf(ctx.Value))
@@ -126,6 +133,12 @@ func (in *input) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	}
 	return nil
 }
+
+// switches are the flags that need no value.
+type switches struct{ *input }
+
+// IsBool makes switches a kong.BoolMapper.
+func (switches) IsBool() bool { return true }
 
 // maxProblems are told of; who gave some other file by mistake need not see each of its lines.
 const maxProblems = 100

@@ -19,7 +19,7 @@ func (f *file) unknown(name *yaml.Node, what, given string, names []string) {
 
 // names are all that a file may have, with the groups.
 func (f *file) names() []string {
-	names := map[string]bool{}
+	names := map[string]bool{keyList: true}
 	for name := range f.settings {
 		names[name] = true
 		if group, _, found := strings.Cut(name, "."); found {
