@@ -61,8 +61,8 @@ func (in *input) load(ctx *kong.Context) {
 			source, name = "--"+fileFlag, ctx.FlagValue(step.Flag).(string)
 		}
 	}
-	for _, flag := range ctx.Flags() {
-		if flag.Name != fileFlag && flag.Name != "help" && flag.Name != "version" {
+	for _, flag := range ctx.Model.DefaultCmd.Flags {
+		if flag.Name != fileFlag {
 			in.file.settings[inFile(flag)] = flag
 		}
 	}

@@ -8,68 +8,38 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 )
-
-// ErrDone says that the answer (help, version) was printed and there is nothing to run: exit with 0.
-var ErrDone = errors.New("done")
-
-type commandLine struct {
-	Version kong.VersionFlag `help:"Print the version."`
-
-	Serve Config `cmd:"" default:"withargs" help:"Run the broker; also what happens without a command."`
-}
 
 // Parse reads the settings from the environment (in the form of os.Environ), from the arguments that follow the
 // program's name and from the file that one of them names. An error has one line for each thing that is wrong. An empty
 // variable counts as unset.
 func Parse(args, environ []string, version string, stdout, stderr io.Writer) (Config, error) {
-	var cli commandLine
-	in := input{environ: ours(environ), wrong: map[string]bool{}}
-	done := false
-	parser, err := kong.New(&cli,
-		kong.Name("belfry"),
-		kong.Description("A real-time event broker: backends publish over HTTP, browsers receive over WebSocket."),
-		kong.Vars{"version": "belfry " + version},
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { done = true }),
-		kong.Help(printHelp),
-		kong.Resolvers(kong.ResolverFunc(in.resolve)),
-		kong.TypeMapper(reflect.TypeFor[string](), &in),
-		kong.TypeMapper(reflect.TypeFor[[]string](), &in),
-		kong.TypeMapper(reflect.TypeFor[int](), &in),
-		kong.TypeMapper(reflect.TypeFor[bool](), switches{&in}),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), &in),
-	)
+	command, err := ParseCommand(args, environ, version, stdout, stderr)
 	if err != nil {
 		return Config{}, err
 	}
-	parsed, err := parser.Parse(args)
-	if done {
-		return Config{}, ErrDone
+	settings, ok := command.(Config)
+	if !ok {
+		return Config{}, errors.New("want the settings of serve, not another command")
 	}
-	if err != nil {
-		in.problems = append(in.problems, fmt.Errorf("%w (belfry --help lists what there is)", err))
-	} else if !in.file.unread {
-		in.conflicts(cli.Serve, parsed)
-		in.tokenKeys(&cli.Serve.JWT, parsed)
+	return settings, nil
+}
+
+// settings finishes those of serve.
+func (in *input) settings(c *Config, parsed *kong.Context) {
+	if !in.file.unread {
+		in.conflicts(*c, parsed)
+		in.tokenKeys(&c.JWT, parsed)
 	}
-	if in.more > 0 {
-		in.problems = append(in.problems, fmt.Errorf("and %d more", in.more))
-	}
-	if len(in.problems) > 0 {
-		return Config{}, errors.Join(in.problems...)
-	}
-	cli.Serve.PublicURL = strings.TrimRight(cli.Serve.PublicURL, "/")
-	for _, flag := range parser.Model.DefaultCmd.Flags {
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	c.Keys = in.file.keys
+	c.Warnings = in.file.warnings
+	for _, flag := range parsed.Model.DefaultCmd.Flags {
 		delete(in.environ, variable(flag.Name))
 	}
-	cli.Serve.Keys = in.file.keys
-	cli.Serve.Warnings = in.file.warnings
-	cli.Serve.Unknown = slices.Sorted(maps.Keys(in.environ))
-	return cli.Serve, nil
+	c.Unknown = slices.Sorted(maps.Keys(in.environ))
 }
 
 // input is what kong reads settings through. It keeps what is wrong instead of stopping at the first of it.
@@ -86,7 +56,7 @@ type sourced struct{ name, text string }
 
 // resolve is asked for the flags that are not on the command line.
 func (in *input) resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-	if parent.Command == nil { // the flags above the commands (--help, --version) are no settings
+	if parent.Command == nil || parent.Command.Name != serve { // only its flags are settings
 		return nil, nil
 	}
 	if in.file == nil {

@@ -108,6 +108,7 @@ var forms = map[string]form{
 	"audiences": {"names without control characters, such as belfry,chat", isSome},
 	"issuer":    {"a name without control characters, such as https://id.example.com", isPlain},
 	"name":      {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", isName},
+	"new-name":  {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", func(text string) bool { return text == "" || isName(text) }},
 	"sha256":    {"64 hexadecimal digits, as belfry key create shows them", isSum},
 	"url":       {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
 	"origins":   {"* or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
