@@ -8,7 +8,8 @@ import (
 )
 
 // Config is every setting of the broker, described where it is declared: its tags are the help text, the default
-// and what Parse accepts ("range" for numbers and durations, "form" for text, see value.go).
+// and what Parse accepts ("range" for numbers and durations, "form" for text, see value.go). Those with "reload" can
+// change while the broker runs: who adds that tag to one makes main apply it.
 //
 // A field's name gives the setting's: MaxBody is the flag --max-body, the variable BELFRY_MAX_BODY and max_body in the
 // file; those of an embedded struct are a group in the file.
@@ -58,7 +59,7 @@ type Config struct {
 	CourierBacklogBytes int `group:"Internals" default:"16777216" range:"1..1073741824" help:"Bytes waiting for one courier that make publishes wait."`
 	HubQueue            int `group:"Internals" default:"1024" range:"1..1048576" help:"Commands that may wait for the hub."`
 
-	LogLevel  string `group:"Logging" default:"info" form:"debug|info|warn|error" help:"The least that is logged: debug, info, warn or error."`
+	LogLevel  string `group:"Logging" default:"info" form:"debug|info|warn|error" reload:"yes" help:"The least that is logged: debug, info, warn or error."`
 	LogFormat string `group:"Logging" default:"auto" form:"auto|json|console" help:"json, console or auto: console on a terminal, else json."`
 
 	// Keys are the API keys, which only a file can have.
@@ -81,13 +82,13 @@ type History struct {
 
 // JWT says which tokens (JSON Web Tokens) admit clients.
 type JWT struct {
-	SecretFile string        `default:"" placeholder:"FILE" form:"file" help:"File with the secret of HS256 tokens, 32 bytes at least."`
-	PublicKeys []string      `default:"" placeholder:"FILES" form:"files" help:"PEM files with public keys of RS256, ES256 and EdDSA tokens."`
-	JWKSURL    string        `name:"jwks-url" default:"" placeholder:"URL" form:"jwks" help:"Where the issuer of tokens publishes its keys (a JWK set)."`
-	Audience   []string      `default:"" placeholder:"NAMES" form:"audiences" help:"A token's aud must have one of these; none: aud is not looked at."`
-	Issuer     string        `default:"" placeholder:"NAME" form:"issuer" help:"What a token's iss must be; empty: iss is not looked at."`
-	Leeway     time.Duration `default:"30s" range:"0s..10m" help:"How far clocks may differ where exp, nbf and iat are checked."`
-	MaxAge     time.Duration `default:"0s" range:"0s..8760h" help:"Tokens issued (iat) longer ago are refused; 0s: only exp counts."`
+	SecretFile string        `default:"" placeholder:"FILE" form:"file" reload:"yes" help:"File with the secret of HS256 tokens, 32 bytes at least."`
+	PublicKeys []string      `default:"" placeholder:"FILES" form:"files" reload:"yes" help:"PEM files with public keys of RS256, ES256 and EdDSA tokens."`
+	JWKSURL    string        `name:"jwks-url" default:"" placeholder:"URL" form:"jwks" reload:"yes" help:"Where the issuer of tokens publishes its keys (a JWK set)."`
+	Audience   []string      `default:"" placeholder:"NAMES" form:"audiences" reload:"yes" help:"A token's aud must have one of these; none: aud is not looked at."`
+	Issuer     string        `default:"" placeholder:"NAME" form:"issuer" reload:"yes" help:"What a token's iss must be; empty: iss is not looked at."`
+	Leeway     time.Duration `default:"30s" range:"0s..10m" reload:"yes" help:"How far clocks may differ where exp, nbf and iat are checked."`
+	MaxAge     time.Duration `default:"0s" range:"0s..8760h" reload:"yes" help:"Tokens issued (iat) longer ago are refused; 0s: only exp counts."`
 
 	Secret Secret             `kong:"-"` // what SecretFile holds
 	Keys   []crypto.PublicKey `kong:"-"` // what PublicKeys hold: *rsa.PublicKey, *ecdsa.PublicKey (P-256), ed25519.PublicKey
