@@ -33,17 +33,38 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// run is the program as a function: it serves until ctx ends and returns the
-// exit status, 2 for a wrong command line.
+// run is the program as a function: it does what the command line asks for, by
+// default to serve until ctx ends, and returns the exit status, 2 for a wrong
+// command line.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	cfg, err := config.Parse(args, environ, version(), stdout, stderr)
-	switch {
-	case errors.Is(err, config.ErrDone):
+	command, err := config.ParseCommand(args, environ, version(), stdout, stderr)
+	if errors.Is(err, config.ErrDone) {
 		return 0
-	case err == nil:
-		err = checkTopics(cfg.DefaultTopics)
 	}
 	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	switch command := command.(type) {
+	case config.KeyCreate:
+		if err := checkPatterns("--topics", command.Topics); err != nil {
+			fmt.Fprintln(stderr, err)
+			return 2
+		}
+		err = command.Run(stdout, stderr)
+	case config.Config:
+		return runBroker(ctx, command, stderr)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// runBroker serves and returns the exit status.
+func runBroker(ctx context.Context, cfg config.Config, stderr io.Writer) int {
+	if err := checkTopics(cfg); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 2
 	}
@@ -51,6 +72,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	defer log.Sync() //nolint:errcheck // there is nowhere to report it
 	if len(cfg.Unknown) > 0 {
 		log.Warn("environment variables that are no settings", zap.Strings("names", cfg.Unknown))
+	}
+	for _, warning := range cfg.Warnings {
+		log.Warn(warning)
 	}
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("cannot serve", zap.Error(err))
@@ -60,11 +84,19 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 }
 
 // checkTopics reports what is wrong with the topics of the configuration.
-func checkTopics(names []string) error {
+func checkTopics(cfg config.Config) error {
+	problems := []error{checkPatterns("default_topics", cfg.DefaultTopics)}
+	for _, key := range cfg.Keys {
+		problems = append(problems, checkPatterns("topics of the key "+key.Name, key.Topics))
+	}
+	return errors.Join(problems...)
+}
+
+func checkPatterns(where string, names []string) error {
 	var problems []error
 	for _, name := range names {
 		if err := hub.CheckPattern(name); err != nil {
-			problems = append(problems, fmt.Errorf("default_topics: %w", err))
+			problems = append(problems, fmt.Errorf("%s: %w", where, err))
 		}
 	}
 	return errors.Join(problems...)

@@ -1,13 +1,21 @@
-// Package config reads the broker's settings: defaults, overruled by BELFRY_* variables, overruled by flags.
+// Package config reads the broker's settings: defaults, overruled by a file, overruled by BELFRY_* variables,
+// overruled by flags.
 package config
 
-import "time"
+import (
+	"crypto"
+	"time"
+)
 
 // Config is every setting of the broker, described where it is declared: its tags are the help text, the default
-// and what Parse accepts ("range" for numbers and durations, "form" for text, see value.go).
+// and what Parse accepts ("range" for numbers and durations, "form" for text, see value.go). Those with "reload" can
+// change while the broker runs: who adds that tag to one makes main apply it.
 //
-// A field's name gives the setting's: MaxBody is the flag --max-body and the variable BELFRY_MAX_BODY.
+// A field's name gives the setting's: MaxBody is the flag --max-body, the variable BELFRY_MAX_BODY and max_body in the
+// file; those of an embedded struct are a group in the file.
 type Config struct {
+	File string `name:"config" group:"Configuration" default:"" placeholder:"FILE" form:"file" help:"File with settings (YAML); variables and flags overrule it."`
+
 	Addr           string   `group:"Listening" default:"127.0.0.1:8000" form:"address" help:"Host and port to listen on; port 0 picks a free one."`
 	PublicURL      string   `group:"Listening" default:"" placeholder:"URL" form:"url" help:"Where browsers reach the broker; the URLs it hands out begin so."`
 	AllowedOrigins []string `group:"Listening" default:"*" form:"origins" help:"Origins that browsers may come from (CORS and WebSocket)."`
@@ -17,6 +25,9 @@ type Config struct {
 	ResumeWindow     time.Duration `group:"Clients" default:"30s" range:"0s..24h" help:"How long a client may be away and resume; 0s forgets at once."`
 	RegisterTTL      time.Duration `group:"Clients" default:"10m" range:"1s..24h" help:"How long a registration waits for its first connection."`
 	ClientQueueBytes int           `group:"Clients" default:"1048576" range:"1..1073741824" help:"Bytes that may wait for one client before it counts as slow."`
+
+	Insecure bool `group:"Access" default:"false" help:"Serve other machines although there are no keys."`
+	JWT      JWT  `group:"Access" embed:"" prefix:"jwt-"`
 
 	History History `group:"Retention" embed:"" prefix:"history-"`
 
@@ -48,8 +59,14 @@ type Config struct {
 	CourierBacklogBytes int `group:"Internals" default:"16777216" range:"1..1073741824" help:"Bytes waiting for one courier that make publishes wait."`
 	HubQueue            int `group:"Internals" default:"1024" range:"1..1048576" help:"Commands that may wait for the hub."`
 
-	LogLevel  string `group:"Logging" default:"info" form:"debug|info|warn|error" help:"The least that is logged: debug, info, warn or error."`
+	LogLevel  string `group:"Logging" default:"info" form:"debug|info|warn|error" reload:"yes" help:"The least that is logged: debug, info, warn or error."`
 	LogFormat string `group:"Logging" default:"auto" form:"auto|json|console" help:"json, console or auto: console on a terminal, else json."`
+
+	// Keys are the API keys, which only a file can have.
+	Keys []Key `kong:"-"`
+
+	// Warnings are worth a line in the log and no more.
+	Warnings []string `kong:"-"`
 
 	// Unknown are the BELFRY_* variables that are no setting. They are worth a warning and no more: Kubernetes
 	// sets BELFRY_PORT and the like for a service of that name.
@@ -61,4 +78,27 @@ type History struct {
 	Events int           `default:"100" range:"1..1000000" help:"Most events kept of each topic and user."`
 	Age    time.Duration `default:"10m" range:"1s..168h" help:"How long an event is kept."`
 	Bytes  int           `default:"67108864" range:"65536..68719476736" help:"Most bytes kept in all, overhead counted."`
+}
+
+// JWT says which tokens (JSON Web Tokens) admit clients.
+type JWT struct {
+	SecretFile string        `default:"" placeholder:"FILE" form:"file" reload:"yes" help:"File with the secret of HS256 tokens, 32 bytes at least."`
+	PublicKeys []string      `default:"" placeholder:"FILES" form:"files" reload:"yes" help:"PEM files with public keys of RS256, ES256 and EdDSA tokens."`
+	JWKSURL    string        `name:"jwks-url" default:"" placeholder:"URL" form:"jwks" reload:"yes" help:"Where the issuer of tokens publishes its keys (a JWK set)."`
+	Audience   []string      `default:"" placeholder:"NAMES" form:"audiences" reload:"yes" help:"A token's aud must have one of these; none: aud is not looked at."`
+	Issuer     string        `default:"" placeholder:"NAME" form:"issuer" reload:"yes" help:"What a token's iss must be; empty: iss is not looked at."`
+	Leeway     time.Duration `default:"30s" range:"0s..10m" reload:"yes" help:"How far clocks may differ where exp, nbf and iat are checked."`
+	MaxAge     time.Duration `default:"0s" range:"0s..8760h" reload:"yes" help:"Tokens issued (iat) longer ago are refused; 0s: only exp counts."`
+
+	Secret Secret             `kong:"-"` // what SecretFile holds
+	Keys   []crypto.PublicKey `kong:"-"` // what PublicKeys hold: *rsa.PublicKey, *ecdsa.PublicKey (P-256), ed25519.PublicKey
+}
+
+// Key is an API key. Its text is known to its owner alone: a file with keys that is read by others gives none away.
+type Key struct {
+	Name   string   `required:"yes" form:"name" help:"Names the key in logs and metrics; no two keys have the same."`
+	SHA256 [32]byte `required:"yes" form:"sha256" secret:"yes" help:"The SHA-256 of the key's text."`
+	Rights []string `required:"yes" some:"yes" form:"publish|register|subscribe|admin" help:"What the key may do."`
+	Topics []string `default:">" some:"yes" form:"topics" help:"Topics and patterns that it may do so with."`
+	Rate   float64  `default:"0" range:"0..1000000" help:"Most publishes in a second; 0: the general limit."`
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,21 +28,31 @@ func mustParse(t *testing.T, environ []string, args ...string) Config {
 // setting is a setting as the tests see it: its names, its tags and where it is in a Config.
 type setting struct {
 	flag, variable string
+	key            string // in a file
 	field          reflect.StructField
 	index          []int
 }
 
+// written is the default as it stands in a file.
+func (s setting) written() string {
+	if standard := s.field.Tag.Get("default"); standard != "" {
+		return standard
+	}
+	return `""`
+}
+
 func settings() []setting {
 	var all []setting
-	var walk func(in reflect.Type, prefix string, index []int)
-	walk = func(in reflect.Type, prefix string, index []int) {
+	var walk func(in reflect.Type, group string, index []int)
+	walk = func(in reflect.Type, group string, index []int) {
 		for i := range in.NumField() {
 			field, at := in.Field(i), append(index[:len(index):len(index)], i)
 			if field.Type.Kind() == reflect.Struct {
-				walk(field.Type, prefix+strings.ToLower(field.Name)+"_", at)
-			} else if field.Name != "Unknown" {
-				name := prefix + strings.TrimPrefix(snake.Replace(field.Name), "_")
-				all = append(all, setting{"--" + strings.ReplaceAll(name, "_", "-"), "BELFRY_" + strings.ToUpper(name), field, at})
+				walk(field.Type, strings.ToLower(field.Name)+".", at)
+			} else if field.Tag.Get("kong") != "-" {
+				key := group + strings.ReplaceAll(cmp.Or(field.Tag.Get("name"), strings.TrimPrefix(snake.Replace(field.Name), "_")), "-", "_")
+				name := strings.ReplaceAll(key, ".", "_")
+				all = append(all, setting{"--" + strings.ReplaceAll(name, "_", "-"), "BELFRY_" + strings.ToUpper(name), key, field, at})
 			}
 		}
 	}
@@ -50,7 +61,7 @@ func settings() []setting {
 }
 
 var snake = func() *strings.Replacer {
-	pairs := []string{"URL", "_url", "TTL", "_ttl"}
+	pairs := []string{"URL", "_url", "TTL", "_ttl", "JWKS", "_jwks"}
 	for letter := 'A'; letter <= 'Z'; letter++ {
 		pairs = append(pairs, string(letter), "_"+strings.ToLower(string(letter)))
 	}
@@ -69,7 +80,14 @@ func another(t *testing.T, s setting) string {
 		duration, _ := time.ParseDuration(standard)
 		return (duration + time.Millisecond).String()
 	}
+	switch s.flag {
+	case "--jwt-secret-file":
+		return write(t, strings.Repeat("s", 32))
+	case "--jwt-public-keys":
+		return write(t, publicPEM(t))
+	}
 	text, ok := map[string]string{
+		"--insecure": "true", "--jwt-jwks-url": "https://id.example.com/jwks.json", "--jwt-issuer": "https://id.example.com", "--jwt-audience": "belfry,chat",
 		"--addr": "[::1]:0", "--public-url": "https://events.example.com/live", "--default-topics": "a.b,c",
 		"--allowed-origins": "https://a.example,https://b.example:8443", "--protocols": "http1+http2", "--log-level": "debug", "--log-format": "json",
 	}[s.flag]
@@ -79,14 +97,17 @@ func another(t *testing.T, s setting) string {
 	return text
 }
 
-func TestEverySettingHasAFlagAndAVariable(t *testing.T) {
+func TestEverySettingHasAFlagAVariableAndAKey(t *testing.T) {
 	t.Parallel()
 	standard := mustParse(t, nil)
 	for _, s := range settings() {
+		if s.flag == "--config" {
+			continue
+		}
 		t.Run(s.flag, func(t *testing.T) {
 			t.Parallel()
 			value := another(t, s)
-			byFlag := mustParse(t, nil, s.flag, value)
+			byFlag := mustParse(t, nil, s.flag+"="+value)
 			byVariable := mustParse(t, []string{s.variable + "=" + value})
 			byBoth := mustParse(t, []string{s.variable + "=" + s.field.Tag.Get("default")}, "serve", s.flag+"="+value)
 			field := func(c Config) string { return fmt.Sprint(reflect.ValueOf(c).FieldByIndex(s.index)) }
@@ -96,6 +117,16 @@ func TestEverySettingHasAFlagAndAVariable(t *testing.T) {
 			}
 			if !reflect.DeepEqual(byFlag, byVariable) {
 				t.Errorf("flag and variable change different settings:\n%+v\n%+v", byFlag, byVariable)
+			}
+			name := write(t, nested(s.key, value))
+			byFile := mustParse(t, nil, "--config="+name)
+			overruled := mustParse(t, []string{s.variable + "=" + value}, "--config="+write(t, nested(s.key, s.written())))
+			if field(byFile) != field(byFlag) || field(overruled) != field(byFlag) {
+				t.Errorf("%q: by file %s, by a variable over a file %s", value, field(byFile), field(overruled))
+			}
+			byFile.File = ""
+			if !reflect.DeepEqual(byFile, byFlag) {
+				t.Errorf("flag and file change different settings:\n%+v\n%+v", byFlag, byFile)
 			}
 		})
 	}
@@ -167,8 +198,16 @@ func TestText(t *testing.T) {
 			[]string{"", "cats", "cats, dogs", "orders.*.paid", "größe", strings.Repeat("x", 255)},
 			[]string{"cats,,dogs", ",", "a\xff", "a\nb", strings.Repeat("x", 256)},
 		},
-		"--log-level":  {[]string{"debug", "info", "warn", "error"}, []string{"", "loud", "INFO", "debug|info"}},
-		"--log-format": {[]string{"auto", "json", "console"}, []string{"", "text"}},
+		"--insecure": {[]string{"true", "false", "1", "0"}, []string{"", "yes", "TRUE", "2"}},
+		"--jwt-jwks-url": {
+			[]string{"", "https://id.example.com/keys?v=1", "http://localhost:8080/jwks", "http://127.0.0.2/", "http://[::1]:1"},
+			[]string{"http://id.example.com/", "https://", "id.example.com", "https://u:p@id.example.com", "https://id.example.com/#x", "file:///etc/keys"},
+		},
+		"--jwt-audience": {[]string{"", "a, b", "https://api.example.com"}, []string{",", "a,,b", "a\nb"}},
+		"--jwt-issuer":   {[]string{"", "https://id.example.com/"}, []string{"a\nb"}},
+		"--config":       {[]string{""}, []string{"a\nb"}},
+		"--log-level":    {[]string{"debug", "info", "warn", "error"}, []string{"", "loud", "INFO", "debug|info"}},
+		"--log-format":   {[]string{"auto", "json", "console"}, []string{"", "text"}},
 	} {
 		for _, value := range values.right {
 			if _, err := parse(nil, flag+"="+value); err != nil {
@@ -248,6 +287,21 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+func TestSwitch(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		environ, args string
+		want          bool
+	}{
+		{"", "", false}, {"", "--insecure", true}, {"", "--insecure --addr :0", true}, {"", "--insecure=false", false}, {"", "--insecure serve", true},
+		{"BELFRY_INSECURE=true", "", true}, {"BELFRY_INSECURE=1", "", true}, {"BELFRY_INSECURE=true", "--insecure=0", false}, {"BELFRY_INSECURE=", "", false},
+	} {
+		if c := mustParse(t, strings.Fields(test.environ), strings.Fields(test.args)...); c.Insecure != test.want {
+			t.Errorf("%q %q: %t", test.environ, test.args, c.Insecure)
+		}
+	}
+}
+
 func TestUnknownVariables(t *testing.T) {
 	t.Parallel()
 	c := mustParse(t, []string{"BELFRY_PORT=tcp://10.0.0.1:80", "BELFRY_DRAIN=1s", "HOME=/", "BELFRY_HELP=1", "BELFRY_VERSION=x", "XBELFRY_A=1"})
@@ -274,7 +328,11 @@ func TestHelp(t *testing.T) {
 		if value == "" {
 			value = s.field.Tag.Get("placeholder")
 		}
-		if !strings.Contains(help, "\n  "+s.flag+"="+value+" ") || s.field.Tag.Get("help") == "" {
+		row := "\n  " + s.flag + "=" + value + " "
+		if s.field.Type.Kind() == reflect.Bool {
+			row = "\n  " + s.flag + " "
+		}
+		if !strings.Contains(help, row) || s.field.Tag.Get("help") == "" {
 			t.Errorf("%s=%s is not in the help", s.flag, value)
 		}
 	}
@@ -284,7 +342,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	rest := help
-	for _, group := range []string{"Commands", "Listening", "Clients", "Retention", "Limits", "Timeouts", "Internals", "Logging"} {
+	for _, group := range []string{"Commands", "Configuration", "Listening", "Clients", "Access", "Retention", "Limits", "Timeouts", "Internals", "Logging"} {
 		_, after, found := strings.Cut(rest, "\n\n"+group+"\n")
 		if rest = after; !found {
 			t.Errorf("no %s, or not there:\n%s", group, help)

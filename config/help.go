@@ -9,6 +9,7 @@ import (
 )
 
 const helpNotes = `Every flag is also a variable: --history-events is $BELFRY_HISTORY_EVENTS. The flag wins.
+In a file (--config) it is events in the group history. API keys stand in the file alone.
 Durations are written like 90s, 10m or 1h30m; sizes are bytes; lists are separated by commas.`
 
 // printHelp shows the broker's settings with their defaults, a line each.
@@ -21,8 +22,8 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	row := func(left, right string) { fmt.Fprintf(&out, "  %-29s  %s\n", left, right) }
 
 	fmt.Fprintf(&out, "%s\n\nUsage: belfry [<command>] [flags]\n\nCommands\n", ctx.Model.Help)
-	for _, command := range ctx.Model.Children {
-		row(command.Name, command.Help)
+	for _, command := range ctx.Model.Leaves(true) {
+		row(command.Path(), command.Help)
 	}
 	row("-h, --help", "Print this.")
 	row("--version", "Print the version.")
@@ -33,7 +34,11 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 			group = flag.Group.Title
 			fmt.Fprintf(&out, "\n%s\n", group)
 		}
-		row("--"+flag.Name+"="+cmp.Or(flag.PlaceHolder, flag.Default), flag.Help)
+		value := "=" + cmp.Or(flag.PlaceHolder, flag.Default)
+		if flag.IsBool() {
+			value = ""
+		}
+		row("--"+flag.Name+value, flag.Help)
 	}
 	_, err := fmt.Fprint(ctx.Stdout, out.String())
 	return err

@@ -8,60 +8,38 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 )
 
-// ErrDone says that the answer (help, version) was printed and there is nothing to run: exit with 0.
-var ErrDone = errors.New("done")
-
-type commandLine struct {
-	Version kong.VersionFlag `help:"Print the version."`
-
-	Serve Config `cmd:"" default:"withargs" help:"Run the broker; also what happens without a command."`
-}
-
-// Parse reads the settings from the environment (in the form of os.Environ) and from the arguments that follow the
-// program's name. An error has one line for each thing that is wrong. An empty variable counts as unset.
+// Parse reads the settings from the environment (in the form of os.Environ), from the arguments that follow the
+// program's name and from the file that one of them names. An error has one line for each thing that is wrong. An empty
+// variable counts as unset.
 func Parse(args, environ []string, version string, stdout, stderr io.Writer) (Config, error) {
-	var cli commandLine
-	in := input{environ: ours(environ), wrong: map[string]bool{}}
-	done := false
-	parser, err := kong.New(&cli,
-		kong.Name("belfry"),
-		kong.Description("A real-time event broker: backends publish over HTTP, browsers receive over WebSocket."),
-		kong.Vars{"version": "belfry " + version},
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { done = true }),
-		kong.Help(printHelp),
-		kong.Resolvers(kong.ResolverFunc(in.resolve)),
-		kong.TypeMapper(reflect.TypeFor[string](), &in),
-		kong.TypeMapper(reflect.TypeFor[[]string](), &in),
-		kong.TypeMapper(reflect.TypeFor[int](), &in),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), &in),
-	)
+	command, err := ParseCommand(args, environ, version, stdout, stderr)
 	if err != nil {
 		return Config{}, err
 	}
-	parsed, err := parser.Parse(args)
-	if done {
-		return Config{}, ErrDone
+	settings, ok := command.(Config)
+	if !ok {
+		return Config{}, errors.New("want the settings of serve, not another command")
 	}
-	if err != nil {
-		in.problems = append(in.problems, fmt.Errorf("%w (belfry --help lists what there is)", err))
-	} else {
-		in.conflicts(cli.Serve, parsed)
+	return settings, nil
+}
+
+// settings finishes those of serve.
+func (in *input) settings(c *Config, parsed *kong.Context) {
+	if !in.file.unread {
+		in.conflicts(*c, parsed)
+		in.tokenKeys(&c.JWT, parsed)
 	}
-	if len(in.problems) > 0 {
-		return Config{}, errors.Join(in.problems...)
-	}
-	cli.Serve.PublicURL = strings.TrimRight(cli.Serve.PublicURL, "/")
-	for _, flag := range parser.Model.DefaultCmd.Flags {
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	c.Keys = in.file.keys
+	c.Warnings = in.file.warnings
+	for _, flag := range parsed.Model.DefaultCmd.Flags {
 		delete(in.environ, variable(flag.Name))
 	}
-	cli.Serve.Unknown = slices.Sorted(maps.Keys(in.environ))
-	return cli.Serve, nil
+	c.Unknown = slices.Sorted(maps.Keys(in.environ))
 }
 
 // input is what kong reads settings through. It keeps what is wrong instead of stopping at the first of it.
@@ -69,44 +47,78 @@ type input struct {
 	environ  map[string]string // the BELFRY_* variables
 	wrong    map[string]bool   // flags with a problem of their own
 	problems []error
+	more     int   // problems that are not kept
+	file     *file // read when the first flag is resolved
 }
 
-// sourced is a value that did not come from the command line, and the name by which its source knows it.
+// sourced is a value of the environment and its name there.
 type sourced struct{ name, text string }
 
-func (in *input) resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-	name := variable(flag.Name)
-	text := strings.TrimSpace(in.environ[name])
-	if parent.Command == nil || text == "" { // the flags above the commands (--help, --version) are no settings
+// resolve is asked for the flags that are not on the command line.
+func (in *input) resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
+	if parent.Command == nil || parent.Command.Name != serve { // only its flags are settings
 		return nil, nil
 	}
-	return sourced{name, text}, nil
+	if in.file == nil {
+		in.load(ctx)
+	}
+	if text := in.variable(flag.Name); text != "" {
+		return sourced{variable(flag.Name), text}, nil
+	}
+	if found, ok := in.file.values[flag.Name]; ok {
+		return found, nil
+	}
+	return nil, nil
 }
+
+// variable is the value of a flag's variable.
+func (in *input) variable(flag string) string { return strings.TrimSpace(in.environ[variable(flag)]) }
 
 // Decode makes input a kong.Mapper: it reads one value into one field. It never fails, so that kong goes on.
 func (in *input) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	given := sourced{name: "--" + ctx.Value.Name}
 	token := ctx.Scan.Peek()
 	switch value := token.Value.(type) {
+	case fileValue: // which was checked when the file was read
+		ctx.Scan.Pop()
+		target.Set(value.value)
+		return nil
 	case sourced:
 		given = value
 	case string:
 		given.text = value
 	}
+	if target.Kind() == reflect.Bool && token.Type != kong.FlagValueToken { // --insecure alone
+		target.SetBool(true)
+		return nil
+	}
 	missing := !token.IsValue() && !negative(given.text)
 	if missing {
-		in.problem(ctx.Value.Name, "%s needs a value: want %s", given.name, want(ctx.Value))
+		in.problem(ctx.Value.Name, "%s needs a value: want %s", given.name, wantOf(ctx.Value))
 		return nil
 	}
 	ctx.Scan.Pop()
 	if !read(given.text, ctx.Value.Tag, target) {
-		in.problem(ctx.Value.Name, "%s=%.100q: want %s", given.name, given.text, want(ctx.Value))
+		in.problem(ctx.Value.Name, "%s=%.100q: want %s", given.name, given.text, wantOf(ctx.Value))
 	}
 	return nil
 }
 
+// switches are the flags that need no value.
+type switches struct{ *input }
+
+// IsBool makes switches a kong.BoolMapper.
+func (switches) IsBool() bool { return true }
+
+// maxProblems are told of; who gave some other file by mistake need not see each of its lines.
+const maxProblems = 100
+
 func (in *input) problem(flag, format string, args ...any) {
 	in.wrong[flag] = true
+	if len(in.problems) == maxProblems {
+		in.more++
+		return
+	}
 	in.problems = append(in.problems, fmt.Errorf(format, args...))
 }
 
@@ -127,25 +139,28 @@ func (in *input) conflicts(c Config, parsed *kong.Context) {
 		{"default-topics", "max-subscriptions", len(c.DefaultTopics) <= c.MaxSubscriptions, "at most max_subscriptions topics"},
 	} {
 		if !rule.ok && !in.wrong[rule.a] && !in.wrong[rule.b] {
-			in.problem(rule.a, "%s with %s: want %s", written(rule.a, parsed), written(rule.b, parsed), rule.want)
+			in.problem(rule.a, "%s with %s: want %s", in.written(rule.a, parsed), in.written(rule.b, parsed), rule.want)
 		}
 	}
 }
 
 // written is a setting and its value as the user wrote them, if the user did.
-func written(name string, parsed *kong.Context) string {
+func (in *input) written(name string, parsed *kong.Context) string {
 	for _, step := range parsed.Path {
 		if step.Flag == nil || step.Flag.Name != name {
 			continue
 		}
-		if step.Resolved {
+		switch from, ok := in.file.values[name]; {
+		case step.Resolved && in.variable(name) != "":
 			return variable(name) + "=" + text(step.Flag)
+		case step.Resolved && ok:
+			return fmt.Sprintf("%s=%s (%s:%d)", inFile(step.Flag), text(step.Flag), in.file.name, from.line)
 		}
 		return "--" + name + "=" + text(step.Flag)
 	}
 	for _, flag := range parsed.Flags() {
 		if flag.Name == name {
-			return strings.ReplaceAll(name, "-", "_") + "=" + text(flag) + " (the default)"
+			return inFile(flag) + "=" + text(flag) + " (the default)"
 		}
 	}
 	return name

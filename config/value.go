@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"encoding/hex"
 	"net"
 	"net/url"
 	"reflect"
@@ -15,8 +16,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// tags are a field's, as kong knows them or as reflect does.
+type tags interface{ Get(name string) string }
+
 // read sets a field from text, if that is a right value for it by the field's "range" or "form" tag.
-func read(text string, tag *kong.Tag, target reflect.Value) bool {
+func read(text string, tag tags, target reflect.Value) bool {
 	if !utf8.ValidString(text) {
 		return false
 	}
@@ -26,13 +30,22 @@ func read(text string, tag *kong.Tag, target reflect.Value) bool {
 		return within(text, tag.Get("range"), field, strconv.Atoi)
 	case *time.Duration:
 		return within(text, tag.Get("range"), field, time.ParseDuration)
+	case *float64:
+		return within(text, tag.Get("range"), field, func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })
+	case *bool:
+		*field = text == "true" || text == "1"
+		return *field || text == "false" || text == "0"
+	case *[32]byte:
+		_, err := hex.Decode(field[:], []byte(text[:min(len(text), 64)]))
+		return err == nil && formOf(tag).is(text)
 	case *string:
 		*field = text
 		return formOf(tag).is(text)
 	case *[]string:
 		list := split(text)
 		*field = append(*field, list...) // a repeated flag adds to its list
-		return !slices.ContainsFunc(list, func(item string) bool { return !formOf(tag).is(item) })
+		return (len(list) > 0 || tag.Get("some") == "") &&
+			!slices.ContainsFunc(list, func(item string) bool { return !formOf(tag).is(item) })
 	}
 	return false
 }
@@ -54,23 +67,31 @@ func split(list string) []string {
 	return items
 }
 
-// want describes the right values of a setting.
-func want(setting *kong.Value) string {
+// want describes the right values of a field, of which standard is one.
+func want(tag tags, field reflect.Type, standard string) string {
 	var what string
-	limits := strings.Replace(setting.Tag.Get("range"), "..", " to ", 1)
-	switch setting.Target.Interface().(type) {
-	case int:
+	limits := strings.Replace(tag.Get("range"), "..", " to ", 1)
+	switch field {
+	case reflect.TypeFor[int]():
 		what = "a whole number of " + limits
-	case time.Duration:
+	case reflect.TypeFor[float64]():
+		what = "a number of " + limits
+	case reflect.TypeFor[time.Duration]():
 		what = "a duration of " + limits
+	case reflect.TypeFor[bool]():
+		return "true or false"
 	default:
-		form := formOf(setting.Tag)
+		form := formOf(tag)
 		if form.want != "" {
 			return form.want
 		}
-		return "one of " + strings.ReplaceAll(setting.Tag.Get("form"), "|", ", ")
+		return "one of " + strings.ReplaceAll(tag.Get("form"), "|", ", ")
 	}
-	return what + ", such as " + setting.Default
+	return what + ", such as " + standard
+}
+
+func wantOf(setting *kong.Value) string {
+	return want(setting.Tag, setting.Target.Type(), setting.Default)
 }
 
 // form is a kind of text.
@@ -80,14 +101,22 @@ type form struct {
 }
 
 var forms = map[string]form{
-	"address": {"host:port, such as 127.0.0.1:8000 or :0", isAddress},
-	"url":     {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
-	"origins": {"* or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
-	"topics":  {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
+	"address":   {"host:port, such as 127.0.0.1:8000 or :0", isAddress},
+	"file":      {"the path of a file", isPlain},
+	"files":     {"paths of files, such as a.pem,b.pem", isSome},
+	"jwks":      {"an https URL (http for this machine only), such as https://id.example.com/jwks.json", isJWKS},
+	"audiences": {"names without control characters, such as belfry,chat", isSome},
+	"issuer":    {"a name without control characters, such as https://id.example.com", isPlain},
+	"name":      {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", isName},
+	"new-name":  {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", func(text string) bool { return text == "" || isName(text) }},
+	"sha256":    {"64 hexadecimal digits, as belfry key create shows them", isSum},
+	"url":       {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
+	"origins":   {"* or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
+	"topics":    {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
 }
 
 // formOf is a form by its name, or the choice between the words of its tag.
-func formOf(tag *kong.Tag) form {
+func formOf(tag tags) form {
 	name := tag.Get("form")
 	if named, ok := forms[name]; ok {
 		return named
@@ -117,4 +146,28 @@ func isOrigin(text string) bool {
 
 func isTopic(text string) bool {
 	return text != "" && len(text) <= 255 && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+func isPlain(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
+
+func isSome(text string) bool { return text != "" && isPlain(text) }
+
+func isJWKS(text string) bool {
+	u, err := url.Parse(text)
+	if text == "" || err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(text, "#") {
+		return text == ""
+	}
+	local := u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && local
+}
+
+func isName(text string) bool {
+	return 0 < len(text) && len(text) <= 64 && !strings.ContainsFunc(text, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
+	})
+}
+
+func isSum(text string) bool {
+	sum, err := hex.DecodeString(text)
+	return err == nil && len(sum) == 32
 }

@@ -1,0 +1,41 @@
+package config
+
+import (
+	"io"
+	"reflect"
+)
+
+// Reload reads the settings again as [Parse] does, for a broker that runs with others. A setting is taken over if its
+// tag reload says so; those that changed besides are named as in a file, need a restart, and keep their value in next.
+// So next is what the broker runs with from now on.
+//
+// What is right only together (see conflicts) still is, because none of that is taken over.
+func Reload(running Config, args, environ []string) (next Config, restart []string, err error) {
+	next, err = Parse(args, environ, "", io.Discard, io.Discard)
+	if err != nil {
+		return running, nil, err
+	}
+	var was, is commandLine
+	before, err := newParser(&was, &input{})
+	if err != nil {
+		return running, nil, err
+	}
+	after, err := newParser(&is, &input{})
+	if err != nil {
+		return running, nil, err
+	}
+	was.Serve, is.Serve = running, next
+	for i, flag := range after.Model.DefaultCmd.Flags {
+		old := before.Model.DefaultCmd.Flags[i].Target
+		if flag.Tag.Get("reload") == "" && !same(old, flag.Target) {
+			restart = append(restart, inFile(flag))
+			flag.Target.Set(old)
+		}
+	}
+	return is.Serve, restart, nil
+}
+
+func same(a, b reflect.Value) bool {
+	empty := a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0
+	return empty || reflect.DeepEqual(a.Interface(), b.Interface())
+}
