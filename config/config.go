@@ -16,30 +16,44 @@ import (
 type Config struct {
 	File string `name:"config" group:"Configuration" default:"" placeholder:"FILE" form:"file" help:"File with settings (YAML); variables and flags overrule it."`
 
-	Addr           string   `group:"Listening" default:"127.0.0.1:8000" form:"address" help:"Host and port to listen on; port 0 picks a free one."`
+	Addr           string   `group:"Listening" default:"127.0.0.1:8000" form:"address" help:"Host and port to listen on, port 0 picks a free one; or unix:PATH."`
+	AdminAddr      string   `group:"Listening" default:"" placeholder:"ADDR" form:"admin-address" help:"Where metrics, pprof and admin calls are served instead."`
+	SocketMode     string   `group:"Listening" default:"0660" form:"mode" help:"Who may connect to a unix socket: its permissions."`
 	PublicURL      string   `group:"Listening" default:"" placeholder:"URL" form:"url" help:"Where browsers reach the broker; the URLs it hands out begin so."`
-	AllowedOrigins []string `group:"Listening" default:"*" form:"origins" help:"Origins that browsers may come from (CORS and WebSocket)."`
+	AllowedOrigins []string `group:"Listening" default:"auto" form:"origins" reload:"yes" help:"Where pages may come from; auto: with keys anywhere, else here."`
 	Protocols      string   `group:"Listening" default:"http1" form:"http1|http1+http2" help:"http1, or http1+http2 for proxies that speak HTTP/2 without TLS."`
+	TrustedProxies []string `group:"Listening" default:"" placeholder:"NETWORKS" form:"networks" reload:"yes" help:"Proxies that may say who a client is: networks, or unix."`
+	ProxyHeader    string   `group:"Listening" default:"x-forwarded-for" form:"x-forwarded-for|forwarded" reload:"yes" help:"The header in which they do: x-forwarded-for or forwarded."`
 
-	DefaultTopics    []string      `group:"Clients" default:"cats" form:"topics" help:"Topics of a registration that names none."`
+	TLS TLS `group:"TLS" embed:"" prefix:"tls-"`
+
+	DefaultTopics    []string      `group:"Clients" default:"cats" form:"topics" reload:"yes" help:"Topics of a registration that names none."`
 	ResumeWindow     time.Duration `group:"Clients" default:"30s" range:"0s..24h" help:"How long a client may be away and resume; 0s forgets at once."`
 	RegisterTTL      time.Duration `group:"Clients" default:"10m" range:"1s..24h" help:"How long a registration waits for its first connection."`
-	ClientQueueBytes int           `group:"Clients" default:"1048576" range:"1..1073741824" help:"Bytes that may wait for one client before it counts as slow."`
+	ClientQueueBytes int           `group:"Clients" default:"1048576" range:"1..1073741824" reload:"yes" help:"Bytes that may wait for one client before it counts as slow."`
 
 	Insecure bool `group:"Access" default:"false" help:"Serve other machines although there are no keys."`
 	JWT      JWT  `group:"Access" embed:"" prefix:"jwt-"`
 
 	History History `group:"Retention" embed:"" prefix:"history-"`
 
-	MaxClients       int `group:"Limits" default:"200000" range:"1..10000000" help:"Most registrations."`
-	MaxConnections   int `group:"Limits" default:"100000" range:"1..10000000" help:"Most open connections."`
-	MaxSubscriptions int `group:"Limits" default:"128" range:"1..65536" help:"Most subscriptions of one client."`
-	MaxMessage       int `group:"Limits" default:"65536" range:"1..16777216" help:"Largest message, in bytes."`
-	MaxBody          int `group:"Limits" default:"1048576" range:"1..1073741824" help:"Largest request body, in bytes."`
-	MaxDepth         int `group:"Limits" default:"64" range:"1..10000" help:"Deepest nesting of JSON, in levels."`
-	MaxFragments     int `group:"Limits" default:"1024" range:"1..1048576" help:"Most WebSocket frames that one message is split into."`
-	MaxControlRate   int `group:"Limits" default:"50" range:"1..100000" help:"Most WebSocket control frames of a connection in a second."`
-	MaxHeaderBytes   int `group:"Limits" default:"16384" range:"1024..1048576" help:"Largest request header, in bytes."`
+	MaxMemory             int `group:"Limits" default:"0" range:"0..1099511627776" reload:"yes" help:"Bytes of memory above which new work is refused; 0: 3/4 of all."`
+	MaxClients            int `group:"Limits" default:"200000" range:"1..10000000" reload:"yes" help:"Most registrations."`
+	MaxUserClients        int `group:"Limits" default:"1000" range:"0..10000000" reload:"yes" help:"Most clients of one user; 0: no limit."`
+	MaxConnections        int `group:"Limits" default:"100000" range:"1..10000000" reload:"yes" help:"Most open connections of clients."`
+	MaxAddressConnections int `group:"Limits" default:"1000" range:"0..10000000" reload:"yes" help:"Most connections from one address; 0: no limit."`
+	MaxHTTPConnections    int `name:"max-http-connections" group:"Limits" default:"20000" range:"1..10000000" reload:"yes" help:"Most connections that are no client's (yet)."`
+	MaxHandshakes         int `group:"Limits" default:"20000" range:"0..10000000" reload:"yes" help:"Most new clients' connections in a second; 0: no limit."`
+	MaxAddressHandshakes  int `group:"Limits" default:"100" range:"0..10000000" reload:"yes" help:"The same from one address; 0: no limit."`
+	MaxPublishRate        int `group:"Limits" default:"0" range:"0..1000000" reload:"yes" help:"Most events a second by an API key without a rate; 0: no limit."`
+	MaxUserPublishRate    int `group:"Limits" default:"50" range:"0..1000000" reload:"yes" help:"Most events a second by a user's tokens; 0: no limit."`
+	MaxSubscriptions      int `group:"Limits" default:"128" range:"1..65536" reload:"yes" help:"Most subscriptions of one client."`
+	MaxMessage            int `group:"Limits" default:"65536" range:"1..16777216" reload:"yes" help:"Largest message, in bytes."`
+	MaxBody               int `group:"Limits" default:"1048576" range:"1..1073741824" reload:"yes" help:"Largest request body, in bytes."`
+	MaxDepth              int `group:"Limits" default:"64" range:"1..10000" reload:"yes" help:"Deepest nesting of JSON, in levels."`
+	MaxFragments          int `group:"Limits" default:"1024" range:"1..1048576" reload:"yes" help:"Most WebSocket frames that one message is split into."`
+	MaxControlRate        int `group:"Limits" default:"50" range:"1..100000" reload:"yes" help:"Most WebSocket control frames of a connection in a second."`
+	MaxHeaderBytes        int `group:"Limits" default:"16384" range:"1024..1048576" help:"Largest request header, in bytes."`
 
 	PingInterval   time.Duration `group:"Timeouts" default:"25s" range:"10ms..1h" help:"A connection is pinged this often."`
 	PongTimeout    time.Duration `group:"Timeouts" default:"8s" range:"10ms..1h" help:"A connection that has not answered a ping by then is dead."`
@@ -79,6 +93,19 @@ type History struct {
 	Age    time.Duration `default:"10m" range:"1s..168h" help:"How long an event is kept."`
 	Bytes  int           `default:"67108864" range:"65536..68719476736" help:"Most bytes kept in all, overhead counted."`
 }
+
+// TLS says what the broker proves its name with.
+type TLS struct {
+	CertFile  string   `default:"" placeholder:"FILE" form:"file" help:"PEM file with the certificate and those above it."`
+	KeyFile   string   `default:"" placeholder:"FILE" form:"file" help:"PEM file with the certificate's private key."`
+	ACMEHosts []string `name:"acme-hosts" default:"" placeholder:"HOSTS" form:"hosts" help:"Names to get certificates for by ACME; port 443 leads here."`
+	ACMEDir   string   `name:"acme-dir" default:"" placeholder:"DIR" form:"file" help:"Folder where certificates from ACME are kept."`
+	ACMEEmail string   `name:"acme-email" default:"" placeholder:"ADDRESS" form:"email" help:"Where the issuer may write to about them."`
+	ACMEURL   string   `name:"acme-url" default:"" placeholder:"URL" form:"jwks" help:"Directory of another ACME issuer than Let's Encrypt."`
+}
+
+// Enabled reports whether the broker speaks TLS.
+func (t TLS) Enabled() bool { return t.CertFile != "" || len(t.ACMEHosts) > 0 }
 
 // JWT says which tokens (JSON Web Tokens) admit clients.
 type JWT struct {

@@ -36,6 +36,9 @@ type setting struct {
 // written is the default as it stands in a file.
 func (s setting) written() string {
 	if standard := s.field.Tag.Get("default"); standard != "" {
+		if s.field.Tag.Get("form") == "mode" {
+			return `"` + standard + `"` // else it is a number to YAML
+		}
 		return standard
 	}
 	return `""`
@@ -61,7 +64,7 @@ func settings() []setting {
 }
 
 var snake = func() *strings.Replacer {
-	pairs := []string{"URL", "_url", "TTL", "_ttl", "JWKS", "_jwks"}
+	pairs := []string{"URL", "_url", "TTL", "_ttl", "JWKS", "_jwks", "TLS", "_tls", "ACME", "_acme", "HTTP", "_http"}
 	for letter := 'A'; letter <= 'Z'; letter++ {
 		pairs = append(pairs, string(letter), "_"+strings.ToLower(string(letter)))
 	}
@@ -90,11 +93,21 @@ func another(t *testing.T, s setting) string {
 		"--insecure": "true", "--jwt-jwks-url": "https://id.example.com/jwks.json", "--jwt-issuer": "https://id.example.com", "--jwt-audience": "belfry,chat",
 		"--addr": "[::1]:0", "--public-url": "https://events.example.com/live", "--default-topics": "a.b,c",
 		"--allowed-origins": "https://a.example,https://b.example:8443", "--protocols": "http1+http2", "--log-level": "debug", "--log-format": "json",
+		"--tls-cert-file": "/certs/cert.pem", "--tls-key-file": "/certs/key.pem", "--tls-acme-hosts": "a.example.com,b.example.com", "--tls-acme-dir": "/certs",
+		"--tls-acme-email": "ops@example.com", "--tls-acme-url": "https://acme.example.com/directory", "--admin-addr": "127.0.0.1:8001",
+		"--socket-mode": "0600", "--trusted-proxies": "10.0.0.0/8,unix", "--proxy-header": "forwarded",
 	}[s.flag]
 	if !ok {
 		t.Fatalf("no value to try with %s", s.flag)
 	}
 	return text
+}
+
+// companions are what a setting must not be without.
+var companions = map[string][]string{
+	"--tls-cert-file":  {"--tls-key-file=key.pem"},
+	"--tls-key-file":   {"--tls-cert-file=cert.pem"},
+	"--tls-acme-hosts": {"--tls-acme-dir=certs"},
 }
 
 func TestEverySettingHasAFlagAVariableAndAKey(t *testing.T) {
@@ -107,9 +120,13 @@ func TestEverySettingHasAFlagAVariableAndAKey(t *testing.T) {
 		t.Run(s.flag, func(t *testing.T) {
 			t.Parallel()
 			value := another(t, s)
-			byFlag := mustParse(t, nil, s.flag+"="+value)
-			byVariable := mustParse(t, []string{s.variable + "=" + value})
-			byBoth := mustParse(t, []string{s.variable + "=" + s.field.Tag.Get("default")}, "serve", s.flag+"="+value)
+			parse := func(environ []string, args ...string) Config {
+				t.Helper()
+				return mustParse(t, environ, append(args, companions[s.flag]...)...)
+			}
+			byFlag := parse(nil, s.flag+"="+value)
+			byVariable := parse([]string{s.variable + "=" + value})
+			byBoth := parse([]string{s.variable + "=" + s.field.Tag.Get("default")}, "serve", s.flag+"="+value)
 			field := func(c Config) string { return fmt.Sprint(reflect.ValueOf(c).FieldByIndex(s.index)) }
 			if got := field(byFlag); got == field(standard) || got != field(byVariable) || got != field(byBoth) {
 				t.Errorf("%q: by flag %s, by variable %s, by both %s, by default %s",
@@ -119,8 +136,8 @@ func TestEverySettingHasAFlagAVariableAndAKey(t *testing.T) {
 				t.Errorf("flag and variable change different settings:\n%+v\n%+v", byFlag, byVariable)
 			}
 			name := write(t, nested(s.key, value))
-			byFile := mustParse(t, nil, "--config="+name)
-			overruled := mustParse(t, []string{s.variable + "=" + value}, "--config="+write(t, nested(s.key, s.written())))
+			byFile := parse(nil, "--config="+name)
+			overruled := parse([]string{s.variable + "=" + value}, "--config="+write(t, nested(s.key, s.written())))
 			if field(byFile) != field(byFlag) || field(overruled) != field(byFlag) {
 				t.Errorf("%q: by file %s, by a variable over a file %s", value, field(byFile), field(overruled))
 			}
@@ -250,7 +267,7 @@ func TestErrors(t *testing.T) {
 			"BELFRY_PING_INTERVAL=soon BELFRY_HISTORY_BYTES=64MiB BELFRY_LOG_LEVEL=loud",
 			"--max-clients -5 --addr nowhere",
 			`--max-clients="-5": want a whole number of 1 to 10000000, such as 200000
---addr="nowhere": want host:port, such as 127.0.0.1:8000 or :0
+--addr="nowhere": want host:port, such as 127.0.0.1:8000 or :0, or unix:PATH
 BELFRY_HISTORY_BYTES="64MiB": want a whole number of 65536 to 68719476736, such as 67108864
 BELFRY_PING_INTERVAL="soon": want a duration of 10ms to 1h, such as 25s
 BELFRY_LOG_LEVEL="loud": want one of debug, info, warn, error`,
@@ -342,7 +359,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	rest := help
-	for _, group := range []string{"Commands", "Configuration", "Listening", "Clients", "Access", "Retention", "Limits", "Timeouts", "Internals", "Logging"} {
+	for _, group := range []string{"Commands", "Configuration", "Listening", "TLS", "Clients", "Access", "Retention", "Limits", "Timeouts", "Internals", "Logging"} {
 		_, after, found := strings.Cut(rest, "\n\n"+group+"\n")
 		if rest = after; !found {
 			t.Errorf("no %s, or not there:\n%s", group, help)

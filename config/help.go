@@ -19,7 +19,7 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 		return kong.DefaultHelpPrinter(options, ctx)
 	}
 	var out strings.Builder
-	row := func(left, right string) { fmt.Fprintf(&out, "  %-29s  %s\n", left, right) }
+	row := func(left, right string) { fmt.Fprintf(&out, "  %-30s  %s\n", left, right) }
 
 	fmt.Fprintf(&out, "%s\n\nUsage: belfry [<command>] [flags]\n\nCommands\n", ctx.Model.Help)
 	for _, command := range ctx.Model.Leaves(true) {

@@ -136,6 +136,9 @@ func (in *input) conflicts(c Config, parsed *kong.Context) {
 	}{
 		{"max-message", "max-body", c.MaxMessage <= c.MaxBody, "max_message <= max_body"},
 		{"client-queue-bytes", "max-message", c.ClientQueueBytes >= 2*c.MaxMessage, "client_queue_bytes >= 2 * max_message"},
+		{"tls-cert-file", "tls-key-file", (c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "both or none"},
+		{"tls-cert-file", "tls-acme-hosts", c.TLS.CertFile == "" || len(c.TLS.ACMEHosts) == 0, "one of them"},
+		{"tls-acme-hosts", "tls-acme-dir", len(c.TLS.ACMEHosts) == 0 || c.TLS.ACMEDir != "", "a folder to keep certificates in"},
 		{"default-topics", "max-subscriptions", len(c.DefaultTopics) <= c.MaxSubscriptions, "at most max_subscriptions topics"},
 	} {
 		if !rule.ok && !in.wrong[rule.a] && !in.wrong[rule.b] {

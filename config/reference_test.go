@@ -171,7 +171,7 @@ func exampleValue(s setting) string {
 		}
 		return "[" + standard + "]"
 	case reflect.TypeFor[string]():
-		if standard == "" || strings.ContainsAny(standard, ":*") {
+		if standard == "" || strings.ContainsAny(standard, ":*") || s.field.Tag.Get("form") == "mode" {
 			return `"` + standard + `"`
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // tag reload says so; those that changed besides are named as in a file, need a restart, and keep their value in next.
 // So next is what the broker runs with from now on.
 //
-// What is right only together (see conflicts) still is, because none of that is taken over.
+// What must be right together (see conflicts) is either taken over together or not at all.
 func Reload(running Config, args, environ []string) (next Config, restart []string, err error) {
 	next, err = Parse(args, environ, "", io.Discard, io.Discard)
 	if err != nil {

@@ -32,8 +32,9 @@ keys: [{name: b, sha256: ` + sumOfB + `, rights: [publish]}]
 	want := running
 	fresh := mustParse(t, environ, args...)
 	want.LogLevel, want.JWT, want.Keys, want.Warnings = "debug", fresh.JWT, fresh.Keys, fresh.Warnings
+	want.MaxClients, want.DefaultTopics = 6, fresh.DefaultTopics
 	next, restart, err = Reload(running, args, environ)
-	if names := []string{"default_topics", "history.events", "max_clients"}; err != nil || !reflect.DeepEqual(restart, names) || !reflect.DeepEqual(next, want) {
+	if names := []string{"history.events"}; err != nil || !reflect.DeepEqual(restart, names) || !reflect.DeepEqual(next, want) {
 		t.Errorf("restart for %q, want %q; %v\ngot  %+v\nwant %+v", restart, names, err, next, want)
 	}
 	if next.Keys[0].Name != "b" || next.JWT.Issuer != "a" || len(next.Warnings) != 1 {
@@ -63,16 +64,26 @@ func TestReloadSecret(t *testing.T) {
 	}
 }
 
-// Settings that are checked together are not taken over one by one.
+// What may be wrong together with another setting changes with it or not at all.
 func TestWhatReloads(t *testing.T) {
 	t.Parallel()
-	var names []string
+	reloads := make(map[string]bool)
 	for _, s := range settings() {
-		if s.field.Tag.Get("reload") != "" && !strings.HasPrefix(s.key, "jwt.") {
-			names = append(names, s.key)
+		reloads[s.key] = s.field.Tag.Get("reload") != ""
+	}
+	for _, together := range [][]string{{"max_message", "max_body", "client_queue_bytes"}, {"default_topics", "max_subscriptions"}} {
+		for _, key := range together {
+			if reloads[key] != reloads[together[0]] {
+				t.Errorf("%s changes without %s, or the other way round", key, together[0])
+			}
 		}
 	}
-	if want := []string{"log_level"}; !reflect.DeepEqual(names, want) {
-		t.Errorf("%q, want %q", names, want)
+	for _, key := range []string{"log_level", "jwt.issuer", "max_connections", "max_publish_rate", "allowed_origins"} {
+		if !reloads[key] {
+			t.Errorf("%s needs a restart", key)
+		}
+	}
+	if reloads["addr"] || reloads["history.events"] {
+		t.Error("what needs a restart is said to need none")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
@@ -101,18 +102,23 @@ type form struct {
 }
 
 var forms = map[string]form{
-	"address":   {"host:port, such as 127.0.0.1:8000 or :0", isAddress},
-	"file":      {"the path of a file", isPlain},
-	"files":     {"paths of files, such as a.pem,b.pem", isSome},
-	"jwks":      {"an https URL (http for this machine only), such as https://id.example.com/jwks.json", isJWKS},
-	"audiences": {"names without control characters, such as belfry,chat", isSome},
-	"issuer":    {"a name without control characters, such as https://id.example.com", isPlain},
-	"name":      {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", isName},
-	"new-name":  {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", func(text string) bool { return text == "" || isName(text) }},
-	"sha256":    {"64 hexadecimal digits, as belfry key create shows them", isSum},
-	"url":       {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
-	"origins":   {"* or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
-	"topics":    {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
+	"address":       {"host:port, such as 127.0.0.1:8000 or :0, or unix:PATH", isAddress},
+	"admin-address": {"host:port or unix:PATH, such as 127.0.0.1:8001", func(text string) bool { return text == "" || isAddress(text) }},
+	"mode":          {"permissions as an octal number, such as 0660", isMode},
+	"networks":      {"addresses, networks or unix, such as 10.0.0.0/8,192.0.2.7", isNetwork},
+	"hosts":         {"host names, such as events.example.com", isHostName},
+	"email":         {"an e-mail address", func(text string) bool { return text == "" || isPlain(text) && strings.Contains(text, "@") }},
+	"file":          {"the path of a file", isPlain},
+	"files":         {"paths of files, such as a.pem,b.pem", isSome},
+	"jwks":          {"an https URL (http for this machine only), such as https://id.example.com/jwks.json", isJWKS},
+	"audiences":     {"names without control characters, such as belfry,chat", isSome},
+	"issuer":        {"a name without control characters, such as https://id.example.com", isPlain},
+	"name":          {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", isName},
+	"new-name":      {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", func(text string) bool { return text == "" || isName(text) }},
+	"sha256":        {"64 hexadecimal digits, as belfry key create shows them", isSum},
+	"url":           {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
+	"origins":       {"auto, * or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
+	"topics":        {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
 }
 
 // formOf is a form by its name, or the choice between the words of its tag.
@@ -125,9 +131,30 @@ func formOf(tag tags) form {
 }
 
 func isAddress(text string) bool {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		return isSome(path) && len(path) <= maxSocketPath
+	}
 	host, port, err := net.SplitHostPort(text)
 	number, bad := strconv.ParseUint(port, 10, 16)
 	return err == nil && bad == nil && strconv.FormatUint(number, 10) == port && !strings.ContainsAny(host, " /")
+}
+
+// maxSocketPath is what every system takes as the path of a unix socket, in bytes.
+const maxSocketPath = 100
+
+func isMode(text string) bool {
+	mode, err := strconv.ParseUint(text, 8, 32)
+	return err == nil && mode <= 0o777
+}
+
+func isNetwork(text string) bool {
+	_, badPrefix := netip.ParsePrefix(text)
+	_, badAddress := netip.ParseAddr(text)
+	return text == "unix" || badPrefix == nil || badAddress == nil
+}
+
+func isHostName(text string) bool {
+	return strings.Contains(text, ".") && len(text) <= 253 && strings.Trim(strings.ToLower(text), "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
 }
 
 func isPublicURL(text string) bool {
@@ -141,7 +168,7 @@ func isPublicURL(text string) bool {
 
 func isOrigin(text string) bool {
 	u, err := url.Parse(text)
-	return text == "*" || err == nil && u.Hostname() != "" && !strings.Contains(text, "*") && text == strings.ToLower(u.Scheme+"://"+u.Host)
+	return text == "*" || text == "auto" || err == nil && u.Hostname() != "" && !strings.Contains(text, "*") && text == strings.ToLower(u.Scheme+"://"+u.Host)
 }
 
 func isTopic(text string) bool {
