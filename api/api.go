@@ -31,13 +31,9 @@ type Options struct {
 	Append    func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
 	Stopping  <-chan struct{}                        // closed when no request should wait any more; may be nil
 
+	Limits
 	PublicURL      string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
 	AllowedOrigins []string      // origins of pages that may use the API; "*" is any
-	DefaultTopics  []string      // of a registration that names none
-	MaxTopics      int           // topics that a registration may list
-	MaxBody        int           // bytes of a request's body
-	MaxMessage     int           // bytes of an event's message
-	MaxDepth       int           // levels of nested JSON, the body's own object being the first
 	MaxWait        time.Duration // how long a request may wait for an event
 	WriteTimeout   time.Duration // how long a response may take to leave
 
@@ -49,6 +45,15 @@ type Options struct {
 	Log     *zap.Logger            // nil is silence
 }
 
+// Limits are those options that can change while the API runs.
+type Limits struct {
+	DefaultTopics []string // of a registration that names none
+	MaxTopics     int      // topics that a registration may list
+	MaxBody       int      // bytes of a request's body
+	MaxMessage    int      // bytes of an event's message
+	MaxDepth      int      // levels of nested JSON, the body's own object being the first
+}
+
 // A Connector takes over the connection of a request, or fails before it has
 // answered. What is wrong with the request it is told by an error: it depends on
 // the protocol how the client can be.
@@ -57,6 +62,7 @@ type Connector func(http.ResponseWriter, *http.Request, hub.Want, error) error
 // A Server is the API's http.Handler.
 type Server struct {
 	opts    Options
+	limits  atomic.Pointer[Limits] // those in force
 	routes  *routes
 	origins origins
 	ids     requestIDs
@@ -87,6 +93,7 @@ func New(opts Options) *Server {
 		denials: sampled(opts.Log, 10, 1000),
 		probe:   probe{hub: opts.Hub},
 	}
+	s.limits.Store(&opts.Limits)
 	s.metrics = newMetrics(&s.opts, &s.probe)
 	table := s.table()
 	for _, r := range table {
@@ -95,6 +102,9 @@ func New(opts Options) *Server {
 	s.routes = newRoutes(table)
 	return s
 }
+
+// SetLimits replaces the limits, for requests that begin from now on.
+func (s *Server) SetLimits(l Limits) { s.limits.Store(&l) }
 
 // table is every call that there is.
 func (s *Server) table() []*route {

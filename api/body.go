@@ -11,7 +11,8 @@ import (
 
 // body reads the request's body, which is JSON or empty. It is valid as long as
 // the exchange.
-func (x *exchange) body(limit int) ([]byte, error) {
+func (x *exchange) body() ([]byte, error) {
+	limit := x.limits.MaxBody
 	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return nil, nil
 	}

@@ -43,7 +43,7 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		Epoch:      1,
 		Clock:      time.Now,
 		Encode:     func(_ hub.Encoding, e *hub.Event, _ hub.Cursor) []byte { return e.Message },
-		MaxClients: 100, MaxConnections: 100, MaxSubscriptions: testMaxTopics,
+		Limits:      hub.Limits{MaxClients: 100, MaxConnections: 100, MaxSubscriptions: testMaxTopics},
 		RegisterTTL: time.Hour, ResumeWindow: time.Hour,
 		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,
 		Couriers: 1, Backlog: 1000, BacklogBytes: 1 << 20, Queue: 16, PublishTimeout: 5 * time.Second,
@@ -55,8 +55,9 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 	apiOpts := api.Options{
 		Guard:          func() *auth.Guard { return everybody },
 		AllowedOrigins: []string{"*"},
-		DefaultTopics:  []string{"cats"},
-		MaxTopics:      testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
+		Limits: api.Limits{
+			DefaultTopics: []string{"cats"}, MaxTopics: testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
+		},
 		Version: "1.2.3",
 		Started: time.Now(),
 	}
@@ -71,7 +72,7 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 				return invalid
 			}
 			if !want.Registered {
-				return h.AdmitNew(len(want.Topics))
+				return h.AdmitNew(want.User, len(want.Topics))
 			}
 			return h.Admit(want.ID)
 		}

@@ -48,7 +48,7 @@ func (s *Server) want(x *exchange) (want hub.Want, err error) {
 		if want.Topics = query["topic"]; len(want.Topics) == 0 && x.route.stream {
 			return want, invalidTopic.because("the URL names no topic; add ?topic=...")
 		}
-		if err := s.checkTopics(want.Topics); err != nil {
+		if err := x.checkTopics(want.Topics); err != nil {
 			return want, err
 		}
 	}

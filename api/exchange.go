@@ -24,6 +24,7 @@ type exchange struct {
 	params httprouter.Params
 	id     string         // the request's
 	who    *auth.Identity // of a route that needs a right
+	limits *Limits        // that were in force when the request came
 	start  time.Time      // when the request's header had been read
 	status int            // 0 before the header is written
 	bytes  int64          // of the response's body

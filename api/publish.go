@@ -54,12 +54,12 @@ func (s *Server) postPublish(x *exchange) (any, error) {
 
 // event reads the event to be published.
 func (s *Server) event(x *exchange) (hub.Event, error) {
-	body, err := x.body(s.opts.MaxBody)
+	body, err := x.body()
 	if err != nil {
 		return hub.Event{}, err
 	}
 	var req publishRequest
-	if err := decode(body, &req, s.opts.MaxDepth, "topic, user_id and message"); err != nil {
+	if err := decode(body, &req, x.limits.MaxDepth, "topic, user_id and message"); err != nil {
 		return hub.Event{}, err
 	}
 	switch {
@@ -67,8 +67,8 @@ func (s *Server) event(x *exchange) (hub.Event, error) {
 		return hub.Event{}, invalidTopic.because("topic is missing or empty; say what to publish to")
 	case req.Message.text == nil:
 		return hub.Event{}, invalidMessage.because("message is missing; send any JSON value, null included")
-	case len(req.Message.text) > s.opts.MaxMessage:
-		return hub.Event{}, messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(req.Message.text), s.opts.MaxMessage))
+	case len(req.Message.text) > x.limits.MaxMessage:
+		return hub.Event{}, messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(req.Message.text), x.limits.MaxMessage))
 	}
 	if err := hub.CheckTopic(req.Topic); err != nil {
 		return hub.Event{}, err

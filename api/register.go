@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -58,22 +57,22 @@ func (s *Server) postRegister(x *exchange) (any, error) {
 
 // registration reads what the client is to be.
 func (s *Server) registration(x *exchange) (hub.Registration, error) {
-	body, err := x.body(s.opts.MaxBody)
+	body, err := x.body()
 	if err != nil {
 		return hub.Registration{}, err
 	}
 	var req registerRequest
-	if err := decode(body, &req, s.opts.MaxDepth, "user_id, topic, topics and allow"); err != nil {
+	if err := decode(body, &req, x.limits.MaxDepth, "user_id, topic, topics and allow"); err != nil {
 		return hub.Registration{}, err
 	}
 	if req.User == "" {
 		return hub.Registration{}, errNoUser
 	}
-	topics, err := s.topicsOf(&req)
+	topics, err := x.topicsOf(&req)
 	if err != nil {
 		return hub.Registration{}, err
 	}
-	grant, err := s.grant(x.who, req.Allow, topics)
+	grant, err := x.grant(req.Allow, topics)
 	if err != nil {
 		return hub.Registration{}, err
 	}
@@ -87,13 +86,13 @@ func (s *Server) registration(x *exchange) (hub.Registration, error) {
 // grant returns what a registered client may subscribe to: what the caller
 // says, which the caller's own grant must cover, or all that the caller may
 // grant.
-func (s *Server) grant(who *auth.Identity, allow, topics []string) (*hub.Grant, error) {
-	grant := who.Grant()
+func (x *exchange) grant(allow, topics []string) (*hub.Grant, error) {
+	grant := x.who.Grant()
 	if allow != nil {
-		if err := s.checkTopics(allow); err != nil {
+		if err := x.checkTopics(allow); err != nil {
 			return nil, err
 		}
-		if err := who.MayGrant(allow...); err != nil {
+		if err := x.who.MayGrant(allow...); err != nil {
 			return nil, err
 		}
 		grant = &hub.Grant{Subscribe: allow}
@@ -107,7 +106,7 @@ func (s *Server) grant(who *auth.Identity, allow, topics []string) (*hub.Grant, 
 }
 
 // topicsOf returns the topics that a registration names.
-func (s *Server) topicsOf(req *registerRequest) ([]string, error) {
+func (x *exchange) topicsOf(req *registerRequest) ([]string, error) {
 	topics := req.Topics
 	switch {
 	case req.Topic != nil && topics != nil:
@@ -115,15 +114,15 @@ func (s *Server) topicsOf(req *registerRequest) ([]string, error) {
 	case req.Topic != nil:
 		topics = []string{*req.Topic}
 	case topics == nil:
-		return s.opts.DefaultTopics, nil
+		return x.limits.DefaultTopics, nil
 	}
-	return topics, s.checkTopics(topics)
+	return topics, x.checkTopics(topics)
 }
 
 // checkTopics reports what is wrong with a list of topics to subscribe to.
-func (s *Server) checkTopics(topics []string) error {
-	if len(topics) > s.opts.MaxTopics {
-		return tooManyTopics.because(fmt.Sprintf("%d topics are listed; list at most %d, or subscribe to a pattern such as orders.*", len(topics), s.opts.MaxTopics))
+func (x *exchange) checkTopics(topics []string) error {
+	if len(topics) > x.limits.MaxTopics {
+		return tooManyTopics.because(fmt.Sprintf("%d topics are listed; list at most %d, or subscribe to a pattern such as orders.*", len(topics), x.limits.MaxTopics))
 	}
 	for _, name := range topics {
 		if err := hub.CheckPattern(name); err != nil {

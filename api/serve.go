@@ -14,7 +14,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.busy.Add(-1)
 	x := newExchange(w, r)
 	defer s.finish(x)
-	x.id = s.ids.of(r)
+	x.id, x.limits = s.ids.of(r), s.limits.Load()
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}
 	header["X-Content-Type-Options"] = nosniff

@@ -48,13 +48,13 @@ func (s *Server) changeTopic(x *exchange, change func(hub.ID, string) error, don
 // topicRequest reads the body and the query. Either may say either: proxies
 // drop the body of a DELETE.
 func (s *Server) topicRequest(x *exchange) (topicRequest, error) {
-	body, err := x.body(s.opts.MaxBody)
+	body, err := x.body()
 	if err != nil {
 		return topicRequest{}, err
 	}
 	var req topicRequest
 	if len(bytes.Trim(body, whitespace)) > 0 {
-		if err := decode(body, &req, s.opts.MaxDepth, "client_id and topic"); err != nil {
+		if err := decode(body, &req, x.limits.MaxDepth, "client_id and topic"); err != nil {
 			return topicRequest{}, err
 		}
 	}

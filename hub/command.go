@@ -151,6 +151,17 @@ func (h *Hub) RemoveTopic(id ID, name string) error {
 	return err
 }
 
+// SetLimits replaces the limits. It returns before the hub has done so.
+func (h *Hub) SetLimits(l Limits) error {
+	return h.send(notice(func(s *State) { s.SetLimits(l) }))
+}
+
+// Regrant replaces grants. It returns before the hub has done so. See
+// [State.Regrant].
+func (h *Hub) Regrant(changes map[*Grant]*Grant) error {
+	return h.send(notice(func(s *State) { s.Regrant(changes) }))
+}
+
 // Stats returns the hub's figures.
 func (h *Hub) Stats() (Stats, error) {
 	return ask(h, func(s *State) (Stats, error) {
@@ -168,8 +179,8 @@ func (h *Hub) Admit(id ID) error {
 
 // AdmitNew tells whether a connection without a registration may be made. See
 // [State.AdmitNew].
-func (h *Hub) AdmitNew(topics int) error {
-	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.AdmitNew(topics) })
+func (h *Hub) AdmitNew(user string, topics int) error {
+	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.AdmitNew(user, topics) })
 	return err
 }
 

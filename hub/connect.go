@@ -24,15 +24,18 @@ func (s *State) Admit(id ID) error {
 	return nil
 }
 
-// AdmitNew tells whether a connection without a registration may be made, for
-// so many topics: it fails with [ErrTooManyConnections], [ErrTooManyClients],
-// [ErrTooManyTopics] or [ErrDraining].
-func (s *State) AdmitNew(topics int) error {
+// AdmitNew tells whether a connection without a registration may be made, by a
+// user, for so many topics: it fails with [ErrTooManyConnections],
+// [ErrTooManyClients], [ErrTooManyUserClients], [ErrTooManyTopics] or
+// [ErrDraining].
+func (s *State) AdmitNew(user string, topics int) error {
 	switch {
 	case s.draining:
 		return ErrDraining
 	case len(s.clients) >= s.opts.MaxClients:
 		return ErrTooManyClients
+	case s.crowded(user):
+		return ErrTooManyUserClients
 	case s.stats.Connected >= s.opts.MaxConnections:
 		return ErrTooManyConnections
 	case topics > s.opts.MaxSubscriptions:
@@ -75,7 +78,7 @@ func (s *State) Attach(id ID, conn *Conn, from From) {
 // would have refused, and topics that are not granted, are refused in-band.
 func (s *State) Connect(r Registration, conn *Conn, from From) {
 	s.tell(conn, Op{Kind: OpOpen})
-	err := s.AdmitNew(len(r.Topics))
+	err := s.AdmitNew(r.User, len(r.Topics))
 	if err == nil && !r.Grant.admitsAll(r.Topics) {
 		err = ErrForbidden
 	}
@@ -93,6 +96,7 @@ func (s *State) Connect(r Registration, conn *Conn, from From) {
 var refusals = map[error]Reason{
 	ErrUnknownClient:      UnknownClient,
 	ErrTooManyClients:     OverCapacity,
+	ErrTooManyUserClients: OverCapacity,
 	ErrTooManyConnections: OverCapacity,
 	ErrTooManyTopics:      PolicyViolation,
 	ErrForbidden:          Forbidden,

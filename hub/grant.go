@@ -100,6 +100,25 @@ func (s *State) expire() {
 	}
 }
 
+// Regrant replaces grants of clients that live as long as their connections: of
+// those with a registration it was said for good what they may. Who has
+// subscriptions that its new grant does not cover, or none, is closed.
+func (s *State) Regrant(changes map[*Grant]*Grant) {
+	for _, c := range s.clients {
+		next, changed := changes[c.grant]
+		switch {
+		case !changed || c.grant == nil || !c.fleeting:
+		case next == nil || slices.ContainsFunc(c.subs, func(sub subscription) bool { return !next.Admits(sub.name) }):
+			if c.conn != nil {
+				s.close(c.conn, Revoked)
+			}
+			s.forget(c, Revoked)
+		default:
+			s.limit(c, next)
+		}
+	}
+}
+
 // Renew gives the client behind a connection another grant for the one that it
 // has, and ends the subscriptions that this does not cover. It fails with
 // [ErrForbidden] for a client whose first had no end, or with

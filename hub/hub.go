@@ -22,11 +22,9 @@ type Options struct {
 	Clock  func() time.Time                      // the time
 	Encode func(Encoding, *Event, Cursor) []byte // the wire form of an event; a pure function
 
-	MaxClients       int           // registrations
-	MaxConnections   int           // connected clients
-	MaxSubscriptions int           // topics and patterns of one client
-	RegisterTTL      time.Duration // a registration that never connects lives so long
-	ResumeWindow     time.Duration // a disconnected client lives so long; 0 forgets it at once
+	Limits
+	RegisterTTL  time.Duration // a registration that never connects lives so long
+	ResumeWindow time.Duration // a disconnected client lives so long; 0 forgets it at once
 
 	HistoryEvents int           // events retained per topic and user; 0 or more
 	HistoryAge    time.Duration // events are retained so long
@@ -38,6 +36,15 @@ type Options struct {
 	Queue        int // commands waiting for the hub, above which adapters wait
 
 	PublishTimeout time.Duration // how long an event may wait for the hub to take it
+}
+
+// Limits are those bounds that can change while the hub runs. Who is over a
+// new one keeps what it has.
+type Limits struct {
+	MaxClients       int // registrations
+	MaxUserClients   int // registrations of one user, if it has a name; 0 is no limit
+	MaxConnections   int // connected clients
+	MaxSubscriptions int // topics and patterns of one client
 }
 
 // tickInterval is how often the hub looks for what has run out.

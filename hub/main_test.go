@@ -28,9 +28,7 @@ func testOptions() Options {
 	return Options{
 		Epoch:            1,
 		Encode:           encodeTest,
-		MaxClients:       100,
-		MaxConnections:   100,
-		MaxSubscriptions: 128,
+		Limits:           Limits{MaxClients: 100, MaxConnections: 100, MaxSubscriptions: 128},
 		RegisterTTL:      10 * time.Minute,
 		ResumeWindow:     30 * time.Second,
 		HistoryEvents:    100,

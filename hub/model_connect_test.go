@@ -76,12 +76,15 @@ func (w *world) connectNew() {
 	if w.clients[id] != nil {
 		return // it would be drawn at random, and never twice
 	}
-	names, from := w.someTopics(), w.from()
+	user, names, from := pick(w.t, "", "u"), w.someTopics(), w.from()
 	conn := w.newConn()
 	var refusal error
 	switch {
 	case len(w.clients) == w.opts.MaxClients:
 		refusal = ErrTooManyClients
+		w.tell(conn, OpClose, OverCapacity)
+	case w.crowded(user):
+		refusal = ErrTooManyUserClients
 		w.tell(conn, OpClose, OverCapacity)
 	case w.stats.Connected == w.opts.MaxConnections:
 		refusal = ErrTooManyConnections
@@ -90,13 +93,13 @@ func (w *world) connectNew() {
 		refusal = ErrTooManyTopics
 		w.tell(conn, OpClose, PolicyViolation)
 	default:
-		c := w.newClient(id, "", distinct(names))
+		c := w.newClient(id, user, distinct(names))
 		c.fleeting = true
 		w.stats.Connected++
 		w.begin(c, conn, from)
 	}
-	w.same(w.s.AdmitNew(len(names)), refusal)
-	w.s.Connect(Registration{ID: id, Topics: names}, &conn.Conn, from)
+	w.same(w.s.AdmitNew(user, len(names)), refusal)
+	w.s.Connect(Registration{ID: id, User: user, Topics: names}, &conn.Conn, from)
 }
 
 // begin has a connection begin.

@@ -28,6 +28,17 @@ func (w *world) someTopics() []string {
 	return rapid.SliceOfN(rapid.SampledFrom(w.topics), 0, 5).Draw(w.t, "topics")
 }
 
+// crowded reports whether a user has as many clients as it may.
+func (w *world) crowded(user string) bool {
+	n := 0
+	for _, c := range w.clients {
+		if c.user == user {
+			n++
+		}
+	}
+	return user != "" && w.opts.MaxUserClients > 0 && n >= w.opts.MaxUserClients
+}
+
 func (w *world) register() {
 	r := Registration{ID: w.id(), User: pick(w.t, "u", "v"), Topics: w.someTopics()}
 	names := distinct(r.Topics)
@@ -37,6 +48,8 @@ func (w *world) register() {
 		want = ErrDuplicateClient
 	case len(w.clients) == w.opts.MaxClients:
 		want = ErrTooManyClients
+	case w.crowded(r.User):
+		want = ErrTooManyUserClients
 	case len(r.Topics) > w.opts.MaxSubscriptions:
 		want = ErrTooManyTopics
 	}

@@ -39,7 +39,7 @@ func TestModel(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				opts := testOptions()
 				opts.Couriers = 2
-				opts.MaxClients = 3
+				opts.MaxClients, opts.MaxUserClients = 3, pick(t, 0, 2)
 				opts.MaxConnections = pick(t, 3, 2)
 				opts.MaxSubscriptions = 4
 				opts.RegisterTTL = 20 * time.Second

@@ -23,6 +23,7 @@ const (
 	Forbidden                     // it asked for what it has no right to
 	UnsupportedData               // it sent binary data where text is due
 	TokenExpired                  // what it was granted has ended
+	Revoked                       // what it was granted was taken back
 	Expired                       // a registration whose time ran out
 	reasons
 )
@@ -30,7 +31,7 @@ const (
 var reasonNames = [reasons]string{
 	"disconnected", "unregistered", "replaced", "takeover_limit", "gap", "unknown_client", "over_capacity",
 	"slow_consumer", "draining", "pong_timeout", "protocol_error", "invalid_utf8", "too_big", "policy_violation", "forbidden",
-	"unsupported_data", "token_expired", "expired",
+	"unsupported_data", "token_expired", "revoked", "expired",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

@@ -13,6 +13,7 @@ var (
 	ErrUnknownClient      = errors.New("no such client; register again")
 	ErrDuplicateClient    = errors.New("the client id is taken")
 	ErrTooManyClients     = errors.New("too many registered clients; try again later")
+	ErrTooManyUserClients = errors.New("too many clients of one user; try again later")
 	ErrTooManyConnections = errors.New("too many connections; try again later")
 	ErrTooManyTopics      = errors.New("too many topics for one client")
 	ErrTooManyReplays     = errors.New("too many replays of one client wait")
@@ -154,7 +155,8 @@ type Registered struct {
 }
 
 // Register adds a client. It fails with [ErrDuplicateClient],
-// [ErrTooManyClients], [ErrTooManyTopics], [ErrForbidden] or [ErrDraining].
+// [ErrTooManyClients], [ErrTooManyUserClients], [ErrTooManyTopics],
+// [ErrForbidden] or [ErrDraining].
 func (s *State) Register(r Registration) (Registered, error) {
 	switch {
 	case s.draining:
@@ -163,6 +165,8 @@ func (s *State) Register(r Registration) (Registered, error) {
 		return Registered{}, ErrDuplicateClient
 	case len(s.clients) >= s.opts.MaxClients:
 		return Registered{}, ErrTooManyClients
+	case s.crowded(r.User):
+		return Registered{}, ErrTooManyUserClients
 	case len(r.Topics) > s.opts.MaxSubscriptions:
 		return Registered{}, ErrTooManyTopics
 	case !r.Grant.admitsAll(r.Topics):
@@ -173,6 +177,15 @@ func (s *State) Register(r Registration) (Registered, error) {
 	s.stats.Registered++
 	return Registered{ExpiresAt: s.now.Add(s.opts.RegisterTTL)}, nil
 }
+
+// crowded reports whether a user has as many clients as it may.
+func (s *State) crowded(name string) bool {
+	u := s.users[name]
+	return u != nil && name != "" && s.opts.MaxUserClients > 0 && len(u.clients) >= s.opts.MaxUserClients
+}
+
+// SetLimits replaces the limits. Nobody loses what it has.
+func (s *State) SetLimits(l Limits) { s.opts.Limits = l }
 
 // add adds a client.
 func (s *State) add(r Registration) *client {

@@ -17,7 +17,7 @@ func (p *player) doMore(verb string, l *line) bool {
 	case "connect":
 		s.Connect(Registration{ID: testID(l.arg(0)), User: l.opts["user"], Topics: list(l.opts["topics"])}, p.newConn(l), l.from(s))
 	case "admitnew":
-		if p.fine(s.AdmitNew(l.number("topics", 0))) {
+		if p.fine(s.AdmitNew("", l.number("topics", 0))) {
 			p.out.WriteString("may connect\n")
 		}
 	case "subscribe":

@@ -127,7 +127,8 @@ func (c *conn) take(p []byte) (more bool) {
 	}
 	d := c.decoder
 	if d == nil {
-		d = &decoder{maxMessage: c.server.opts.MaxMessage, maxFragments: c.server.opts.MaxFragments}
+		limits := c.server.limits.Load()
+		d = &decoder{maxMessage: limits.MaxMessage, maxFragments: limits.MaxFragments}
 	}
 	for len(p) > 0 {
 		m, n, err := d.next(p)
@@ -170,7 +171,7 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 	if second := time.Now().Unix(); second != c.second {
 		c.second, c.controls = second, 0
 	}
-	if c.controls++; int(c.controls) > c.server.opts.MaxControlRate {
+	if c.controls++; int(c.controls) > c.server.limits.Load().MaxControlRate {
 		return false, errControlRate
 	}
 	switch m.op {

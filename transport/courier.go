@@ -32,18 +32,19 @@ type courier struct {
 	elsewhere func(c *conn, work func())           // does what takes a while
 
 	// Owned by run.
-	now     int64        // nanoseconds since its start, as of the last wake-up
-	head    hub.Position // Head of the last batch done
-	dirty   []*conn      // connections with something new to write
-	spare   []*backlog   // for reuse
-	scratch []byte
-	records []byte                // of TLS; for reuse
-	pings   schedule              // open; a ping is due
-	pongs   schedule              // open and pinged; the pong is due
-	closing schedule              // told to close; the end is due
-	beats   schedule              // open, with a heartbeat; a look at it is due
-	idle    []chan<- CourierStats // to be answered when there is no connection
-	stats   CourierStats
+	queueBytes int          // may wait for one connection
+	now        int64        // nanoseconds since its start, as of the last wake-up
+	head       hub.Position // Head of the last batch done
+	dirty      []*conn      // connections with something new to write
+	spare      []*backlog   // for reuse
+	scratch    []byte
+	records    []byte                // of TLS; for reuse
+	pings      schedule              // open; a ping is due
+	pongs      schedule              // open and pinged; the pong is due
+	closing    schedule              // told to close; the end is due
+	beats      schedule              // open, with a heartbeat; a look at it is due
+	idle       []chan<- CourierStats // to be answered when there is no connection
+	stats      CourierStats
 }
 
 // A broker is what a courier needs of the hub.
@@ -64,7 +65,7 @@ type event struct {
 	code   uint16              // of a Close frame that came, or that is to be sent
 	reason hub.Reason          // of a refusal
 	text   string              // of a Close frame that is to be sent
-	n      int                 // bytes written
+	n      int                 // bytes written, or that may wait
 	err    error               // of a write
 	ask    chan<- CourierStats // where an answer goes; of capacity 1
 }
@@ -72,15 +73,16 @@ type event struct {
 type eventKind uint8
 
 const (
-	evPing    eventKind = iota // the peer sent a ping
-	evPong                     // the peer sent a pong
-	evClose                    // the peer sent a Close frame: its reader has ended
-	evFault                    // the peer broke a rule: its reader only discards from now on
-	evRefused                  // a new connection that the hub is not asked about
-	evGone                     // the peer is gone: its reader has ended
-	evWritten                  // a full socket took the rest of a frame, or failed
-	evIdle                     // answer when no connection is left
-	evStats                    // answer now
+	evPing       eventKind = iota // the peer sent a ping
+	evPong                        // the peer sent a pong
+	evClose                       // the peer sent a Close frame: its reader has ended
+	evFault                       // the peer broke a rule: its reader only discards from now on
+	evRefused                     // a new connection that the hub is not asked about
+	evGone                        // the peer is gone: its reader has ended
+	evWritten                     // a full socket took the rest of a frame, or failed
+	evIdle                        // answer when no connection is left
+	evStats                       // answer now
+	evQueueBytes                  // how much may wait for a connection has changed
 )
 
 // A connection's phases, as its courier sees them.
@@ -95,19 +97,20 @@ const (
 
 func newCourier(number int, h broker, opts *Options) *courier {
 	return &courier{
-		number:    number,
-		hub:       h,
-		opts:      opts,
-		inbox:     make(chan event, opts.Queue),
-		done:      make(chan struct{}),
-		write:     tryWrite,
-		pending:   pending,
-		listen:    func(c *conn, early []byte) { go c.start(early) },
-		elsewhere: func(c *conn, work func()) { c.server.work.Go(work) },
-		scratch:   make([]byte, 0, scratchBytes),
-		pings:     schedule{wait: opts.PingInterval},
-		pongs:     schedule{wait: opts.PongTimeout},
-		closing:   schedule{wait: opts.CloseTimeout},
+		number:     number,
+		hub:        h,
+		opts:       opts,
+		inbox:      make(chan event, opts.Queue),
+		done:       make(chan struct{}),
+		write:      tryWrite,
+		pending:    pending,
+		listen:     func(c *conn, early []byte) { go c.start(early) },
+		elsewhere:  func(c *conn, work func()) { c.server.work.Go(work) },
+		queueBytes: opts.ClientQueueBytes,
+		scratch:    make([]byte, 0, scratchBytes),
+		pings:      schedule{wait: opts.PingInterval},
+		pongs:      schedule{wait: opts.PongTimeout},
+		closing:    schedule{wait: opts.CloseTimeout},
 		// A connection that was quiet since the last look is given a
 		// heartbeat: so none is quiet for longer than that takes twice.
 		beats: schedule{wait: opts.Heartbeat / 2},
@@ -227,6 +230,8 @@ func (k *courier) handle(e event) {
 	case evIdle:
 		k.idle = append(k.idle, e.ask)
 		k.checkIdle()
+	case evQueueBytes:
+		k.queueBytes = e.n
 	case evStats:
 		e.ask <- k.figures()
 	}

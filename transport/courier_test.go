@@ -292,14 +292,16 @@ func testLimits() limits {
 	return limits{
 		Options: hub.Options{
 			Epoch: 1, Clock: time.Now, Encode: Encode,
-			MaxClients: 10_000, MaxConnections: 10_000, MaxSubscriptions: 8, RegisterTTL: time.Hour, ResumeWindow: time.Hour,
+			Limits:      hub.Limits{MaxClients: 10_000, MaxConnections: 10_000, MaxSubscriptions: 8},
+			RegisterTTL: time.Hour, ResumeWindow: time.Hour,
 			HistoryEvents: 10_000, HistoryAge: time.Hour, HistoryBytes: 64 << 20,
 			PublishTimeout: time.Second, Couriers: 1, Backlog: 10_000, BacklogBytes: 16 << 20, Queue: 16,
 		},
 		transport: Options{
-			MaxMessage: 1000, MaxFragments: 10, MaxControlRate: 50, ClientQueueBytes: 1 << 20, Queue: 16,
+			Limits: Limits{MaxMessage: 1000, MaxFragments: 10, MaxControlRate: 50, MaxSubscriptions: 8, ClientQueueBytes: 1 << 20},
+			Queue: 16,
 			PingInterval: 25 * time.Second, PongTimeout: 8 * time.Second, CloseTimeout: 2 * time.Second,
-			Heartbeat: 15 * time.Second, ReconnectDelay: time.Second, StallTimeout: 33 * time.Second, MaxSubscriptions: 8,
+			Heartbeat: 15 * time.Second, ReconnectDelay: time.Second, StallTimeout: 33 * time.Second,
 			Log: zap.NewNop(),
 		},
 	}

@@ -36,6 +36,7 @@ var closeCodes = map[hub.Reason]uint16{
 	hub.PolicyViolation: closePolicy,
 	hub.Forbidden:       closeForbidden,
 	hub.TokenExpired:    closeForbidden,
+	hub.Revoked:         closeForbidden,
 	hub.UnsupportedData: closeUnsupportedData,
 }
 

@@ -21,30 +21,36 @@ import (
 	"belfry/hub"
 )
 
-// Options are the limits of connections. All are above zero.
+// Options are the bounds of connections. All are above zero.
 type Options struct {
-	MaxMessage       int           // bytes of one message from a client
-	MaxFragments     int           // frames of one message from a client
-	MaxControlRate   int           // control frames per second from a client
-	MaxSubscriptions int           // of a client; the hub's limit, to be told
-	ClientQueueBytes int           // bytes that may wait for one connection
-	Queue            int           // events waiting for a courier, above which readers wait
-	PingInterval     time.Duration // from a sign of life to the next ping
-	PongTimeout      time.Duration // from a ping to its pong
-	CloseTimeout     time.Duration // from a Close frame to the end of the connection
-	Heartbeat        time.Duration // a connection with heartbeats is not silent for longer
-	ReconnectDelay   time.Duration // the least that a client should wait before it comes back
-	StallTimeout     time.Duration // one write to an HTTP/2 stream may take so long
+	Limits
+	Queue          int           // events waiting for a courier, above which readers wait
+	PingInterval   time.Duration // from a sign of life to the next ping
+	PongTimeout    time.Duration // from a ping to its pong
+	CloseTimeout   time.Duration // from a Close frame to the end of the connection
+	Heartbeat      time.Duration // a connection with heartbeats is not silent for longer
+	ReconnectDelay time.Duration // the least that a client should wait before it comes back
+	StallTimeout   time.Duration // one write to an HTTP/2 stream may take so long
 	// Authenticate returns whose a token is and what it grants, for a client
 	// that renews its own.
 	Authenticate func(token string) (user string, grant *hub.Grant, err error)
 	Log          *zap.Logger
 }
 
+// Limits are those bounds that can change while the server runs.
+type Limits struct {
+	MaxMessage       int // bytes of one message from a client
+	MaxFragments     int // frames of one message from a client
+	MaxControlRate   int // control frames per second from a client
+	MaxSubscriptions int // of a client; the hub's limit, to be told
+	ClientQueueBytes int // bytes that may wait for one connection
+}
+
 // A Server takes WebSocket connections and holds them until they end.
 type Server struct {
 	hub      *hub.Hub
 	opts     Options
+	limits   atomic.Pointer[Limits] // those in force
 	couriers []*courier
 	open     atomic.Int64 // connections whose socket is not closed
 	ignored  atomic.Uint64
@@ -54,10 +60,19 @@ type Server struct {
 // New returns a server with as many couriers as the hub has.
 func New(h *hub.Hub, couriers int, opts Options) *Server {
 	s := &Server{hub: h, opts: opts}
+	s.limits.Store(&opts.Limits)
 	for i := range couriers {
 		s.couriers = append(s.couriers, newCourier(i, h, &s.opts))
 	}
 	return s
+}
+
+// SetLimits replaces the limits, for what comes from now on.
+func (s *Server) SetLimits(l Limits) {
+	s.limits.Store(&l)
+	for _, k := range s.couriers {
+		k.tell(event{kind: evQueueBytes, n: l.ClientQueueBytes})
+	}
 }
 
 // Run works until ctx ends; then it cuts the connections that are left.
@@ -120,7 +135,7 @@ func (s *Server) admit(want hub.Want) error {
 	if want.Registered {
 		return s.hub.Admit(want.ID)
 	}
-	return s.hub.AdmitNew(len(want.Topics))
+	return s.hub.AdmitNew(want.User, len(want.Topics))
 }
 
 // assign gives a connection its place: the same courier for all connections of

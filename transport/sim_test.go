@@ -156,6 +156,7 @@ func (s *sim) begin() {
 	s.state = hub.NewState(s.opts)
 	s.state.Tick(s.now)
 	s.server = &Server{opts: s.transport}
+	s.server.limits.Store(&s.transport.Limits)
 	s.posts, s.inbox, s.socks, s.draining = nil, nil, nil, false
 	for i := range s.opts.Couriers {
 		p := &simPost{sim: s, ready: true}

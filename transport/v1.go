@@ -54,9 +54,9 @@ func appendWelcome(text []byte, c *conn, w hub.Welcome) []byte {
 	text = append(text, `,"topics":`...)
 	text = appendStrings(text, w.Topics)
 	text = AppendCursor(text, w.Cursor)
-	opts := &c.server.opts
+	limits := c.server.limits.Load()
 	return fmt.Appendf(text, `,"heartbeat_ms":%d,"limits":{"max_message":%d,"max_subscriptions":%d,"max_last":%d}`,
-		opts.Heartbeat.Milliseconds(), opts.MaxMessage, opts.MaxSubscriptions, hub.MaxLast)
+		c.server.opts.Heartbeat.Milliseconds(), limits.MaxMessage, limits.MaxSubscriptions, hub.MaxLast)
 }
 
 func appendStrings(text []byte, all []string) []byte {

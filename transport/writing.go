@@ -13,13 +13,13 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 	if c.phase != phaseOpen {
 		return
 	}
-	if c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.opts.ClientQueueBytes {
+	if c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.queueBytes {
 		// Much may have come at once: only what the socket does not take counts.
 		k.flushOne(c)
 		switch {
 		case c.phase != phaseOpen:
 			return // the socket has failed
-		case c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.opts.ClientQueueBytes:
+		case c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.queueBytes:
 			k.close(c, hub.SlowConsumer)
 			return
 		}
@@ -39,7 +39,7 @@ func (k *courier) push(c *conn, f *hub.Frame) {
 
 // control queues a frame that does not matter if too much waits already.
 func (k *courier) control(c *conn, frame []byte) {
-	if c.phase == phaseOpen && (c.waiting == nil || c.waiting.bytes < k.opts.ClientQueueBytes) {
+	if c.phase == phaseOpen && (c.waiting == nil || c.waiting.bytes < k.queueBytes) {
 		k.push(c, &hub.Frame{Bytes: frame})
 	}
 }
