@@ -158,7 +158,7 @@ func (h *Hub) SetLimits(l Limits) error {
 
 // Regrant replaces grants. It returns before the hub has done so. See
 // [State.Regrant].
-func (h *Hub) Regrant(changes map[*Grant]*Grant) error {
+func (h *Hub) Regrant(changes Changes) error {
 	return h.send(notice(func(s *State) { s.Regrant(changes) }))
 }
 

@@ -78,6 +78,12 @@ func (s *State) Attach(id ID, conn *Conn, from From) {
 // would have refused, and topics that are not granted, are refused in-band.
 func (s *State) Connect(r Registration, conn *Conn, from From) {
 	s.tell(conn, Op{Kind: OpOpen})
+	grant, revoked := s.changes.of(r.Grant)
+	if revoked {
+		s.close(conn, Revoked)
+		return
+	}
+	r.Grant = grant
 	err := s.AdmitNew(r.User, len(r.Topics))
 	if err == nil && !r.Grant.admitsAll(r.Topics) {
 		err = ErrForbidden

@@ -100,20 +100,35 @@ func (s *State) expire() {
 	}
 }
 
+// Changes say what becomes of grants: another one, or nil for those that are
+// taken back.
+type Changes map[*Grant]*Grant
+
+// of returns what has become of a grant.
+func (ch Changes) of(g *Grant) (next *Grant, revoked bool) {
+	next, changed := ch[g]
+	if !changed || g == nil {
+		return g, false
+	}
+	return next, next == nil
+}
+
 // Regrant replaces grants of clients that live as long as their connections: of
 // those with a registration it was said for good what they may. Who has
-// subscriptions that its new grant does not cover, or none, is closed.
-func (s *State) Regrant(changes map[*Grant]*Grant) {
+// subscriptions that its new grant does not cover, or no grant, is closed. The
+// changes also count for connections that are on their way; they must not be
+// changed any more.
+func (s *State) Regrant(changes Changes) {
+	s.changes = changes
 	for _, c := range s.clients {
-		next, changed := changes[c.grant]
-		switch {
-		case !changed || c.grant == nil || !c.fleeting:
-		case next == nil || slices.ContainsFunc(c.subs, func(sub subscription) bool { return !next.Admits(sub.name) }):
-			if c.conn != nil {
-				s.close(c.conn, Revoked)
-			}
+		if !c.fleeting {
+			continue
+		}
+		next, revoked := changes.of(c.grant)
+		if revoked || slices.ContainsFunc(c.subs, func(sub subscription) bool { return !next.Admits(sub.name) }) {
+			s.close(c.conn, Revoked)
 			s.forget(c, Revoked)
-		default:
+		} else if next != c.grant {
 			s.limit(c, next)
 		}
 	}

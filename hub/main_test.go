@@ -26,19 +26,19 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // is the bare message, the others put their number in front of it.
 func testOptions() Options {
 	return Options{
-		Epoch:            1,
-		Encode:           encodeTest,
-		Limits:           Limits{MaxClients: 100, MaxConnections: 100, MaxSubscriptions: 128},
-		RegisterTTL:      10 * time.Minute,
-		ResumeWindow:     30 * time.Second,
-		HistoryEvents:    100,
-		HistoryAge:       10 * time.Minute,
-		HistoryBytes:     64 << 20,
-		Couriers:         1,
-		Backlog:          1000,
-		BacklogBytes:     1 << 20,
-		Queue:            16,
-		PublishTimeout:   time.Second,
+		Epoch:          1,
+		Encode:         encodeTest,
+		Limits:         Limits{MaxClients: 100, MaxConnections: 100, MaxSubscriptions: 128},
+		RegisterTTL:    10 * time.Minute,
+		ResumeWindow:   30 * time.Second,
+		HistoryEvents:  100,
+		HistoryAge:     10 * time.Minute,
+		HistoryBytes:   64 << 20,
+		Couriers:       1,
+		Backlog:        1000,
+		BacklogBytes:   1 << 20,
+		Queue:          16,
+		PublishTimeout: time.Second,
 	}
 }
 

@@ -107,6 +107,7 @@ type State struct {
 
 	unconnected schedule // registered and never connected
 	away        schedule // disconnected, may still come back
+	changes     Changes  // of grants, the latest
 	leases      leases   // connected for a limited time
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
