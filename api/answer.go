@@ -7,6 +7,8 @@ import (
 // Values of headers, shared by all responses: net/http does not change them.
 var (
 	nosniff         = []string{"nosniff"}
+	noReferrer      = []string{"no-referrer"} // URLs hold client ids
+	bareContent     = []string{"default-src 'none'; frame-ancestors 'none'"}
 	noStore         = []string{"no-store"}
 	contentText     = []string{"text/plain; charset=utf-8"}
 	contentJSON     = []string{"application/json"}

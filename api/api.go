@@ -24,12 +24,13 @@ import (
 // Options are what the API needs of the outside. All are required unless said
 // otherwise.
 type Options struct {
-	Hub       *hub.Hub
-	Guard     func() *auth.Guard // the one in force
-	WebSocket Connector
-	Events    Connector                              // server-sent events
-	Append    func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
-	Stopping  <-chan struct{}                        // closed when no request should wait any more; may be nil
+	Hub        *hub.Hub
+	Guard      func() *auth.Guard // the one in force
+	AdminGuard func() *auth.Guard // the one of [Server.Admin]; nil: what it has is served to all who may
+	WebSocket  Connector
+	Events     Connector                              // server-sent events
+	Append     func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
+	Stopping   <-chan struct{}                        // closed when no request should wait any more; may be nil
 
 	Limits
 	PublicURL      string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
@@ -63,7 +64,8 @@ type Connector func(http.ResponseWriter, *http.Request, hub.Want, error) error
 type Server struct {
 	opts    Options
 	limits  atomic.Pointer[Limits] // those in force
-	routes  *routes
+	public  face
+	admin   face
 	origins origins
 	ids     requestIDs
 	access  accessLog
@@ -95,18 +97,33 @@ func New(opts Options) *Server {
 	}
 	s.limits.Store(&opts.Limits)
 	s.metrics = newMetrics(&s.opts, &s.probe)
-	table := s.table()
+	public := append(s.table(), s.healthTable()...)
+	if opts.AdminGuard == nil {
+		public = append(public, s.adminTable()...)
+	} else {
+		s.admin = s.newFace(append(append(s.healthTable(), s.adminTable()...), s.profileTable()...), opts.AdminGuard)
+	}
+	s.public = s.newFace(public, opts.Guard)
+	return s
+}
+
+// A face is what one listener serves.
+type face struct {
+	routes *routes
+	guard  func() *auth.Guard
+}
+
+func (s *Server) newFace(table []*route, guard func() *auth.Guard) face {
 	for _, r := range table {
 		r.served = s.metrics.requests.WithLabelValues(r.pattern, r.method, "200")
 	}
-	s.routes = newRoutes(table)
-	return s
+	return face{newRoutes(table), guard}
 }
 
 // SetLimits replaces the limits, for requests that begin from now on.
 func (s *Server) SetLimits(l Limits) { s.limits.Store(&l) }
 
-// table is every call that there is.
+// table is every call for clients and publishers.
 func (s *Server) table() []*route {
 	return []*route{
 		{method: http.MethodPost, pattern: "/register", right: auth.Register, handle: s.postRegister},
@@ -120,9 +137,29 @@ func (s *Server) table() []*route {
 		{method: http.MethodPost, pattern: "/publish", right: auth.Publish, handle: s.postPublish},
 		{method: http.MethodPost, pattern: "/add_topic", free: true, handle: s.postAddTopic},
 		{method: http.MethodDelete, pattern: "/remove_topic", free: true, handle: s.deleteRemoveTopic},
+	}
+}
+
+func (s *Server) healthTable() []*route {
+	return []*route{
 		{method: http.MethodGet, pattern: "/health", free: true, handle: s.getHealth},
 		{method: http.MethodGet, pattern: "/health/live", free: true, handle: s.getLive},
 		{method: http.MethodGet, pattern: "/health/ready", free: true, handle: s.getReady},
-		{method: http.MethodGet, pattern: "/metrics", right: auth.Admin, handle: s.getMetrics},
+	}
+}
+
+// adminTable is every call for operators.
+func (s *Server) adminTable() []*route {
+	return []*route{
+		{method: http.MethodGet, pattern: "/metrics", right: auth.Admin, admin: true, handle: s.getMetrics},
+	}
+}
+
+// profileTable is what a profiler asks for: never at an address for others than
+// operators, because it makes the broker busy.
+func (s *Server) profileTable() []*route {
+	return []*route{
+		{method: http.MethodGet, pattern: "/debug/pprof/", right: auth.Admin, admin: true, handle: getProfile},
+		{method: http.MethodGet, pattern: "/debug/pprof/{profile}", right: auth.Admin, admin: true, handle: getProfile},
 	}
 }

@@ -40,9 +40,9 @@ const (
 
 func newBroker(t testing.TB, setups ...setup) *broker {
 	hubOpts := hub.Options{
-		Epoch:      1,
-		Clock:      time.Now,
-		Encode:     func(_ hub.Encoding, e *hub.Event, _ hub.Cursor) []byte { return e.Message },
+		Epoch:       1,
+		Clock:       time.Now,
+		Encode:      func(_ hub.Encoding, e *hub.Event, _ hub.Cursor) []byte { return e.Message },
 		Limits:      hub.Limits{MaxClients: 100, MaxConnections: 100, MaxSubscriptions: testMaxTopics},
 		RegisterTTL: time.Hour, ResumeWindow: time.Hour,
 		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,

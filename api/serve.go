@@ -9,7 +9,15 @@ import (
 )
 
 // ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(&s.public, w, r) }
+
+// Admin serves health, metrics, profiles and the calls for operators, which are
+// then nowhere else. It needs [Options.AdminGuard].
+func (s *Server) Admin() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(&s.admin, w, r) })
+}
+
+func (s *Server) serve(f *face, w http.ResponseWriter, r *http.Request) {
 	s.busy.Add(1)
 	defer s.busy.Add(-1)
 	x := newExchange(w, r)
@@ -18,8 +26,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}
 	header["X-Content-Type-Options"] = nosniff
+	if r.Method == http.MethodGet { // what a browser may show as a page
+		header["Content-Security-Policy"], header["Referrer-Policy"] = bareContent, noReferrer
+	}
 
-	value, err := s.dispatch(x)
+	value, err := s.dispatch(f, x)
 	if err != nil {
 		s.fail(x, err)
 		return
@@ -48,16 +59,16 @@ func (s *Server) WaitIdle(ctx context.Context) {
 }
 
 // dispatch has the request's route serve it.
-func (s *Server) dispatch(x *exchange) (any, error) {
+func (s *Server) dispatch(f *face, x *exchange) (any, error) {
 	method, path := x.r.Method, x.r.URL.EscapedPath()
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http drops the body
 	}
-	found, allow := s.routes.find(x, method, path), ""
+	found, allow := f.routes.find(x, method, path), ""
 	if !found {
-		allow = s.routes.allow(x, path)
+		allow = f.routes.allow(x, path)
 	}
-	guard := s.opts.Guard()
+	guard := f.guard()
 	if err := guard.Enter(x.r); err != nil {
 		return nil, err
 	}

@@ -298,8 +298,8 @@ func testLimits() limits {
 			PublishTimeout: time.Second, Couriers: 1, Backlog: 10_000, BacklogBytes: 16 << 20, Queue: 16,
 		},
 		transport: Options{
-			Limits: Limits{MaxMessage: 1000, MaxFragments: 10, MaxControlRate: 50, MaxSubscriptions: 8, ClientQueueBytes: 1 << 20},
-			Queue: 16,
+			Limits:       Limits{MaxMessage: 1000, MaxFragments: 10, MaxControlRate: 50, MaxSubscriptions: 8, ClientQueueBytes: 1 << 20},
+			Queue:        16,
 			PingInterval: 25 * time.Second, PongTimeout: 8 * time.Second, CloseTimeout: 2 * time.Second,
 			Heartbeat: 15 * time.Second, ReconnectDelay: time.Second, StallTimeout: 33 * time.Second,
 			Log: zap.NewNop(),

@@ -184,6 +184,28 @@ func New(opts Options) (*Guard, error) {
 	return g, nil
 }
 
+// Changes returns what becomes of what this guard's keys may subscribe to when
+// another guard takes its place.
+func (g *Guard) Changes(next *Guard) hub.Changes {
+	changes := make(hub.Changes, len(g.keys))
+	for i, id := range g.keys {
+		if id.Has(Subscribe) == nil {
+			changes[id.subscribe] = next.grantOf(&g.opts.Keys[i])
+		}
+	}
+	return changes
+}
+
+// grantOf returns what a key of an earlier guard may subscribe to, or nil.
+func (g *Guard) grantOf(earlier *Key) *hub.Grant {
+	for i := range g.opts.Keys {
+		if g.opts.Keys[i].SHA256 == earlier.SHA256 && g.keys[i].Has(Subscribe) == nil {
+			return g.keys[i].subscribe
+		}
+	}
+	return nil
+}
+
 // open reports whether nobody needs credentials.
 func (g *Guard) open() bool { return len(g.opts.Keys) == 0 && g.opts.Tokens == nil }
 
