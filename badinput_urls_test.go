@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -11,10 +10,6 @@ import (
 	"sync"
 	"testing"
 	"unicode/utf8"
-
-	"go.uber.org/zap"
-
-	"belfry/config"
 )
 
 // The URLs that open a connection, and those of history. What is wrong with
@@ -298,11 +293,7 @@ func (s *stream) refused() {
 // the actors are served by another server.
 func TestRefusedWhileDraining(t *testing.T) {
 	t.Parallel()
-	cfg, err := config.Parse(nil, nil, "", io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	actors := newBroker(cfg, zap.NewNop())
+	actors := idleBroker(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { actors.hub.Run(ctx) })

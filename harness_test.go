@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"belfry/config"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,7 +25,8 @@ type testBroker struct {
 	stop func() int // ends the program as SIGTERM does, and waits for its status
 	http http.Client
 
-	listening chan string // tells addr, once; of capacity 1
+	listening chan string    // tells addr, once; of capacity 1
+	hangups   chan os.Signal // has the program read its configuration again
 
 	mu   sync.Mutex
 	logs []string
@@ -31,6 +36,7 @@ func newTestBroker() *testBroker {
 	return &testBroker{
 		http:      http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: patience},
 		listening: make(chan string, 1),
+		hangups:   make(chan os.Signal),
 	}
 }
 
@@ -42,7 +48,7 @@ func start(t *testing.T, flags ...string) *testBroker {
 	b := newTestBroker()
 	status := make(chan int, 1)
 	args := append([]string{"--addr=127.0.0.1:0", "--log-level=debug", "--log-format=json"}, flags...)
-	go func() { status <- run(ctx, args, nil, io.Discard, b) }()
+	go func() { status <- run(ctx, b.hangups, args, nil, io.Discard, b) }()
 	b.stop = sync.OnceValue(func() int { cancel(); return <-status })
 	select {
 	case b.addr = <-b.listening:
@@ -57,6 +63,20 @@ func start(t *testing.T, flags ...string) *testBroker {
 			t.Errorf("the program ended with status %d", s)
 		}
 	})
+	return b
+}
+
+// idleBroker returns a broker by the defaults that does not run.
+func idleBroker(t *testing.T) *broker {
+	t.Helper()
+	cfg, err := config.Parse(nil, nil, "", io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := newBroker(cfg, logger{zap.NewNop(), zap.NewAtomicLevel()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 

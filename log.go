@@ -10,12 +10,22 @@ import (
 	"belfry/config"
 )
 
-// newLogger returns a logger of lines of JSON, or of text for a terminal.
-func newLogger(cfg config.Config, out io.Writer) *zap.Logger {
-	level, err := zapcore.ParseLevel(cfg.LogLevel)
-	if err != nil {
-		level = zapcore.InfoLevel // config has checked it
+// A logger is one whose level can change.
+type logger struct {
+	*zap.Logger
+	level zap.AtomicLevel
+}
+
+// set changes the level.
+func (l logger) set(name string) {
+	if level, err := zapcore.ParseLevel(name); err == nil { // config has checked it
+		l.level.SetLevel(level)
 	}
+}
+
+// newLogger returns a logger of lines of JSON, or of text for a terminal.
+func newLogger(cfg config.Config, out io.Writer) logger {
+	level := zap.NewAtomicLevel()
 	format := cfg.LogFormat
 	if format == "auto" {
 		format = "json"
@@ -31,7 +41,9 @@ func newLogger(cfg config.Config, out io.Writer) *zap.Logger {
 		enc.EncodeLevel = zapcore.CapitalColorLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(out)), level))
+	l := logger{zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(out)), level)), level}
+	l.set(cfg.LogLevel)
+	return l
 }
 
 func isTerminal(w io.Writer) bool {

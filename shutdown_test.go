@@ -20,10 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"belfry/api/auth"
-	"belfry/config"
 )
 
 // A slowPublish is a publish whose body has not arrived whole.
@@ -159,15 +156,11 @@ func TestShutdownDespiteOthers(t *testing.T) {
 // It is asked without a socket: the end closes the listener in the same moment.
 func TestReady(t *testing.T) {
 	t.Parallel()
-	cfg, err := config.Parse(nil, nil, "", io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
 	everybody, err := auth.New(auth.Options{Open: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBroker(cfg, zap.NewNop())
+	b := idleBroker(t)
 	b.guard.Store(everybody)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -186,7 +179,7 @@ func TestReady(t *testing.T) {
 	if got := call("GET", "/health/ready", ""); got.status != 200 {
 		t.Errorf("a broker that serves answers %d %s", got.status, got.body)
 	}
-	b.shutDown(cfg, zap.NewNop())
+	b.shutDown()
 	call("GET", "/health/ready", "").problem(t, 503, "not_ready")
 	call("POST", "/publish", event("cats", "too late")).problem(t, 503, "draining")
 	call("POST", "/register", `{"user_id": 1}`).problem(t, 503, "draining")
@@ -254,7 +247,8 @@ func TestBinary(t *testing.T) {
 		{"--help", "", 0, "--resume-window="},
 		{"--version", "", 0, "belfry "},
 		{"--addr=" + taken.Addr().String(), "", 1, "address already in use"},
-		{"--addr=nowhere.invalid:0", "", 1, "cannot serve"},
+		{"--insecure --addr=nowhere.invalid:0", "", 1, "cannot serve"},
+		{"--addr=:0", "", 2, "belfry key create"},
 		{"--addr=8000", "", 2, "--addr"},
 		{"--resume-window=soon", "", 2, "--resume-window"},
 		{"--max-message=0 --couriers=-1", "", 2, "--couriers"},

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"belfry/api"
+	"belfry/api/auth"
+	"belfry/config"
+	"belfry/hub"
+	"belfry/transport"
+)
+
+// A broker is the actors, wired together.
+type broker struct {
+	// Static after construction.
+	log       logger
+	hub       *hub.Hub
+	transport *transport.Server
+	api       *api.Server
+	http      *http.Server
+	admin     *http.Server  // nil without an address of its own
+	stopping  chan struct{} // closed when requests should not wait any more
+
+	guard      atomic.Pointer[auth.Guard] // the one in force
+	adminGuard atomic.Pointer[auth.Guard] // of the operators' address
+	ready      atomic.Bool                // events are taken
+
+	// Owned by serve.
+	cfg config.Config // in force
+}
+
+// serve starts the actors, and stops them in order when ctx ends.
+func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again reader) error {
+	sites, err := b.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// A tenth less CPU with many connections coming and going, for memory
+		// that tidyMemory gives back afterwards.
+		debug.SetGCPercent(200)
+	}
+	actors, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { b.hub.Run(actors) })
+	running.Go(func() { b.transport.Run(actors) })
+	running.Go(func() { tidyMemory(actors) })
+	defer running.Wait()
+	defer stop()
+
+	served := make(chan error, len(sites))
+	for _, s := range sites {
+		go func() { served <- s.serve() }()
+		b.log.Info(s.message, zap.String("addr", s.listener.Addr().String()), zap.String("version", version()))
+		defer s.server.Close()
+	}
+	b.ready.Store(true)
+	for {
+		select {
+		case err := <-served:
+			return err
+		case <-hangups:
+			b.reload(again)
+		case <-ctx.Done():
+			b.shutDown()
+			return nil
+		}
+	}
+}
+
+// newBroker returns a broker that does not run yet.
+func newBroker(cfg config.Config, log logger) (*broker, error) {
+	b := &broker{log: log, cfg: cfg, stopping: make(chan struct{})}
+	if err := b.guards(cfg); err != nil {
+		return nil, err
+	}
+	couriers := cfg.Couriers
+	if couriers == 0 {
+		couriers = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	b.hub = hub.New(hub.Options{
+		Epoch:          uint64(time.Now().UnixMilli()),
+		Clock:          time.Now,
+		Encode:         transport.Encode,
+		Limits:         hubLimits(cfg),
+		RegisterTTL:    cfg.RegisterTTL,
+		ResumeWindow:   cfg.ResumeWindow,
+		HistoryEvents:  cfg.History.Events,
+		HistoryAge:     cfg.History.Age,
+		HistoryBytes:   cfg.History.Bytes,
+		Couriers:       couriers,
+		Backlog:        cfg.CourierBacklog,
+		BacklogBytes:   cfg.CourierBacklogBytes,
+		Queue:          cfg.HubQueue,
+		PublishTimeout: cfg.PublishTimeout,
+	})
+	b.transport = transport.New(b.hub, couriers, transport.Options{
+		Limits:         transportLimits(cfg),
+		Queue:          cfg.HubQueue,
+		PingInterval:   cfg.PingInterval,
+		PongTimeout:    cfg.PongTimeout,
+		CloseTimeout:   cfg.CloseTimeout,
+		Heartbeat:      cfg.Heartbeat,
+		ReconnectDelay: cfg.ReconnectDelay,
+		StallTimeout:   cfg.PingInterval + cfg.PongTimeout,
+		Authenticate:   b.authenticate,
+		Log:            log.Logger,
+	})
+	b.newServers(cfg)
+	return b, nil
+}
+
+// authenticate returns whose a token is and what it grants.
+func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err error) {
+	who, err := b.guard.Load().Check(token)
+	if err != nil {
+		return "", nil, err
+	}
+	return who.User, who.Grant(), who.Has(auth.Subscribe)
+}
+
+// newServers makes the HTTP servers. Their time-outs are those of requests: a
+// WebSocket leaves its server with the handshake.
+func (b *broker) newServers(cfg config.Config) {
+	opts := api.Options{
+		Hub:            b.hub,
+		Guard:          b.guard.Load,
+		PublicURL:      cfg.PublicURL,
+		AllowedOrigins: allowedOrigins(cfg),
+		Limits:         apiLimits(cfg),
+		Version:        version(),
+		Started:        time.Now(),
+		Clock:          time.Now,
+		Ready:          b.ready.Load,
+		WebSocket:      b.transport.Accept,
+		Events:         b.transport.Stream,
+		Append:         transport.AppendEvent,
+		Stopping:       b.stopping,
+		MaxWait:        cfg.MaxWait,
+		WriteTimeout:   cfg.WriteTimeout,
+		Metrics:        []prometheus.Collector{b.transport},
+		Log:            b.log.Logger,
+	}
+	if cfg.AdminAddr != "" {
+		opts.AdminGuard = b.adminGuard.Load
+	}
+	b.api = api.New(opts)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(cfg.Protocols == "http1+http2")
+	faults, _ := zap.NewStdLogAt(b.log.Logger, zap.WarnLevel) // fails for unknown levels only
+	b.http = &http.Server{
+		Handler:           b.api,
+		Protocols:         protocols,
+		ReadHeaderTimeout: cfg.HeaderTimeout,
+		ReadTimeout:       cfg.HeaderTimeout + cfg.BodyTimeout,
+		WriteTimeout:      cfg.PublishTimeout + cfg.WriteTimeout,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    cfg.MaxHeaderBytes,
+		ErrorLog:          faults,
+	}
+	if cfg.AdminAddr != "" {
+		b.admin = &http.Server{
+			Handler:           b.api.Admin(),
+			ReadHeaderTimeout: cfg.HeaderTimeout,
+			ReadTimeout:       cfg.HeaderTimeout + cfg.BodyTimeout,
+			WriteTimeout:      profileTimeout,
+			IdleTimeout:       cfg.IdleTimeout,
+			MaxHeaderBytes:    cfg.MaxHeaderBytes,
+			ErrorLog:          faults,
+		}
+	}
+}
+
+// profileTimeout is how long an answer to operators may take: a profile is of
+// some time.
+const profileTimeout = 5 * time.Minute
+
+// shutDown ends everything that others wait for: requests under way are
+// answered, what was published goes out, each client is told to come back.
+func (b *broker) shutDown() {
+	cfg, log := b.cfg, b.log
+	log.Info("shutting down")
+	b.ready.Store(false)
+	close(b.stopping)
+	requests, cancel := context.WithTimeout(context.Background(), cfg.Drain)
+	defer cancel()
+	// Streams over HTTP/2 are requests: the server's shutdown ends with them,
+	// and they with the hub's draining.
+	refusing, answered := make(chan struct{}), make(chan error, 1)
+	b.http.RegisterOnShutdown(func() { close(refusing) })
+	go func() { answered <- b.http.Shutdown(requests) }()
+	<-refusing
+	b.api.WaitIdle(requests)
+	if err := b.hub.Drain(); err != nil {
+		log.Error("cannot drain", zap.Error(err))
+	}
+	clients, cancel := context.WithTimeout(context.Background(), 2*cfg.CloseTimeout)
+	defer cancel()
+	b.transport.WaitIdle(clients)
+	if err := <-answered; err != nil {
+		log.Warn("requests were cut off", zap.Error(err))
+		b.http.Close()
+	}
+	if b.admin != nil {
+		b.admin.Close() // what watches the broker sees its end
+	}
+	log.Info("stopped")
+}
