@@ -22,6 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A testBroker is the program, running in this process on a free port.
 type testBroker struct {
 	addr string     // host:port
+	unix string     // the path of a socket to reach it by, instead
 	stop func() int // ends the program as SIGTERM does, and waits for its status
 	http http.Client
 

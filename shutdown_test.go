@@ -233,6 +233,8 @@ func TestBinary(t *testing.T) {
 		}
 	})
 
+	t.Run("SIGHUP", func(t *testing.T) { testHangup(t, binary) })
+
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

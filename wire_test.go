@@ -406,7 +406,11 @@ func (b *testBroker) socket(t *testing.T, first ...string) *wire {
 
 func (b *testBroker) socketFrom(t *testing.T, d net.Dialer, first ...string) *wire {
 	t.Helper()
-	conn, err := d.Dial("tcp", b.addr)
+	network, addr := "tcp", b.addr
+	if b.unix != "" {
+		network, addr = "unix", b.unix
+	}
+	conn, err := d.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
