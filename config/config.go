@@ -35,7 +35,12 @@ type Config struct {
 	Insecure bool `group:"Access" default:"false" help:"Serve other machines although there are no keys."`
 	JWT      JWT  `group:"Access" embed:"" prefix:"jwt-"`
 
+	SlowPolicy string `group:"Clients" default:"close" form:"close|drop_oldest|latest" help:"What becomes of clients that are slow: close, drop_oldest or latest."`
+
 	History History `group:"Retention" embed:"" prefix:"history-"`
+
+	DedupeWindow time.Duration `group:"Retention" default:"2m" range:"1s..24h" help:"How long a publish with a key is remembered, to know its repeats."`
+	DedupeBytes  int           `group:"Retention" default:"16777216" range:"1024..68719476736" help:"Most bytes for that, overhead counted."`
 
 	MaxMemory             int `group:"Limits" default:"0" range:"0..1099511627776" reload:"yes" help:"Bytes of memory above which new work is refused; 0: 3/4 of all."`
 	MaxClients            int `group:"Limits" default:"200000" range:"1..10000000" reload:"yes" help:"Most registrations."`

@@ -59,6 +59,10 @@ type publish struct {
 	event    Event
 	reply    chan result[Receipt] // of capacity 1
 	patience *time.Timer          // stopped
+
+	many   *Publication           // instead of event; else nil
+	taking *Taking                // owned by the hub
+	all    chan result[[]Receipt] // of capacity 1
 }
 
 // spare returns a request that is not in use.
@@ -75,7 +79,7 @@ func (h *Hub) spare() *publish {
 
 // keep takes a request that is not in use any more.
 func (h *Hub) keep(p *publish) {
-	p.event = Event{}
+	p.event, p.many, p.taking, p.all = Event{}, nil, nil, nil
 	select {
 	case h.spares <- p:
 	default:
@@ -83,8 +87,40 @@ func (h *Hub) keep(p *publish) {
 }
 
 func (p *publish) serve(h *Hub) {
+	if p.many != nil {
+		p.begin(h)
+		return
+	}
 	receipt, err := h.state.Publish(p.event)
 	p.reply <- result[Receipt]{receipt, err}
+}
+
+func (p *publish) begin(h *Hub) {
+	var err error
+	if p.taking, err = h.state.Begin(*p.many); err != nil {
+		p.all <- result[[]Receipt]{nil, err}
+		return
+	}
+	h.taking = p
+	p.goOn(h)
+}
+
+// takeLimit bounds the events of a publication that are taken in one step.
+const takeLimit = 256
+
+// goOn takes the next events, unless couriers fall behind, and answers when it
+// has taken all.
+func (p *publish) goOn(h *Hub) {
+	for range takeLimit {
+		if h.state.Continue(p.taking) {
+			h.taking = nil
+			p.all <- result[[]Receipt]{p.taking.receipts, nil}
+			return
+		}
+		if h.state.Behind() {
+			return
+		}
+	}
 }
 
 // Publish publishes an event. While couriers are behind it waits; when
@@ -100,6 +136,19 @@ func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
 	}
 	r := <-p.reply // a hub that has taken an event answers before it ends
 	return r.value, r.err
+}
+
+// PublishAll publishes events together. Until the hub begins to take them it
+// waits as Publish does; from then on all are published, however long that
+// takes. See [State.Begin].
+func (h *Hub) PublishAll(ctx context.Context, many Publication) ([]Receipt, error) {
+	p := h.spare()
+	defer h.keep(p)
+	p.many, p.all = &many, make(chan result[[]Receipt], 1)
+	if err := h.offer(ctx, p); err != nil {
+		return nil, err
+	}
+	return wait(h, p.all)
 }
 
 // offer waits until the hub takes p.

@@ -30,6 +30,9 @@ type Options struct {
 	HistoryAge    time.Duration // events are retained so long
 	HistoryBytes  int           // bytes retained in all, overhead counted
 
+	DedupeWindow time.Duration // keys of publications are remembered so long
+	DedupeBytes  int           // bytes for that in all, overhead counted
+
 	Couriers     int // couriers
 	Backlog      int // deliveries waiting for one courier, above which no more events are taken
 	BacklogBytes int // bytes of frames waiting for one courier, above which no more events are taken
@@ -68,7 +71,8 @@ type Hub struct {
 	spares    chan *publish // for reuse
 
 	// Owned by Run.
-	state *State
+	state  *State
+	taking *publish // of many events, of which the rest has to be taken; else nil
 }
 
 // A link is the hub's line to one courier. It has at most one batch under
@@ -109,10 +113,8 @@ func (h *Hub) Run(ctx context.Context) {
 	defer tick.Stop()
 	h.state.Tick(h.opts.Clock())
 	for {
-		publishes, work := h.publishes, (<-chan struct{})(nil)
-		if h.state.Behind() {
-			publishes = nil
-		} else if h.state.Busy() {
+		publishes, work := h.open(), (<-chan struct{})(nil)
+		if !h.state.Behind() && (h.taking != nil || h.state.Busy()) {
 			work = ready
 		}
 		select {
@@ -121,7 +123,7 @@ func (h *Hub) Run(ctx context.Context) {
 		case p := <-publishes:
 			h.serve(p)
 		case <-work:
-			h.state.Work()
+			h.work()
 		case <-tick.C:
 			h.state.Tick(h.opts.Clock())
 			h.state.Announce()
@@ -138,18 +140,32 @@ func (h *Hub) serve(c command) {
 	h.state.Tick(h.opts.Clock())
 	c.serve(h)
 	for range drainLimit {
-		publishes := h.publishes
-		if h.state.Behind() {
-			publishes = nil
-		}
 		select {
 		case c := <-h.inbox:
 			c.serve(h)
-		case p := <-publishes:
+		case p := <-h.open():
 			p.serve(h)
 		default:
 			return
 		}
+	}
+}
+
+// open returns where publishes come from, nil while none should be taken.
+func (h *Hub) open() <-chan *publish {
+	if h.taking != nil || h.state.Behind() {
+		return nil
+	}
+	return h.publishes
+}
+
+// work does a step of what takes a while.
+func (h *Hub) work() {
+	if h.state.Busy() {
+		h.state.Work()
+	}
+	if h.taking != nil {
+		h.taking.goOn(h)
 	}
 }
 

@@ -227,7 +227,7 @@ func TestAnswers(t *testing.T) {
 			}
 		}
 		r, err := h.Publish(t.Context(), Event{Topic: "dogs", Message: []byte("bark")})
-		if want := (Receipt{Cursor{1, 1}, 1, 1}); r != want || err != nil {
+		if want := (Receipt{Cursor: Cursor{1, 1}, Matched: 1, Queued: 1}); r != want || err != nil {
 			t.Errorf("Publish: got %+v, %v, want %+v", r, err, want)
 		}
 		for _, want := range []bool{true, false} {

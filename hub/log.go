@@ -10,25 +10,52 @@ type Event struct {
 	Time    time.Time // when it was accepted
 	Message []byte    // valid UTF-8; must not be changed any more
 	Text    bool      // Message is the text of a JSON string; else it is JSON itself
+	Expires time.Time // from when on nobody gets it; zero is never
+	Details *Details  // what few events have; may be nil
 }
+
+// Details are what the publisher has said about an event besides. The hub does
+// not look at them.
+type Details struct {
+	Source      string // where it comes from; "" is not said
+	Type        string // of what kind it is; "" is not said
+	TraceParent string // which trace it belongs to (W3C Trace Context section 3.2); "" is not said
+	Attributes  []byte // further attributes of a CloudEvent as members of a JSON object, each behind a comma
+	Base64      bool   // the message is the base64 of what was published
+}
+
+func (d *Details) size() int {
+	if d == nil {
+		return 0
+	}
+	return detailsOverhead + len(d.Source) + len(d.Type) + len(d.TraceParent) + len(d.Attributes)
+}
+
+// expired reports whether nobody gets an event any more.
+func (ev *Event) expired(now time.Time) bool { return !ev.Expires.IsZero() && !now.Before(ev.Expires) }
 
 // An Encoding is a number for the form in which a connection gets its events.
 // The transport gives the numbers their meaning by [Options.Encode].
 type Encoding uint8
 
 // MaxEncodings is the number of encodings there can be.
-const MaxEncodings = 4
+const MaxEncodings = 5
 
 // A Frame is an event in the form in which it goes over the wire, shared by
 // all connections of one encoding. It must not be changed.
 type Frame struct {
 	Bytes    []byte
 	Position Position // 0: it says nothing about how far its connection is
+	Topic    string   // of the event
+	Expires  int64    // Unix time in nanoseconds from when on nobody gets it; 0 is never
 }
 
-// entryOverhead is what an entry costs beside its payload, in bytes, measured
+// What an entry, and its details, cost beside their payload, in bytes, measured
 // as heap growth of a log of small events and rounded up.
-const entryOverhead = 320
+const (
+	entryOverhead   = 400
+	detailsOverhead = 128
+)
 
 // An entry is an event in the log.
 type entry struct {
@@ -97,7 +124,7 @@ func (s *State) append(ev Event) *entry {
 	ev.Topic = t.name // the request's copy need not be kept
 	l := &s.log
 	l.head++
-	e := &entry{Event: ev, position: l.head, stream: st, size: entryOverhead + len(ev.User) + len(ev.Message)}
+	e := &entry{Event: ev, position: l.head, stream: st, size: entryOverhead + len(ev.User) + len(ev.Message) + ev.Details.size()}
 	l.bytes += e.size
 	l.entries.push(e)
 	st.entries.push(e)
@@ -181,7 +208,10 @@ func firstAfter(entries *deque[*entry], p Position) int {
 func (s *State) frame(e *entry, enc Encoding) *Frame {
 	f := e.frames[enc]
 	if f == nil {
-		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event, s.cursor(e.position)), Position: e.position}
+		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event, s.cursor(e.position)), Position: e.position, Topic: e.Topic}
+		if !e.Expires.IsZero() {
+			f.Expires = e.Expires.UnixNano()
+		}
 		e.frames[enc] = f
 		e.size += len(f.Bytes)
 		s.log.bytes += len(f.Bytes)

@@ -68,7 +68,7 @@ func (w *world) due(r *modelReader, limit Position) *modelEvent {
 		return nil
 	}
 	for _, e := range w.events[r.pos:limit] {
-		if r.sees(e) && r.wants(e) && !r.lost[e.position] {
+		if r.sees(e) && r.wants(e) && !r.lost[e.position] && !e.expired(w.now) {
 			return e
 		}
 	}
@@ -129,7 +129,7 @@ func (w *world) choose(r *modelReader) {
 	each := make(map[string]int)
 	r.pos = n.bound
 	for _, e := range slices.Backward(w.events[:n.bound]) {
-		if !e.evicted && r.sees(e) && each[e.topic] < n.each && len(n.wanted) < MaxLast {
+		if !e.evicted && !e.expired(w.now) && r.sees(e) && each[e.topic] < n.each && len(n.wanted) < MaxLast {
 			each[e.topic]++
 			n.wanted[e.position] = true
 			r.pos = e.position - 1

@@ -174,10 +174,13 @@ func (w *world) publish() {
 		time:     w.now.Add(-pick(w.t, 0, time.Second)),
 		size:     entryOverhead,
 	}
+	if lives := pick(w.t, 0, 0, 2*time.Second, 5*time.Second); lives > 0 {
+		e.expires = w.now.Add(lives)
+	}
 	message := zeros[:pick(w.t, w.sizes...)]
 	e.size += len(e.user) + len(message)
 	w.events = append(w.events, e)
-	want := Receipt{Cursor: Cursor{w.opts.Epoch, e.position}}
+	want := Receipt{ID: strconv.Itoa(int(e.position)), Cursor: Cursor{w.opts.Epoch, e.position}}
 	for _, c := range w.clients {
 		if c.sees(e) {
 			want.Matched++
@@ -187,7 +190,7 @@ func (w *world) publish() {
 		}
 	}
 	got, err := w.s.Publish(Event{
-		ID: strconv.Itoa(int(e.position)), Topic: e.topic, User: e.user, Time: e.time, Message: message,
+		ID: strconv.Itoa(int(e.position)), Topic: e.topic, User: e.user, Time: e.time, Message: message, Expires: e.expires,
 	})
 	if got != want || err != nil {
 		w.t.Fatalf("got %+v, %v, want %+v", got, err, want)

@@ -104,9 +104,14 @@ type modelEvent struct {
 	position    Position
 	topic, user string
 	time        time.Time
-	size        int // accounted bytes
+	expires     time.Time // zero: never
+	size        int       // accounted bytes
 	encoded     [MaxEncodings]int
 	evicted     bool
+}
+
+func (e *modelEvent) expired(now time.Time) bool {
+	return !e.expires.IsZero() && !now.Before(e.expires)
 }
 
 // A modelClient is a registration.

@@ -1,5 +1,7 @@
 package hub
 
+import "time"
+
 // MaxLast is the most events that a reader who asks for the newest is given
 // before those that follow.
 const MaxLast = 1000
@@ -45,8 +47,8 @@ func (n *newest) before(topic string, p Position) Position {
 }
 
 // take counts an entry as wanted, the newest of its topic first.
-func (n *newest) take(e *entry) {
-	if n.count[e.Topic] < n.each {
+func (n *newest) take(e *entry, now time.Time) {
+	if !e.expired(now) && n.count[e.Topic] < n.each {
 		n.count[e.Topic]++
 		n.left--
 		n.after[e.Topic] = e.position - 1
@@ -110,7 +112,7 @@ func (s *State) chooseByTopics(v view, n *newest) {
 		if last == nil {
 			break
 		}
-		n.take(last)
+		n.take(last, s.now)
 		from.i--
 	}
 	n.from = 0
@@ -121,7 +123,7 @@ func (s *State) chooseByLog(v view, n *newest) {
 	i := s.log.after(n.from) - 1
 	for end := max(i-chunkScan, -1); i > end && n.left > 0; i-- {
 		if e := s.log.entries.at(i); v.visible(e) {
-			n.take(e)
+			n.take(e, s.now)
 		}
 	}
 	n.from = 0

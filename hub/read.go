@@ -94,7 +94,7 @@ func (s *State) merge(v view, p, limit Position) ([]*entry, Position) {
 		})
 	}
 	s.sources = sources
-	for bytes := 0; ; {
+	for bytes, looked := 0, 1; ; looked++ {
 		var first *entry
 		var from *source
 		for i := range sources {
@@ -108,9 +108,12 @@ func (s *State) merge(v view, p, limit Position) ([]*entry, Position) {
 		if first == nil || first.position > limit {
 			return s.found, limit
 		}
-		s.found = append(s.found, first)
 		from.i++
-		if bytes += len(first.Message); bytes >= chunkBytes || len(s.found) == chunkEvents {
+		if !first.expired(s.now) {
+			s.found = append(s.found, first)
+			bytes += len(first.Message)
+		}
+		if bytes >= chunkBytes || len(s.found) == chunkEvents || looked == chunkScan {
 			return s.found, first.position
 		}
 	}
@@ -125,7 +128,7 @@ func (s *State) scan(v view, p, limit Position) ([]*entry, Position) {
 		if e.position > limit {
 			break
 		}
-		if v.visible(e) {
+		if v.visible(e) && !e.expired(s.now) {
 			s.found = append(s.found, e)
 			bytes += len(e.Message)
 		}

@@ -104,6 +104,7 @@ type State struct {
 	patterns     node
 	patternCount int
 	log          log
+	dedupe       dedupe
 
 	unconnected schedule // registered and never connected
 	away        schedule // disconnected, may still come back
@@ -130,6 +131,7 @@ func NewState(opts Options) *State {
 		users:       make(map[string]*user),
 		topics:      make(map[string]*topic),
 		polls:       make(map[*client]*Poll),
+		dedupe:      dedupe{records: make(map[[16]byte]*record)},
 		unconnected: schedule{wait: opts.RegisterTTL},
 		away:        schedule{wait: opts.ResumeWindow},
 		outboxes:    make([]outbox, opts.Couriers),
@@ -325,9 +327,11 @@ func unique(names []string) []string {
 
 // A Receipt says what became of an event.
 type Receipt struct {
-	Cursor  Cursor
-	Matched int // clients subscribed to it
-	Queued  int // of those, connected ones that will get it
+	ID        string // the event's
+	Cursor    Cursor
+	Matched   int  // clients subscribed to it
+	Queued    int  // of those, connected ones that will get it
+	Duplicate bool // it was published before; this is what became of it then
 }
 
 // Publish appends an event to the log and delivers it. It fails with
@@ -336,9 +340,13 @@ func (s *State) Publish(ev Event) (Receipt, error) {
 	if s.draining {
 		return Receipt{}, ErrDraining
 	}
+	return s.publish(ev), nil
+}
+
+func (s *State) publish(ev Event) Receipt {
 	e := s.append(ev)
 	t := e.stream.topic
-	r := Receipt{Cursor: Cursor{s.opts.Epoch, e.position}}
+	r := Receipt{ID: ev.ID, Cursor: Cursor{s.opts.Epoch, e.position}}
 	if ev.User != "" {
 		if u := s.users[ev.User]; u != nil {
 			for _, c := range u.clients {
@@ -362,7 +370,7 @@ func (s *State) Publish(ev Event) (Receipt, error) {
 	s.stats.Published++
 	s.stats.Matched += uint64(r.Matched)
 	s.stats.Queued += uint64(r.Queued)
-	return r, nil
+	return r
 }
 
 // deliver counts a matching client and, if it is at the head, gathers its
@@ -398,5 +406,6 @@ func (s *State) Tick(now time.Time) {
 		s.forget(c, Expired)
 	}
 	s.expire()
+	s.dedupe.forget(now.Add(-s.opts.DedupeWindow))
 	s.trim()
 }

@@ -17,10 +17,13 @@ type Stats struct {
 
 	Retained      int // events in the log
 	RetainedBytes int // their accounted size
+	Keys          int // remembered, of publications
+	KeyBytes      int // their accounted size
 	Head          Position
 
 	Registered uint64 // counter: registrations
 	Published  uint64 // counter: events accepted
+	Repeated   uint64 // counter: events that were published again, with a key
 	Matched    uint64 // counter: clients that events were for
 	Queued     uint64 // counter: of those, connected ones
 	Replayed   uint64 // counter: events read from the log for a client
@@ -40,6 +43,7 @@ func (s *State) Stats() Stats {
 		st.Deliveries += len(s.outboxes[i].batch.targets)
 	}
 	st.Retained, st.RetainedBytes, st.Head = s.log.entries.len()-s.log.husks, s.log.bytes, s.log.head
+	st.Keys, st.KeyBytes = s.dedupe.order.len(), s.dedupe.bytes
 	st.Disconnects = append([]uint64(nil), s.stats.Disconnects...)
 	st.Removals = append([]uint64(nil), s.stats.Removals...)
 	return st

@@ -1,0 +1,115 @@
+package hub
+
+// A Publication is events that are taken together: all of them, in order, or
+// none.
+type Publication struct {
+	Events []Event
+	Keys   []Key // of each event; nil: none has one
+	Key    Key   // of the whole
+}
+
+// A Taking is a publication that the hub takes, one event after the other, so
+// that a large one does not keep all else waiting. From its beginning on
+// nothing can refuse it.
+type Taking struct {
+	Publication
+	receipts []Receipt
+}
+
+// Begin checks a publication as a whole. It fails with [ErrDraining],
+// [ErrKeyReused] or [ErrTooManyKeys].
+func (s *State) Begin(p Publication) (*Taking, error) {
+	if s.draining {
+		return nil, ErrDraining
+	}
+	if p.Key.given() {
+		r, err := s.dedupe.find(&p.Key)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil {
+			return &Taking{receipts: s.repeated(r)}, nil
+		}
+	}
+	if err := s.checkKeys(&p); err != nil {
+		return nil, err
+	}
+	return &Taking{Publication: p, receipts: make([]Receipt, 0, len(p.Events))}, nil
+}
+
+// checkKeys reports whether everything in a publication that has a key can be
+// remembered.
+func (s *State) checkKeys(p *Publication) error {
+	size := 0
+	if p.Key.given() {
+		ids := 0
+		for i := range p.Events {
+			ids += len(p.Events[i].ID)
+		}
+		size = recordSize(len(p.Events), ids)
+	}
+	seen := make(map[[16]byte]*Key)
+	for i := range p.Keys {
+		k := &p.Keys[i]
+		if !k.given() {
+			continue
+		}
+		if r, err := s.dedupe.find(k); err != nil {
+			return err
+		} else if r != nil {
+			continue
+		}
+		if other := seen[k.Name]; other == nil {
+			seen[k.Name] = k
+			size += recordSize(1, len(p.Events[i].ID))
+		} else if *other != *k {
+			return ErrKeyReused
+		}
+	}
+	if size > 0 && s.dedupe.bytes+size > s.opts.DedupeBytes {
+		return ErrTooManyKeys
+	}
+	return nil
+}
+
+// Continue takes the next event. It reports whether that was all.
+func (s *State) Continue(t *Taking) (done bool) {
+	if i := len(t.receipts); i < len(t.Events) {
+		var key *Key
+		if t.Keys != nil && t.Keys[i].given() {
+			key = &t.Keys[i]
+		}
+		t.receipts = append(t.receipts, s.publishOnce(t.Events[i], key))
+	}
+	if len(t.receipts) < len(t.Events) {
+		return false
+	}
+	if t.Key.given() && len(t.Events) > 0 {
+		s.dedupe.remember(t.Key, s.now, t.receipts)
+	}
+	return true
+}
+
+// publishOnce publishes an event unless its key was used before.
+func (s *State) publishOnce(ev Event, key *Key) Receipt {
+	if key == nil {
+		return s.publish(ev)
+	}
+	if r, _ := s.dedupe.find(key); r != nil { // of the same event: Begin has checked it
+		return s.repeated(r)[0]
+	}
+	receipt := s.publish(ev)
+	s.dedupe.remember(*key, s.now, []Receipt{receipt})
+	return receipt
+}
+
+// repeated returns the receipts of a record, for a repeat.
+func (s *State) repeated(r *record) []Receipt {
+	receipts := make([]Receipt, len(r.receipts))
+	for i, receipt := range r.receipts {
+		receipt.Duplicate = true
+		receipts[i] = receipt
+	}
+	s.stats.Repeated += uint64(len(receipts))
+	return receipts
+}
