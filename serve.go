@@ -98,6 +98,8 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 		HistoryEvents:  cfg.History.Events,
 		HistoryAge:     cfg.History.Age,
 		HistoryBytes:   cfg.History.Bytes,
+		DedupeWindow:   cfg.DedupeWindow,
+		DedupeBytes:    cfg.DedupeBytes,
 		Couriers:       couriers,
 		Backlog:        cfg.CourierBacklog,
 		BacklogBytes:   cfg.CourierBacklogBytes,

@@ -50,6 +50,8 @@ func (c *hubCollector) gauges() {
 	gauge("courier_backlog", "Deliveries waiting for a courier to take them.", func(s *hub.Stats) float64 { return float64(s.Deliveries) })
 	gauge("log_events", "Events retained.", func(s *hub.Stats) float64 { return float64(s.Retained) })
 	gauge("log_bytes", "Size of the events retained, overhead counted.", func(s *hub.Stats) float64 { return float64(s.RetainedBytes) })
+	gauge("dedupe_keys", "Keys of publishes that are remembered.", func(s *hub.Stats) float64 { return float64(s.Keys) })
+	gauge("dedupe_bytes", "Size of the keys that are remembered, overhead counted.", func(s *hub.Stats) float64 { return float64(s.KeyBytes) })
 	gauge("draining", "1 while the broker shuts down.", func(s *hub.Stats) float64 { return number(s.Draining) })
 	gauge("behind", "1 while publishes wait because couriers are behind.", func(s *hub.Stats) float64 { return number(s.Behind) })
 }
@@ -60,6 +62,7 @@ func (c *hubCollector) counters() {
 	}
 	counter("registrations_total", "Registrations.", func(s *hub.Stats) uint64 { return s.Registered })
 	counter("events_published_total", "Events accepted.", func(s *hub.Stats) uint64 { return s.Published })
+	counter("events_repeated_total", "Events that were published again with the same key.", func(s *hub.Stats) uint64 { return s.Repeated })
 	counter("events_matched_total", "Clients that events were for.", func(s *hub.Stats) uint64 { return s.Matched })
 	counter("events_queued_total", "Connected clients that events were for.", func(s *hub.Stats) uint64 { return s.Queued })
 	counter("events_replayed_total", "Events read from the log for a client.", func(s *hub.Stats) uint64 { return s.Replayed })

@@ -31,11 +31,10 @@ type Config struct {
 	ResumeWindow     time.Duration `group:"Clients" default:"30s" range:"0s..24h" help:"How long a client may be away and resume; 0s forgets at once."`
 	RegisterTTL      time.Duration `group:"Clients" default:"10m" range:"1s..24h" help:"How long a registration waits for its first connection."`
 	ClientQueueBytes int           `group:"Clients" default:"1048576" range:"1..1073741824" reload:"yes" help:"Bytes that may wait for one client before it counts as slow."`
+	SlowPolicy       string        `group:"Clients" default:"close" form:"close|drop_oldest|latest" help:"What becomes of a slow client: close, drop_oldest or latest."`
 
 	Insecure bool `group:"Access" default:"false" help:"Serve other machines although there are no keys."`
 	JWT      JWT  `group:"Access" embed:"" prefix:"jwt-"`
-
-	SlowPolicy string `group:"Clients" default:"close" form:"close|drop_oldest|latest" help:"What becomes of clients that are slow: close, drop_oldest or latest."`
 
 	History History `group:"Retention" embed:"" prefix:"history-"`
 
