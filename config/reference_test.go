@@ -137,7 +137,7 @@ func example() string {
 			if !nested {
 				group, last = "", s.key
 			}
-			if group != inside {
+			if group != inside && nested {
 				fmt.Fprintf(&out, "%s:\n", group)
 			}
 			indent := ""
