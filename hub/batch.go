@@ -3,11 +3,12 @@ package hub
 // A Conn is one connection as the hub sees it. The transport embeds it in its
 // own type and finds that again by Owner.
 type Conn struct {
-	Owner    any      // the transport's connection; static
-	Courier  int32    // which courier writes to it, below [Options.Couriers]; static
-	Encoding Encoding // how it gets its events; static
-	Replay   Encoding // how it gets those of a replay that it asked for while connected; static
-	Notes    bool     // its protocol has a form for every [Note]; without, a gap ends it; static
+	Owner    any        // the transport's connection; static
+	Courier  int32      // which courier writes to it, below [Options.Couriers]; static
+	Encoding Encoding   // how it gets its events; static
+	Replay   Encoding   // how it gets those of a replay that it asked for while connected; static
+	Notes    bool       // its protocol has a form for every [Note]; without, a gap ends it; static
+	Slow     SlowPolicy // what becomes of it when it is slow; static
 
 	// Owned by the hub.
 	started bool     // its reading began: only then its release tells a position
@@ -25,6 +26,8 @@ const (
 	OpOpen    OpKind = iota // the connection is now the courier's
 	OpDeliver               // write a frame
 	OpChunk                 // write a frame, and report by [Hub.Drained] when nothing waits any more
+	OpNewest                // write a frame of its own; up to At it has everything that it wants
+	OpReport                // report by [Hub.Drained] when nothing waits any more
 	OpLive                  // it has read up to the head; what follows comes as it is published
 	OpPause                 // it is not at the head any more; up to At it has everything
 	OpNote                  // tell it a note
@@ -35,9 +38,9 @@ const (
 type Op struct {
 	Kind   OpKind
 	Reason Reason   // of OpClose
-	Frame  *Frame   // of OpDeliver and OpChunk
+	Frame  *Frame   // of OpDeliver, OpChunk and OpNewest
 	Note   Note     // of OpNote
-	At     Position // of OpPause and OpNote: up to it everything was handed over before
+	At     Position // of OpPause, OpNewest and OpNote: up to it everything was handed over before
 	to     int      // end of its targets in Batch.targets
 }
 

@@ -245,6 +245,12 @@ func (h *Hub) Connect(r Registration, conn *Conn, from From) error {
 	return h.send(notice(func(s *State) { s.Connect(r, conn, from) }))
 }
 
+// Lag reports a connection that is slow. It returns before the hub has taken
+// note. See [State.Lag].
+func (h *Hub) Lag(conn *Conn) error {
+	return h.send(notice(func(s *State) { s.Lag(conn) }))
+}
+
 // SetTopics replaces the topics of the client behind a connection, and
 // reports whether that was done. See [State.SetTopics].
 func (h *Hub) SetTopics(conn *Conn, names []string) (bool, error) {

@@ -112,6 +112,7 @@ var refusals = map[error]Reason{
 // begin has a client's new connection read, or get events as they come.
 func (s *State) begin(c *client, conn *Conn, from From) {
 	c.made++
+	c.slow = nil
 	c.conn, conn.client, conn.number = conn, c, c.made
 	switch {
 	case from.given():
@@ -156,7 +157,7 @@ func (s *State) goLive(c *client) {
 	if !c.conn.started {
 		c.conn.started, c.conn.start = true, s.log.head
 	}
-	c.mode = modeLive
+	c.mode, c.slow = modeLive, nil
 	s.tell(c.conn, Op{Kind: OpLive})
 }
 
@@ -300,6 +301,13 @@ func (s *State) read(c *client) {
 	}
 	if !c.conn.started {
 		s.start(c)
+	}
+	if s.dropOldest(c) {
+		return
+	}
+	if c.conn.Slow == SlowLatest && c.last == nil {
+		s.readLatest(c)
+		return
 	}
 	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading), c.pos) {
 		return

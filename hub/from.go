@@ -65,4 +65,5 @@ type Want struct {
 	Topics     []string // of a new one
 	Grant      *Grant   // of a new one
 	From       From
+	Slow       *SlowPolicy // nil: the broker's
 }

@@ -72,6 +72,22 @@ func (s *State) topicFloor(t *topic, user string) (floor Position) {
 	return floor
 }
 
+// gapOfNewest returns what a reader of the newest events only has not been told
+// yet: where there is a newer event of a topic, nothing is lost to it.
+func (s *State) gapOfNewest(c *client) []Gap {
+	if c.pos >= s.log.floor {
+		return nil
+	}
+	var found []Gap
+	for i := range c.subs {
+		if sub := &c.subs[i]; s.log.floor > max(c.pos, sub.since, sub.told) {
+			sub.told = s.log.floor
+			found = addGap(found, sub.name, Gap{From: s.cursor(c.pos), To: s.cursor(s.log.floor), Reason: GapExpired})
+		}
+	}
+	return found
+}
+
 // tellGaps tells a client at a position what it has lost in a reading. A
 // connection whose protocol can't tell of it ends, and with it the
 // registration; then the result is false.

@@ -48,6 +48,7 @@ type Limits struct {
 	MaxUserClients   int // registrations of one user, if it has a name; 0 is no limit
 	MaxConnections   int // connected clients
 	MaxSubscriptions int // topics and patterns of one client
+	MaxLagBytes      int // bytes of messages that a connection of [SlowDropOldest] may be behind
 }
 
 // tickInterval is how often the hub looks for what has run out.

@@ -53,8 +53,9 @@ type GapReason uint8
 const (
 	GapExpired   GapReason = iota // retention has dropped them
 	GapRestarted                  // the cursor is not of this log
+	GapDropped                    // the connection was too slow for them
 )
 
 func (r GapReason) String() string {
-	return [...]string{"expired", "restarted"}[r]
+	return [...]string{"expired", "restarted", "dropped"}[r]
 }

@@ -81,6 +81,7 @@ func (s *State) speaker(conn *Conn) *client {
 		}
 		s.start(c)
 	}
+	s.tellDropped(c)
 	return c
 }
 
@@ -107,6 +108,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		p.fresh = append(p.fresh, c.subs[i].subject)
 		c.checked = 0 // what was looked at before was not for them
 	}
+	s.lookAgain(c)
 	if gap != nil {
 		gap.Topics = names
 		if !s.tellGaps(c, []Gap{*gap}, at) {

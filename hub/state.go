@@ -78,6 +78,7 @@ type client struct {
 	replays   []*replay                // asked for while connected; read before all else, in order
 	fleeting  bool                     // it has no registration to come back to
 	grant     *Grant                   // nil: it may subscribe to everything, for ever
+	slow      *slowness                // nil: the connection keeps up
 	lease     *lease                   // of a grant that ends; else nil
 	made      int32                    // connections so far
 	placed    int32                    // number of the connection that pos comes from
@@ -390,10 +391,12 @@ func (s *State) deliver(e *entry, c *client, r *Receipt) {
 	}
 	r.Matched++
 	r.Queued++
-	if c.mode == modeLive {
-		to := &s.outboxes[c.conn.Courier].gather[c.conn.Encoding]
-		*to = append(*to, c.conn)
+	if c.mode != modeLive {
+		c.missed(e)
+		return
 	}
+	to := &s.outboxes[c.conn.Courier].gather[c.conn.Encoding]
+	*to = append(*to, c.conn)
 }
 
 // Tick moves the clock and ends what has run out by then.

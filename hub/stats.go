@@ -27,6 +27,8 @@ type Stats struct {
 	Matched    uint64 // counter: clients that events were for
 	Queued     uint64 // counter: of those, connected ones
 	Replayed   uint64 // counter: events read from the log for a client
+	Dropped    uint64 // counter: events that slow connections were not given
+	Lags       uint64 // counter: times that a connection became slow, and was not closed
 	Evicted    uint64 // counter: events that retention dropped
 	Gaps       uint64 // counter: gaps that connections were told of
 

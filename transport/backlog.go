@@ -17,6 +17,7 @@ type backlog struct {
 	first   int          // the oldest that is not written whole
 	written int          // bytes of it that are in the kernel
 	bytes   int          // of all frames from first on
+	mortal  bool         // some of its frames may expire
 	flight  int          // bytes behind those in the kernel that a goroutine writes; 0: none does
 }
 
@@ -33,6 +34,21 @@ func (b *backlog) push(f *hub.Frame) {
 	}
 	b.frames = append(b.frames, f)
 	b.bytes += len(f.Bytes)
+	b.mortal = b.mortal || f.Expires > 0
+}
+
+// bury empties frames that have expired, by now in Unix nanoseconds, unless they
+// are in the kernel in part or on their way there. How far the connection is they
+// still say. It returns the bytes of them.
+func (b *backlog) bury(now int64) (bytes int) {
+	for i, f := range b.untouched() {
+		if f.Expires > 0 && f.Expires <= now {
+			b.untouched()[i] = &hub.Frame{Position: f.Position}
+			bytes += len(f.Bytes)
+		}
+	}
+	b.bytes -= bytes
+	return bytes
 }
 
 // rest returns what is left of the first frame.
@@ -76,7 +92,10 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int, not
 		case f.Position == 0:
 			behind += size
 		case f.Position < originMark:
-			events, last, behind = events+1, f.Position, 0
+			last, behind = f.Position, 0
+			if size > 0 {
+				events++
+			}
 		default:
 			behind, noted = 0, true
 		}

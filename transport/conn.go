@@ -25,6 +25,7 @@ type conn struct {
 	fd      int32        // the socket's, valid until finish closes it; or noSocket
 	phase   phase
 	live    bool   // the hub has said so: everything up to a batch's Head is here
+	lagging bool   // the hub was told that it is slow
 	chunk   bool   // the hub waits to hear that nothing waits
 	pulse   *pulse // of a protocol with heartbeats; nil without
 	stalled bool   // its socket was full since the last ping

@@ -54,6 +54,7 @@ type broker interface {
 	Ready(courier int, spent *hub.Batch) error
 	Released(r hub.Release) error
 	Drained(c *hub.Conn) error
+	Lag(c *hub.Conn) error
 }
 
 // An event is something that a reader, or a goroutine that waits for a full
@@ -189,10 +190,18 @@ func (k *courier) apply(b *hub.Batch) {
 				c.chunk = true
 			case hub.OpOpen:
 				k.open(c)
+			case hub.OpNewest:
+				op.Frame.Position = noteMark | op.At
+				k.deliver(c, op.Frame)
+			case hub.OpReport:
+				k.report(c)
 			case hub.OpLive:
-				c.live = true
+				c.live, c.lagging = true, false
 			case hub.OpPause:
-				c.live, c.pulse.base = false, op.At
+				c.live = false
+				if c.pulse != nil {
+					c.pulse.base = op.At
+				}
 			case hub.OpNote:
 				k.note(c, op.Note, op.At)
 			case hub.OpClose:
@@ -261,6 +270,16 @@ func (k *courier) open(c *conn) {
 func (k *courier) answer(c *conn) {
 	k.push(c, &hub.Frame{Bytes: c.opening.answer})
 	c.opening = nil
+}
+
+// report has the hub hear when nothing waits for a connection any more.
+func (k *courier) report(c *conn) {
+	if c.phase == phaseOpen && c.waiting == nil {
+		// If the hub has ended, so will this courier.
+		_ = k.hub.Drained(&c.Conn)
+		return
+	}
+	c.chunk = true
 }
 
 // note tells a connection something. Up to a position it has everything.

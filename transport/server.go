@@ -24,13 +24,15 @@ import (
 // Options are the bounds of connections. All are above zero.
 type Options struct {
 	Limits
-	Queue          int           // events waiting for a courier, above which readers wait
-	PingInterval   time.Duration // from a sign of life to the next ping
-	PongTimeout    time.Duration // from a ping to its pong
-	CloseTimeout   time.Duration // from a Close frame to the end of the connection
-	Heartbeat      time.Duration // a connection with heartbeats is not silent for longer
-	ReconnectDelay time.Duration // the least that a client should wait before it comes back
-	StallTimeout   time.Duration // one write to an HTTP/2 stream may take so long
+	SlowPolicy     hub.SlowPolicy // of connections that do not say which
+	BurstBytes     int            // that may be on their way to a courier: the hub's bound
+	Queue          int            // events waiting for a courier, above which readers wait
+	PingInterval   time.Duration  // from a sign of life to the next ping
+	PongTimeout    time.Duration  // from a ping to its pong
+	CloseTimeout   time.Duration  // from a Close frame to the end of the connection
+	Heartbeat      time.Duration  // a connection with heartbeats is not silent for longer
+	ReconnectDelay time.Duration  // the least that a client should wait before it comes back
+	StallTimeout   time.Duration  // one write to an HTTP/2 stream may take so long
 	// Authenticate returns whose a token is and what it grants, for a client
 	// that renews its own.
 	Authenticate func(token string) (user string, grant *hub.Grant, err error)
@@ -114,6 +116,8 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, i
 		c.speaks, c.pulse = v1{}, &pulse{}
 	} else if !want.Registered && len(want.Topics) == 0 {
 		return errBareTopics
+	} else if want.Slow != nil && *want.Slow == hub.SlowDropOldest {
+		return errBareDrops
 	}
 	s.assign(c, want)
 	ok, failed := s.take(w, c)
@@ -130,6 +134,8 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, i
 
 var errBareTopics = &HandshakeError{status: http.StatusBadRequest, text: "the URL names no topic; add ?topic=..., or offer the subprotocol " + v1Name}
 
+var errBareDrops = &HandshakeError{status: http.StatusBadRequest, text: "slow=drop_oldest needs a protocol that can tell what was dropped; offer the subprotocol " + v1Name}
+
 // admit asks the hub whether a connection may be made.
 func (s *Server) admit(want hub.Want) error {
 	if want.Registered {
@@ -145,6 +151,13 @@ func (s *Server) assign(c *conn, want hub.Want) {
 	c.handle = want.ID.Handle()
 	c.Conn = c.speaks.conn()
 	c.Conn.Owner, c.Conn.Courier = c, int32(c.courier.number)
+	c.Conn.Slow = s.opts.SlowPolicy
+	if want.Slow != nil {
+		c.Conn.Slow = *want.Slow
+	}
+	if !c.Conn.Notes && c.Conn.Slow == hub.SlowDropOldest {
+		c.Conn.Slow = hub.SlowClose // it could not be told what it has lost
+	}
 }
 
 // take takes a connection's socket from the HTTP server. If the peer is gone
@@ -179,7 +192,12 @@ func (c *conn) use(sock net.Conn) error {
 		return err
 	}
 	c.sock, c.raw = sock, raw
-	return raw.Control(func(fd uintptr) { c.fd = int32(fd) })
+	return raw.Control(func(fd uintptr) {
+		c.fd = int32(fd)
+		if c.Slow == hub.SlowLatest {
+			limitUnsent(c.fd, unsentLatestBytes)
+		}
+	})
 }
 
 // attach gives a connection to the hub.

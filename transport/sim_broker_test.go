@@ -42,6 +42,11 @@ func (p *simPost) Drained(c *hub.Conn) error {
 	return nil
 }
 
+func (p *simPost) Lag(c *hub.Conn) error {
+	p.sim.send(func() { p.sim.state.Lag(c) })
+	return nil
+}
+
 // send hands the hub a command.
 func (s *sim) send(command func()) { s.inbox = append(s.inbox, command) }
 
@@ -222,7 +227,11 @@ func (s *sim) bounded() {
 			continue
 		}
 		waiting[k.conn.courier.number] += b.bytes
-		if most := s.transport.ClientQueueBytes + 2*s.size + 1500; b.bytes > most && !s.draining {
+		most := s.transport.ClientQueueBytes + 2*s.size + 1500
+		if k.conn.Slow != hub.SlowClose {
+			most += s.transport.BurstBytes
+		}
+		if b.bytes > most && !s.draining {
 			s.failf("%d bytes wait for a connection", b.bytes)
 		}
 	}

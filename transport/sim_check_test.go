@@ -43,6 +43,9 @@ func (l *line) welcome(at hub.Cursor, topics []string) {
 		l.failf("begins with %v, its topics are %v", topics, l.topics)
 	}
 	l.welcomed, p.cursor = true, at
+	if at.Epoch == p.sim.opts.Epoch {
+		l.begun = at.Position
+	}
 	for _, name := range topics {
 		l.subs[name] = 0
 	}
@@ -84,14 +87,55 @@ func (l *line) reach(to hub.Cursor, limit hub.Position) {
 		l.failf("goes back from %v to %v", p.cursor, to)
 	}
 	for pos := max(from, l.sparse) + 1; pos <= limit; pos++ {
-		if _, due := l.due(pos, l.subs, l.excused); due {
+		if _, due := l.due(pos, l.subs, l.excused); due && !l.superseded(pos) {
 			l.failf("did not get %d, going from %v to %v", pos, p.cursor, to)
 		}
 	}
 }
 
+// superseded reports whether a peer that wants the newest events only has had one
+// as new as that, or is still to get one.
+func (l *line) superseded(pos hub.Position) bool {
+	if l.peer.slow != hub.SlowLatest {
+		return false
+	}
+	log := l.peer.sim.log()
+	topic := log[pos-1].topic
+	if l.peer.newest[topic] >= pos {
+		return true
+	}
+	for later := pos + 1; int(later) <= len(log); later++ {
+		if _, due := l.due(later, l.subs, l.excused); due && log[later-1].topic == topic {
+			return true
+		}
+	}
+	return false
+}
+
+// newestEvent checks an event for a peer that wants the newest of each topic. Its
+// cursor may be an earlier one.
+func (l *line) newestEvent(at hub.Cursor, number int) {
+	log := l.peer.sim.log()
+	i, found := slices.BinarySearchFunc(log, number, func(e simEvent, n int) int { return e.number - n })
+	pos := hub.Position(i + 1)
+	if !found || pos < at.Position {
+		l.failf("got number %d, at %d, with %v", number, pos, at)
+	}
+	topic := log[i].topic
+	if visible, _ := l.due(pos, l.subs, nil); !visible || pos <= l.newest[topic] || len(l.replays) > 0 {
+		l.failf("got number %d at %d behind %d, visible: %v", number, pos, l.newest[topic], visible)
+	}
+	l.newest[topic] = pos
+	l.peer.newest[topic] = max(l.peer.newest[topic], pos)
+	l.moveTo(at)
+}
+
 // event checks an event.
 func (l *line) event(at hub.Cursor, number int) {
+	if l.peer.slow == hub.SlowLatest {
+		l.newestEvent(at, number)
+		return
+	}
 	if at == l.peer.cursor {
 		l.failf("got number %d at %v again", number, at)
 	}
@@ -118,6 +162,9 @@ func (l *line) gap(m v1Message) {
 		r := l.replays[0]
 		excused, has = r.excused, r.since()
 	}
+	if m.Reason == "dropped" && l.peer.slow != hub.SlowDropOldest {
+		l.failf("is told of a gap: %+v", m)
+	}
 	if m.Reason == "restarted" {
 		if from != l.peer.cursor || from.Epoch == to.Epoch || !l.asksFor(from) || len(m.Topics) != len(l.subs) {
 			l.failf("at %v is told of a gap: %+v", l.peer.cursor, m)
@@ -129,10 +176,10 @@ func (l *line) gap(m v1Message) {
 		l.failf("at %v is told of a gap: %+v", l.peer.cursor, m)
 	}
 	for _, name := range m.Topics {
-		if _, ok := has[name]; !ok || to.Position <= excused[name] {
+		if _, ok := has[name]; !ok || to.Position <= excused[name] && m.Reason != "dropped" {
 			l.failf("is told of a gap of %q: %+v", name, m)
 		}
-		excused[name] = to.Position
+		excused[name] = max(excused[name], to.Position)
 	}
 }
 
@@ -319,6 +366,11 @@ func (p *peer) complete() {
 	if !p.cursors() {
 		l.bareReach(hub.Position(len(head)))
 		return
+	}
+	for pos := max(l.sparse, l.begun) + 1; p.slow == hub.SlowLatest && int(pos) <= len(head); pos++ {
+		if _, due := l.due(pos, l.subs, l.excused); due && !l.superseded(pos) {
+			l.failf("never had number %d at %d, nor a newer one", p.sim.at(pos).number, pos)
+		}
 	}
 	if want := (hub.Cursor{Epoch: p.sim.opts.Epoch, Position: hub.Position(len(head))}); p.cursor != want || !l.welcomed {
 		l.failf("is at %v, the head is %v", p.cursor, want)

@@ -25,6 +25,7 @@ type line struct {
 	buf      []byte // read and not understood yet
 	answered bool   // the request was
 	welcomed bool
+	begun    hub.Position // in this log
 
 	subs    map[string]hub.Position // its subscriptions: events up to there are not for it
 	excused map[string]hub.Position // by subscription: where the last gap ends
@@ -37,7 +38,8 @@ type line struct {
 	asked   []*request // not answered
 	replays []*simReplay
 
-	before hub.Position // of the last event, without cursors
+	newest [5]hub.Position // by topic: the newest event that it has had
+	before hub.Position    // of the last event, without cursors
 }
 
 // A simReplay is a replay that a peer gets.

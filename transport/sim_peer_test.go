@@ -38,12 +38,14 @@ type peer struct {
 	id         hub.ID // of its registration
 	user       string
 	topics     []string // that it connects with
-	line       *line    // its connection; nil without
+	slow       hub.SlowPolicy
+	line       *line // its connection; nil without
 
 	// Of a protocol with cursors.
-	sparse hub.Position // up to here it gets only the newest events
-	cursor hub.Cursor   // the last that it was told; of no log at first
-	wishes []*wish      // replays that are not over
+	sparse hub.Position    // up to here it gets only the newest events
+	cursor hub.Cursor      // the last that it was told; of no log at first
+	newest [5]hub.Position // by topic: the newest event that it has had
+	wishes []*wish         // replays that are not over
 
 	// Of the protocol without.
 	fresh bool         // its events begin with its next connection
@@ -71,6 +73,9 @@ func newPeer(s *sim, n int) *peer {
 	p.kind = either[protocol](s, v1{}, v1{}, sse{}, bare{})
 	if p.registered {
 		p.user = either(s, "u", "v", "")
+	}
+	if s.slow && p.cursors() {
+		p.slow = either(s, hub.SlowClose, hub.SlowDropOldest, hub.SlowLatest)
 	}
 	for len(p.topics) == 0 || s.rng.IntN(3) > 0 && len(p.topics) < 3 {
 		if name := either(s, simPatterns...); !slices.Contains(p.topics, name) {
@@ -151,7 +156,7 @@ func (p *peer) connect() {
 	} else if p.cursors() && s.rng.IntN(3) == 0 {
 		from.Last = either(s, 1, 3, hub.MaxLast)
 	}
-	want := hub.Want{Registered: p.registered, ID: p.id, Topics: p.topics, From: from}
+	want := hub.Want{Registered: p.registered, ID: p.id, Topics: p.topics, From: from, Slow: &p.slow}
 	if !p.registered {
 		want.ID = s.id()
 	}

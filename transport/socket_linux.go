@@ -28,6 +28,12 @@ func listenControl(dead time.Duration) func(network, address string, c syscall.R
 	}
 }
 
+// limitUnsent bounds what the kernel holds of a socket and has not sent yet. On
+// one that is not of TCP it does nothing.
+func limitUnsent(fd int32, bytes int) {
+	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
+}
+
 // readable reports whether a read of a socket would not block: there are
 // bytes, an end or an error. It is a function for [syscall.RawConn.Read],
 // which parks the goroutine while it says no.

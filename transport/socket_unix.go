@@ -13,6 +13,9 @@ import (
 // listenControl sets nothing: the kernel's defaults stay in force.
 func listenControl(time.Duration) func(network, address string, c syscall.RawConn) error { return nil }
 
+// limitUnsent does nothing: the kernel's default stays in force.
+func limitUnsent(int32, int) {}
+
 // readable reports whether a read of a socket would not block. It is a
 // function for [syscall.RawConn.Read].
 func readable(fd uintptr) bool {

@@ -117,6 +117,7 @@ func (k *courier) seal(c *conn) bool {
 	c.stalled = true
 	k.stats.Blocked++
 	c.waiting.flight = len(p)
+	k.lag(c)
 	k.elsewhere(c, func() {
 		written := len(p)
 		_, err := s.TCPConn.Write(records[n:])

@@ -1,6 +1,10 @@
 package transport
 
-import "belfry/hub"
+import (
+	"time"
+
+	"belfry/hub"
+)
 
 // How a courier writes.
 
@@ -13,18 +17,51 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 	if c.phase != phaseOpen {
 		return
 	}
-	if c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.queueBytes {
+	if most := k.most(c); c.waiting != nil && c.waiting.bytes+len(f.Bytes) > most {
 		// Much may have come at once: only what the socket does not take counts.
 		k.flushOne(c)
 		switch {
 		case c.phase != phaseOpen:
 			return // the socket has failed
-		case c.waiting != nil && c.waiting.bytes+len(f.Bytes) > k.queueBytes:
+		case c.waiting != nil && c.waiting.bytes+len(f.Bytes) > most:
 			k.close(c, hub.SlowConsumer)
 			return
 		}
 	}
 	k.push(c, f)
+}
+
+// most returns how many bytes may wait for a connection. One that is not closed
+// for being slow gets what was on its way when the hub heard that it is.
+func (k *courier) most(c *conn) int {
+	if c.Slow == hub.SlowClose {
+		return k.queueBytes
+	}
+	return k.queueBytes + k.opts.BurstBytes
+}
+
+// What waits for a connection that is not closed for being slow, in bytes, when
+// the hub hears that it is.
+const (
+	lagBytes       = 64 << 10
+	lagLatestBytes = 4 << 10 // so that what waits is not old
+)
+
+// lag tells the hub of a connection that takes its events more slowly than they
+// come. It is told of it once, until the connection is live again.
+func (k *courier) lag(c *conn) {
+	if c.Slow == hub.SlowClose || !c.live || c.lagging || c.waiting == nil || c.waiting.flight == 0 {
+		return
+	}
+	enough := min(lagBytes, k.queueBytes/2)
+	if c.Slow == hub.SlowLatest {
+		enough = lagLatestBytes
+	}
+	if c.waiting.bytes > enough {
+		c.lagging = true
+		// If the hub has ended, so will this courier.
+		_ = k.hub.Lag(&c.Conn)
+	}
 }
 
 // push appends a frame to a connection's backlog.
@@ -57,11 +94,19 @@ func (k *courier) flush() {
 // it at once.
 func (k *courier) flushOne(c *conn) {
 	b := c.waiting
-	if b == nil || b.flight > 0 || c.phase == phaseEnded {
+	switch {
+	case b == nil || c.phase == phaseEnded:
+		return
+	case b.flight > 0:
+		k.lag(c)
 		return
 	}
 	if c.pulse != nil {
 		c.pulse.quiet = false
+	}
+	if b.mortal {
+		k.stats.Waiting -= b.bury(time.Now().UnixNano())
+		k.advance(c, 0)
 	}
 	for !b.empty() {
 		if c.fd < 0 {
@@ -101,10 +146,10 @@ func (k *courier) advance(c *conn, n int) {
 	before := c.waiting.bytes
 	events, last, behind, noted := c.waiting.advance(n)
 	k.stats.Waiting -= before - c.waiting.bytes
-	if events > 0 {
+	if last > 0 {
 		c.upTo = last
 	}
-	if events > 0 || noted {
+	if last > 0 || noted {
 		c.trailer = 0
 	}
 	c.trailer += uint32(behind)
@@ -118,6 +163,7 @@ func (k *courier) block(c *conn) {
 	k.stats.Blocked++
 	rest := c.waiting.rest()
 	c.waiting.flight = len(rest)
+	k.lag(c)
 	k.elsewhere(c, func() {
 		n, err := c.sock.Write(rest)
 		k.tell(event{kind: evWritten, c: c, n: n, err: err})
@@ -129,6 +175,7 @@ func (k *courier) block(c *conn) {
 func (k *courier) lend(c *conn) {
 	p := c.waiting.next(make([]byte, 0, min(scratchBytes, c.waiting.bytes)))
 	c.waiting.flight = len(p)
+	k.lag(c)
 	k.stats.Writes++
 	c.sock.(*httpStream).take(p)
 }

@@ -1,0 +1,93 @@
+package hub
+
+import "slices"
+
+// A SlowPolicy says what becomes of a connection that takes its events more
+// slowly than they come.
+type SlowPolicy uint8
+
+// The policies.
+const (
+	SlowClose      SlowPolicy = iota // its courier ends it when too much waits
+	SlowDropOldest                   // the oldest events are dropped, and it is told of a gap
+	SlowLatest                       // it is given the newest event of each topic only
+)
+
+// SlowPolicies are the names of the policies.
+var SlowPolicies = []string{"close", "drop_oldest", "latest"}
+
+// ParseSlowPolicy reads a policy's name.
+func ParseSlowPolicy(name string) (p SlowPolicy, ok bool) {
+	i := slices.Index(SlowPolicies, name)
+	return SlowPolicy(max(i, 0)), i >= 0
+}
+
+// A slowness is what there is of a connection that reads on from the log
+// because it is slow.
+type slowness struct {
+	behind  int       // bytes of messages for it that were published meanwhile and are not handed over
+	dropped *Position // events behind it were dropped, and it was not told yet; or nil
+	sweep   *sweep    // of SlowLatest
+}
+
+// Lag takes a courier's report that a connection is slow, unless its policy is
+// to close it: events are not queued for it any more. When all that waits is
+// written it reads on from the log, as if it had come back.
+func (s *State) Lag(conn *Conn) {
+	c := conn.client
+	if c == nil || c.conn != conn || c.mode != modeLive {
+		return
+	}
+	c.pos = s.log.head
+	c.slow = &slowness{}
+	c.mode = modeDraining
+	s.tell(conn, Op{Kind: OpPause, At: c.pos})
+	s.tell(conn, Op{Kind: OpReport})
+	s.stats.Lags++
+}
+
+// missed counts an event for a connection that reads from the log.
+func (c *client) missed(e *entry) {
+	if c.slow != nil {
+		c.slow.behind += len(e.Message)
+	}
+}
+
+// dropOldest has a client pass over events while too many wait for it. It
+// reports whether that goes on.
+func (s *State) dropOldest(c *client) bool {
+	if c.slow == nil || c.conn.Slow != SlowDropOldest {
+		return false
+	}
+	from := c.pos
+	if c.slow.behind > s.opts.MaxLagBytes && from < s.log.head {
+		found, upTo := s.next(view{c.subs, c.user.name, nil}, from, s.log.head)
+		for _, e := range found {
+			c.slow.behind -= len(e.Message)
+		}
+		if upTo == s.log.head {
+			c.slow.behind = 0 // what retention took is not among them
+		}
+		s.stats.Dropped += uint64(len(found))
+		if c.slow.dropped == nil {
+			c.slow.dropped = &from
+		}
+		c.pos = upTo
+		s.reading.push(c)
+		return true
+	}
+	s.tellDropped(c)
+	return false
+}
+
+// tellDropped tells a client of the events that it was not given, before it is
+// told anything else.
+func (s *State) tellDropped(c *client) {
+	if c.slow == nil || c.slow.dropped == nil {
+		return
+	}
+	from := *c.slow.dropped
+	c.slow.dropped = nil
+	s.say(c.conn, Gap{Topics: c.topics(), From: s.cursor(from), To: s.cursor(c.pos), Reason: GapDropped}, from)
+	s.stats.Gaps++
+}
