@@ -35,6 +35,7 @@ func (s *State) readLatest(c *client) {
 	if w == nil {
 		w = &sweep{handed: make(map[string]Position), turns: make(map[string]int)}
 		c.slow.sweep = w
+		s.tell(c.conn, Op{Kind: OpPause, At: c.pos})
 		w.begin(c.pos, s.log.head)
 	}
 	if s.look(c, w) {
