@@ -119,11 +119,16 @@ func serve(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	}
 	b := newBroker(cfg, log)
 	b.guard.Store(guard)
+	if err := b.limits.set(cfg); err != nil {
+		return err
+	}
+	ln = transport.Admit(ln, b.limits.admit)
 	actors, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { b.hub.Run(actors) })
 	running.Go(func() { b.transport.Run(actors) })
 	running.Go(func() { tidyMemory(actors) })
+	running.Go(func() { b.limits.memory.run(actors) })
 	defer running.Wait()
 	defer stop()
 
@@ -146,6 +151,7 @@ type broker struct {
 	transport *transport.Server
 	api       *api.Server
 	http      *http.Server
+	limits    *bounds
 	guard     atomic.Pointer[auth.Guard] // the one in force
 	ready     atomic.Bool                // events are taken
 	stopping  chan struct{}              // closed when requests should not wait any more
@@ -156,7 +162,7 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 	if couriers == 0 {
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	b := &broker{stopping: make(chan struct{})}
+	b := &broker{limits: newBounds(log), stopping: make(chan struct{})}
 	b.hub = hub.New(hub.Options{
 		Epoch:            uint64(time.Now().UnixMilli()),
 		Clock:            time.Now,
@@ -228,7 +234,10 @@ func newServer(cfg config.Config, b *broker, log *zap.Logger) *http.Server {
 		Stopping:       b.stopping,
 		MaxWait:        cfg.MaxWait,
 		WriteTimeout:   cfg.WriteTimeout,
-		Metrics:        []prometheus.Collector{b.transport},
+		Gate:           b.limits.gate,
+		Publishers:     b.limits.publishers,
+		Overloaded:     b.limits.memory.overloaded,
+		Metrics:        []prometheus.Collector{b.transport, b.limits.memory},
 		Log:            log,
 	})
 	protocols := new(http.Protocols)

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"belfry/api/auth"
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -40,6 +41,10 @@ type Options struct {
 	MaxDepth       int           // levels of nested JSON, the body's own object being the first
 	MaxWait        time.Duration // how long a request may wait for an event
 	WriteTimeout   time.Duration // how long a response may take to leave
+
+	Gate       *limit.Gate       // counts connections; nil: without limits
+	Publishers *limit.Publishers // nil: without limits
+	Overloaded func() bool       // nothing should be begun that takes memory; nil is always false
 
 	Version string
 	Started time.Time              // when the process started
@@ -73,6 +78,15 @@ func New(opts Options) *Server {
 	if opts.Ready == nil {
 		opts.Ready = func() bool { return true }
 	}
+	if opts.Overloaded == nil {
+		opts.Overloaded = func() bool { return false }
+	}
+	if opts.Gate == nil {
+		opts.Gate = limit.NewGate(limit.Limits{}, opts.Clock)
+	}
+	if opts.Publishers == nil {
+		opts.Publishers = limit.NewPublishers(limit.PublishLimits{}, opts.Clock)
+	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
@@ -83,10 +97,10 @@ func New(opts Options) *Server {
 		opts:    opts,
 		origins: newOrigins(opts.AllowedOrigins),
 		ids:     newRequestIDs(),
-		access:  newAccessLog(opts.Log),
 		denials: sampled(opts.Log, 10, 1000),
 		probe:   probe{hub: opts.Hub},
 	}
+	s.access = newAccessLog(opts.Log, s.remote)
 	s.metrics = newMetrics(&s.opts, &s.probe)
 	table := s.table()
 	for _, r := range table {

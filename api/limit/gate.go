@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"belfry/api/peer"
+	"belfry/api/forwarded"
 )
 
 // Limits bound connections. Zero is no limit.
@@ -40,7 +40,7 @@ type Gate struct {
 	Refusals
 
 	clock   func() time.Time
-	proxies atomic.Pointer[peer.Proxies]
+	proxies atomic.Pointer[forwarded.Proxies]
 
 	mu        sync.Mutex
 	limits    Limits
@@ -56,7 +56,7 @@ func NewGate(l Limits, clock func() time.Time) *Gate {
 		clock = time.Now
 	}
 	g := &Gate{clock: clock, addresses: make(map[key]int32)}
-	g.SetProxies(new(peer.Proxies))
+	g.SetProxies(new(forwarded.Proxies))
 	g.SetLimits(l)
 	return g
 }
@@ -72,10 +72,10 @@ func (g *Gate) SetLimits(l Limits) {
 }
 
 // SetProxies changes whose word is taken for who a client is.
-func (g *Gate) SetProxies(p *peer.Proxies) { g.proxies.Store(p) }
+func (g *Gate) SetProxies(p *forwarded.Proxies) { g.proxies.Store(p) }
 
 // Client returns who a request is from.
-func (g *Gate) Client(r *http.Request) peer.Client { return g.proxies.Load().Of(r) }
+func (g *Gate) Client(r *http.Request) forwarded.Client { return g.proxies.Load().Of(r) }
 
 // A key stands for all addresses of one customer: the four bytes of IPv4, or the
 // first eight of IPv6, which for nobody out there are that small a number. Zero
@@ -108,7 +108,7 @@ type Visit struct {
 
 // Accept takes a new connection, or reports that it may not be.
 func (g *Gate) Accept(from net.Addr) (*Visit, bool) {
-	k := g.keyOf(peer.AddrOf(from))
+	k := g.keyOf(forwarded.AddrOf(from))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if l := g.limits.HTTPConnections; l > 0 && g.http >= l {
@@ -195,33 +195,33 @@ func (v *Visit) OnClose(f func()) {
 	}
 }
 
-// Enter admits a client that begins a connection, or fails with a [*Refusal]. If
-// own, it is one that was not counted when it was accepted: a proxy's, or a
-// stream among others. What is returned is to be called once when it has ended;
+// Enter admits a client that begins a connection, or fails with a [*Refusal].
+// Shared says that it is one of many over a connection that was accepted. What is
+// returned is to be called once when it has ended;
 // nil is nothing.
-func (g *Gate) Enter(c peer.Client, own bool) (leave func(), err error) {
+func (g *Gate) Enter(c forwarded.Client, shared bool) (leave func(), err error) {
 	k, now := g.keyOf(c.Addr), g.clock()
 	if k != 0 {
 		if level, ok := g.arrivals.Take(k, 1, now); !ok {
-			return nil, g.refuse(AddressHandshakes, level.Wait)
+			return nil, g.Refuse(AddressHandshakes, level.Wait)
 		}
 	}
 	if level, ok := g.all.Take(struct{}{}, 1, now); !ok {
-		return nil, g.refuse(Handshakes, level.Wait)
+		return nil, g.Refuse(Handshakes, level.Wait)
 	}
-	return g.Stay(c, own)
+	return g.Stay(c, shared)
 }
 
 // Stay is [Gate.Enter] for a client that comes as often as it likes.
-func (g *Gate) Stay(c peer.Client, own bool) (leave func(), err error) {
+func (g *Gate) Stay(c forwarded.Client, shared bool) (leave func(), err error) {
 	k := g.keyOf(c.Addr)
-	if k == 0 || !own {
+	if k == 0 || !c.Forwarded && !shared { // or it was counted when it was accepted
 		return nil, nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.add(k) {
-		return nil, g.refuse(AddressConnections, stayPause)
+		return nil, g.Refuse(AddressConnections, stayPause)
 	}
 	return func() {
 		g.mu.Lock()
@@ -233,11 +233,6 @@ func (g *Gate) Stay(c peer.Client, own bool) (leave func(), err error) {
 // stayPause is when to try again if there are too many connections: nobody knows
 // when one ends.
 const stayPause = 10 * time.Second
-
-func (g *Gate) refuse(l Limit, after time.Duration) error {
-	g.Count(l)
-	return &Refusal{l, after}
-}
 
 var (
 	descHTTP      = prometheus.NewDesc("belfry_http_connections", "Connections that are no client's (yet).", nil, nil)

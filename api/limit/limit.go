@@ -27,7 +27,6 @@ const (
 	PublishRate
 	UserPublishRate
 	Clients
-	UserClients
 	Connections
 	Subscriptions
 	Body
@@ -38,7 +37,7 @@ const (
 
 var names = [limits]string{
 	"max_memory", "max_http_connections", "max_address_connections", "max_address_handshakes", "max_handshakes", "max_publish_rate",
-	"max_user_publish_rate", "max_clients", "max_user_clients", "max_connections", "max_subscriptions", "max_body", "max_message", "max_depth",
+	"max_user_publish_rate", "max_clients", "max_connections", "max_subscriptions", "max_body", "max_message", "max_depth",
 }
 
 func (l Limit) String() string { return names[l] }
@@ -63,6 +62,12 @@ type Refusals struct{ count [limits]atomic.Uint64 }
 
 // Count counts one.
 func (r *Refusals) Count(l Limit) { r.count[l].Add(1) }
+
+// Refuse counts one, and returns the [*Refusal].
+func (r *Refusals) Refuse(l Limit, after time.Duration) error {
+	r.Count(l)
+	return &Refusal{l, after}
+}
 
 var descRefused = prometheus.NewDesc("belfry_refused_total", "What was refused, by the limit that it was over.", []string{"limit"}, nil)
 

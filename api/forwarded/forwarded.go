@@ -1,5 +1,5 @@
-// Package peer tells who a request is from when proxies stand in between.
-package peer
+// Package forwarded tells who a request is from when proxies stand in between.
+package forwarded
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 // The headers in which proxies tell whom they speak for.
 const (
 	XForwardedFor = "x-forwarded-for"
-	Forwarded     = "forwarded" // RFC 7239
+	RFC7239       = "forwarded"
 )
 
 // maxHops bounds how many proxies are believed to stand in a row.
@@ -29,11 +29,11 @@ type Proxies struct {
 
 // New returns the proxies with the given addresses, networks ("10.0.0.0/8"), or
 // "unix" for who comes by a unix socket. The header is [XForwardedFor] or
-// [Forwarded]; whatever else a request says is what its sender has made up.
+// [RFC7239]; whatever else a request says is what its sender has made up.
 func New(trusted []string, header string) (*Proxies, error) {
-	p := &Proxies{forwarded: header == Forwarded}
+	p := &Proxies{forwarded: header == RFC7239}
 	if !p.forwarded && header != XForwardedFor {
-		return nil, fmt.Errorf("%q is no header of proxies; choose %s or %s", header, XForwardedFor, Forwarded)
+		return nil, fmt.Errorf("%q is no header of proxies; choose %s or %s", header, XForwardedFor, RFC7239)
 	}
 	for _, text := range trusted {
 		if text == "unix" {

@@ -1,4 +1,4 @@
-package peer
+package forwarded
 
 import "strings"
 

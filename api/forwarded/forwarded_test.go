@@ -1,4 +1,4 @@
-package peer_test
+package forwarded_test
 
 import (
 	"net/http"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"belfry/api/peer"
+	"belfry/api/forwarded"
 )
 
 var trusted = []string{"10.0.0.0/8", "192.0.2.1", "2001:db8:ffff::/48", "unix"}
@@ -106,11 +106,11 @@ func TestOf(t *testing.T) {
 	} {
 		t.Run(c.header+"/"+c.name, func(t *testing.T) {
 			t.Parallel()
-			header := peer.XForwardedFor
+			header := forwarded.XForwardedFor
 			if c.header == "f" {
-				header = peer.Forwarded
+				header = forwarded.RFC7239
 			}
-			proxies, err := peer.New(trusted, header)
+			proxies, err := forwarded.New(trusted, header)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-func describe(c peer.Client) string {
+func describe(c forwarded.Client) string {
 	text := c.Addr.String()
 	if !c.Forwarded {
 		text = "(" + text + ")"
@@ -143,7 +143,7 @@ func TestOfNobody(t *testing.T) {
 	t.Parallel()
 	for _, remote := range []string{"127.0.0.1:1", "[::1]:1", "@"} {
 		r := &http.Request{RemoteAddr: remote, Header: http.Header{"X-Forwarded-For": {"198.51.100.1"}, "X-Forwarded-Proto": {"https"}}}
-		if got := new(peer.Proxies).Of(r); got.Forwarded || got.Secure {
+		if got := new(forwarded.Proxies).Of(r); got.Forwarded || got.Secure {
 			t.Errorf("%s is believed: %+v", remote, got)
 		}
 	}
@@ -152,11 +152,11 @@ func TestOfNobody(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][2]string{{"10.0.0.0/8", "x-real-ip"}, {"10.0.0.0/8", ""}, {"10.0.0.0/33", "forwarded"}, {"proxy.example.com", "forwarded"}, {"", "forwarded"}} {
-		if _, err := peer.New([]string{c[0]}, c[1]); err == nil {
+		if _, err := forwarded.New([]string{c[0]}, c[1]); err == nil {
 			t.Errorf("%q is taken", c)
 		}
 	}
-	mapped, err := peer.New([]string{"::ffff:10.0.0.0/104"}, peer.XForwardedFor)
+	mapped, err := forwarded.New([]string{"::ffff:10.0.0.0/104"}, forwarded.XForwardedFor)
 	if err != nil {
 		t.Fatal(err)
 	}
