@@ -28,7 +28,8 @@ type broker struct {
 	transport *transport.Server
 	api       *api.Server
 	http      *http.Server
-	admin     *http.Server  // nil without an address of its own
+	admin     *http.Server // nil without an address of its own
+	limits    *bounds
 	stopping  chan struct{} // closed when requests should not wait any more
 
 	guard      atomic.Pointer[auth.Guard] // the one in force
@@ -55,6 +56,7 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	running.Go(func() { b.hub.Run(actors) })
 	running.Go(func() { b.transport.Run(actors) })
 	running.Go(func() { tidyMemory(actors) })
+	running.Go(func() { b.limits.memory.run(actors) })
 	defer running.Wait()
 	defer stop()
 
@@ -80,8 +82,11 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 
 // newBroker returns a broker that does not run yet.
 func newBroker(cfg config.Config, log logger) (*broker, error) {
-	b := &broker{log: log, cfg: cfg, stopping: make(chan struct{})}
+	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), stopping: make(chan struct{})}
 	if err := b.guards(cfg); err != nil {
+		return nil, err
+	}
+	if err := b.limits.set(cfg); err != nil {
 		return nil, err
 	}
 	couriers := cfg.Couriers
@@ -148,7 +153,10 @@ func (b *broker) newServers(cfg config.Config) {
 		Stopping:       b.stopping,
 		MaxWait:        cfg.MaxWait,
 		WriteTimeout:   cfg.WriteTimeout,
-		Metrics:        []prometheus.Collector{b.transport},
+		Gate:           b.limits.gate,
+		Publishers:     b.limits.publishers,
+		Overloaded:     b.limits.memory.overloaded,
+		Metrics:        []prometheus.Collector{b.transport, b.limits.memory},
 		Log:            b.log.Logger,
 	}
 	if cfg.AdminAddr != "" {

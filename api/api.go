@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"belfry/api/auth"
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -37,6 +38,10 @@ type Options struct {
 	AllowedOrigins []string      // origins of pages that may use the API; "*" is any
 	MaxWait        time.Duration // how long a request may wait for an event
 	WriteTimeout   time.Duration // how long a response may take to leave
+
+	Gate       *limit.Gate       // counts connections; nil: without limits
+	Publishers *limit.Publishers // nil: without limits
+	Overloaded func() bool       // nothing should be begun that takes memory; nil is always false
 
 	Version string
 	Started time.Time              // when the process started
@@ -81,6 +86,15 @@ func New(opts Options) *Server {
 	if opts.Ready == nil {
 		opts.Ready = func() bool { return true }
 	}
+	if opts.Overloaded == nil {
+		opts.Overloaded = func() bool { return false }
+	}
+	if opts.Gate == nil {
+		opts.Gate = limit.NewGate(limit.Limits{}, opts.Clock)
+	}
+	if opts.Publishers == nil {
+		opts.Publishers = limit.NewPublishers(limit.PublishLimits{}, opts.Clock)
+	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
@@ -91,11 +105,11 @@ func New(opts Options) *Server {
 		opts:    opts,
 		origins: newOrigins(opts.AllowedOrigins),
 		ids:     newRequestIDs(),
-		access:  newAccessLog(opts.Log),
 		denials: sampled(opts.Log, 10, 1000),
 		probe:   probe{hub: opts.Hub},
 	}
 	s.limits.Store(&opts.Limits)
+	s.access = newAccessLog(opts.Log, s.remote)
 	s.metrics = newMetrics(&s.opts, &s.probe)
 	public := append(s.table(), s.healthTable()...)
 	if opts.AdminGuard == nil {

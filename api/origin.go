@@ -47,7 +47,7 @@ func (o *origins) check(x *exchange) (preflight bool, err error) {
 		origin = "*"
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
-	header.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+	header.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy")
 	if preflight {
 		header.Set("Access-Control-Allow-Methods", corsMethods)
 		header.Set("Access-Control-Max-Age", "7200")

@@ -62,6 +62,9 @@ type Identity struct {
 // everybody is who asks a broker without keys.
 var everybody = &Identity{Name: "open", rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
 
+// ByToken reports whether an identity is that of a token.
+func (id *Identity) ByToken() bool { return id.subscribe != nil && !id.subscribe.Expires.IsZero() }
+
 // Has reports whether an identity has a right, whatever the topic. It fails with
 // a [*Denial].
 func (id *Identity) Has(r Right) error {
