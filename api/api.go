@@ -31,15 +31,14 @@ type Options struct {
 	Append    func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
 	Stopping  <-chan struct{}                        // closed when no request should wait any more; may be nil
 
-	PublicURL      string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
-	AllowedOrigins []string      // origins of pages that may use the API; "*" is any
-	DefaultTopics  []string      // of a registration that names none
-	MaxTopics      int           // topics that a registration may list
-	MaxBody        int           // bytes of a request's body
-	MaxMessage     int           // bytes of an event's message
-	MaxDepth       int           // levels of nested JSON, the body's own object being the first
-	MaxWait        time.Duration // how long a request may wait for an event
-	WriteTimeout   time.Duration // how long a response may take to leave
+	PublicURL     string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
+	DefaultTopics []string      // of a registration that names none
+	MaxTopics     int           // topics that a registration may list
+	MaxBody       int           // bytes of a request's body
+	MaxMessage    int           // bytes of an event's message
+	MaxDepth      int           // levels of nested JSON, the body's own object being the first
+	MaxWait       time.Duration // how long a request may wait for an event
+	WriteTimeout  time.Duration // how long a response may take to leave
 
 	Version string
 	Started time.Time              // when the process started
@@ -58,7 +57,6 @@ type Connector func(http.ResponseWriter, *http.Request, hub.Want, error) error
 type Server struct {
 	opts    Options
 	routes  *routes
-	origins origins
 	ids     requestIDs
 	access  accessLog
 	denials *zap.Logger // sampled
@@ -81,7 +79,6 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts:    opts,
-		origins: newOrigins(opts.AllowedOrigins),
 		ids:     newRequestIDs(),
 		access:  newAccessLog(opts.Log),
 		denials: sampled(opts.Log, 10, 1000),
@@ -102,8 +99,8 @@ func (s *Server) table() []*route {
 		{method: http.MethodPost, pattern: "/register", right: auth.Register, handle: s.postRegister},
 		{method: http.MethodDelete, pattern: "/register/{client_id}", free: true, handle: s.deleteRegister},
 		{method: http.MethodDelete, pattern: "/users/{user_id}/clients", right: auth.Register, handle: s.deleteUserClients},
-		{method: http.MethodGet, pattern: "/ws", free: true, socket: true, handle: s.connect(s.opts.WebSocket)},
-		{method: http.MethodGet, pattern: "/ws/{client_id}", free: true, socket: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/ws", free: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/ws/{client_id}", free: true, handle: s.connect(s.opts.WebSocket)},
 		{method: http.MethodGet, pattern: "/sse", free: true, stream: true, handle: s.connect(s.opts.Events)},
 		{method: http.MethodGet, pattern: "/sse/{client_id}", free: true, stream: true, handle: s.connect(s.opts.Events)},
 		{method: http.MethodGet, pattern: "/topics/{topic}/events", right: auth.Subscribe, handle: s.getEvents},
