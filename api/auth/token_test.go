@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"go.uber.org/goleak"
 )
 
 // now is when every test takes place.
@@ -53,7 +54,7 @@ var signers = sync.OnceValue(func() (s struct {
 
 func TestMain(m *testing.M) {
 	_ = signers()
-	m.Run()
+	goleak.VerifyTestMain(m)
 }
 
 type m = map[string]any
