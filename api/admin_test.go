@@ -23,7 +23,7 @@ func TestAdminRoutesHaveNoCORS(t *testing.T) {
 	}{
 		{"DELETE", "https://page.example", 403},
 		{"OPTIONS", "https://page.example", 403},
-		{"DELETE", "http://example.com", 200},    // the broker's own
+		{"DELETE", "http://example.com", 200}, // the broker's own
 		{"DELETE", "", 200},
 	} {
 		w := httptest.NewRecorder()

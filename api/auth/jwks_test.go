@@ -95,9 +95,19 @@ func jwk(key crypto.PublicKey, changes m) m {
 }
 
 // fromIssuer returns a checker whose only keys are the issuer's, in a bubble.
-func fromIssuer(t *testing.T, i *issuer) (tokens *Tokens, faults *[]string) {
-	faults = new([]string)
-	set := newKeySet("https://issuer.example/jwks.json", func(err error) { *faults = append(*faults, err.Error()) }, i)
+func fromIssuer(t *testing.T, i *issuer) (tokens *Tokens, faults func() []string) {
+	var mu sync.Mutex
+	var reported []string
+	faults = func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return reported
+	}
+	set := newKeySet("https://issuer.example/jwks.json", func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		reported = append(reported, err.Error())
+	}, i)
 	t.Cleanup(set.Close)
 	return newTokens(t, func(o *TokenOptions) { o.Secret, o.PublicKeys, o.KeySet = nil, nil, set }), faults
 }
@@ -177,8 +187,8 @@ func TestKeySet(t *testing.T) {
 				t.Errorf("%s: %v, want %s", name, err, test.reason)
 			}
 		}
-		if n := i.requests(); n != 1 || len(*faults) > 0 {
-			t.Errorf("the issuer was asked %d times in an instant; %q", n, *faults)
+		if n := i.requests(); n != 1 || len(faults()) > 0 {
+			t.Errorf("the issuer was asked %d times in an instant; %q", n, faults())
 		}
 	})
 }
@@ -220,8 +230,8 @@ func TestKeySetIsRefreshed(t *testing.T) {
 		i.mu.Unlock()
 		time.Sleep(refreshEvery + 35*time.Second)
 		check("new", true, 6) // after an hour, and 10 and 20 seconds later
-		if len(*faults) != 3 || (*faults)[0] != "the issuer answers with status 503" {
-			t.Errorf("%q", *faults)
+		if len(faults()) != 3 || faults()[0] != "the issuer answers with status 503" {
+			t.Errorf("%q", faults())
 		}
 
 		t.Log("an issuer that publishes none has taken back all")
@@ -263,8 +273,8 @@ func TestIssuerIsDown(t *testing.T) {
 			if !errors.As(err, &denial) || denial.Code != no || !strings.HasPrefix(denial.Reason, `key: kid "a"; the issuer's keys are not known: `) || !strings.Contains(denial.Reason, test.reason) {
 				t.Errorf("%s: %v", name, err)
 			}
-			if len(*faults) != 1 || !strings.Contains((*faults)[0], test.reason) || strings.Contains((*faults)[0], "issuer.example") {
-				t.Errorf("%s: reported %q", name, *faults)
+			if len(faults()) != 1 || !strings.Contains(faults()[0], test.reason) || strings.Contains(faults()[0], "issuer.example") {
+				t.Errorf("%s: reported %q", name, faults())
 			}
 			*test.issuer = issuer{}
 			test.issuer.publishes(jwk(&s.rsa.PublicKey, m{"kid": "a"}))
