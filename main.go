@@ -52,6 +52,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			return 2
 		}
 		err = command.Run(stdout, stderr)
+	case config.TokenCreate:
+		if err := errors.Join(checkPatterns("--subscribe", command.Subscribe), checkPatterns("--publish", command.Publish)); err != nil {
+			fmt.Fprintln(stderr, err)
+			return 2
+		}
+		err = createToken(command, stdout)
+	case config.TokenCheck:
+		err = checkToken(command, os.Stdin, stdout, newLogger(command.Config, stderr))
 	case config.Config:
 		return runBroker(ctx, command, stderr)
 	}
@@ -113,7 +121,13 @@ func serve(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 		// that tidyMemory gives back afterwards.
 		debug.SetGCPercent(200)
 	}
-	guard, err := auth.New(auth.Options{Open: true})
+	keys := tokenKeys{log: log}
+	defer keys.close()
+	tokens, err := keys.tokensOf(cfg.JWT, cfg.MaxSubscriptions)
+	if err != nil {
+		return err
+	}
+	guard, err := guardOf(cfg, tokens)
 	if err != nil {
 		return err
 	}
@@ -188,20 +202,11 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 		Heartbeat:        cfg.Heartbeat,
 		ReconnectDelay:   cfg.ReconnectDelay,
 		StallTimeout:     cfg.PingInterval + cfg.PongTimeout,
-		Authenticate:     b.authenticate,
+		Authenticate:     b.authenticate(log),
 		Log:              log,
 	})
 	b.http = newServer(cfg, b, log)
 	return b
-}
-
-// authenticate returns whose a token is and what it grants.
-func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err error) {
-	who, err := b.guard.Load().Check(token)
-	if err != nil {
-		return "", nil, err
-	}
-	return who.User, who.Grant(), who.Has(auth.Subscribe)
 }
 
 // newServer returns the HTTP server. Its time-outs are those of requests: a
