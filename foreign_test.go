@@ -41,6 +41,8 @@ type said struct {
 	Closing string `json:"closing"` // the reason
 	Again   bool   `json:"again"`   // it was told to come back
 	Stopped bool   `json:"stopped"` // an EventSource does not come back
+
+	Expiring bool `json:"expiring"` // its token is about to end
 }
 
 // A stranger is such a client.
