@@ -547,7 +547,7 @@ func TestBadCalls(t *testing.T) {
 // itself has no code.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
-	b := start(t, append(strictLimits, "--max-header-bytes=1024", "--header-timeout=10s", "--body-timeout=10s")...)
+	b := start(t, append(strictLimits, "--insecure", "--max-header-bytes=1024", "--header-timeout=10s", "--body-timeout=10s")...)
 	by := b.bystander(t)
 	defer by.silent(t)
 	post := func(path, header, body string) string {

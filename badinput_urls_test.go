@@ -303,6 +303,11 @@ func TestRefusedWhileDraining(t *testing.T) {
 		t.Fatal(err)
 	}
 	actors := newBroker(cfg, zap.NewNop())
+	guard, err := guardOf(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	actors.guard.Store(guard)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { actors.hub.Run(ctx) })

@@ -176,7 +176,7 @@ func testStranger(t *testing.T, meet func(t *testing.T, url string) *stranger) {
 	} {
 		t.Run(end.Reason, func(t *testing.T) {
 			t.Parallel()
-			b := start(t, "--ping-interval=50ms", "--pong-timeout=10s")
+			b := start(t, "--ping-interval=50ms", "--pong-timeout=10s", "--allowed-origins=*")
 			r := b.register(t, `{"user_id":1,"topics":[]}`)
 			s := meet(t, r.URL)
 			s.says(said{Open: true})

@@ -282,7 +282,7 @@ func TestRegisterURL(t *testing.T) {
 		{"--public-url=https://events.example.com/live/", "10.0.0.1", "wss://events.example.com/live/ws/"},
 		{"--public-url=ws://events.example.com:81", "10.0.0.1", "ws://events.example.com:81/ws/"},
 	} {
-		b := start(t, test.flag)
+		b := start(t, "--insecure", test.flag)
 		w := b.socket(t, "POST /register HTTP/1.1\r\nHost: "+test.host+"\r\nContent-Length: 13\r\n\r\n{\"user_id\":1}")
 		got := w.answer(t)
 		var r registration
@@ -380,11 +380,11 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestPagesOfOtherOrigins: by default any page may use every call, without
-// credentials.
+// TestPagesOfOtherOrigins: any page may use every call, without credentials, if
+// the configuration says so.
 func TestPagesOfOtherOrigins(t *testing.T) {
 	t.Parallel()
-	b := start(t)
+	b := start(t, "--allowed-origins=*")
 	for _, path := range []string{"/register", "/register/x", "/publish", "/add_topic", "/remove_topic", "/health", "/ws/x", "/not/there"} {
 		got := b.call(t, "OPTIONS", path, "", "Origin", "https://page.example", "Access-Control-Request-Method", "DELETE", "Access-Control-Request-Headers", "content-type")
 		h := got.header
