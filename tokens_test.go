@@ -18,6 +18,8 @@ import (
 	"belfry/config"
 )
 
+//lint:file-ignore SA1019 the library is frozen, and we stay with it: see docs/adr/0007-nhooyr-websocket.md
+
 // withTokens starts a broker that takes tokens signed with a secret, and returns
 // the secret's file.
 func withTokens(t *testing.T, flags ...string) (b *testBroker, secret string) {
