@@ -48,13 +48,12 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,
 		Couriers: 1, Backlog: 1000, BacklogBytes: 1 << 20, Queue: 16, PublishTimeout: 5 * time.Second,
 	}
-	everybody, err := auth.New(auth.Options{Open: true})
+	everybody, err := auth.New(auth.Options{Open: true, Origins: []string{"*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	apiOpts := api.Options{
-		Guard:          func() *auth.Guard { return everybody },
-		AllowedOrigins: []string{"*"},
+		Guard: func() *auth.Guard { return everybody },
 		Limits: api.Limits{
 			DefaultTopics: []string{"cats"}, MaxTopics: testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
 		},
