@@ -124,6 +124,8 @@ func TestForeignImports(t *testing.T) {
 	t.Parallel()
 	places := map[string][]string{ // the only files, or the only folder
 		"nhooyr.io/websocket":                 {"transport/handshake.go", "client/session.go"},
+		"github.com/golang-jwt/jwt/v5":        {"api/auth/"},
+		"github.com/MicahParks/jwkset":        {"api/auth/jwkset.go"},
 		"github.com/julienschmidt/httprouter": {"api/"},
 		"github.com/alecthomas/kong":          {"config/"},
 	}

@@ -41,6 +41,8 @@ type said struct {
 	Closing string `json:"closing"` // the reason
 	Again   bool   `json:"again"`   // it was told to come back
 	Stopped bool   `json:"stopped"` // an EventSource does not come back
+
+	Expiring bool `json:"expiring"` // its token is about to end
 }
 
 // A stranger is such a client.
@@ -174,7 +176,7 @@ func testStranger(t *testing.T, meet func(t *testing.T, url string) *stranger) {
 	} {
 		t.Run(end.Reason, func(t *testing.T) {
 			t.Parallel()
-			b := start(t, "--ping-interval=50ms", "--pong-timeout=10s")
+			b := start(t, "--ping-interval=50ms", "--pong-timeout=10s", "--allowed-origins=*")
 			r := b.register(t, `{"user_id":1,"topics":[]}`)
 			s := meet(t, r.URL)
 			s.says(said{Open: true})

@@ -1,20 +1,27 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
+
+	"go.uber.org/zap"
 
 	"belfry/api/auth"
 	"belfry/config"
+	"belfry/hub"
 )
 
 // guards puts what the configuration says about who may do what in force, for
 // requests that come from now on.
 func (b *broker) guards(cfg config.Config) error {
-	guard, err := guardOf(cfg)
+	tokens, err := b.keys.tokensOf(cfg.JWT, cfg.MaxSubscriptions)
+	if err != nil {
+		return err
+	}
+	guard, err := guardOf(cfg, tokens)
 	if err != nil {
 		return err
 	}
@@ -32,23 +39,20 @@ func (b *broker) guards(cfg config.Config) error {
 
 // guardOf returns what decides about requests. It fails for a broker that would
 // be open to others without anybody having said so.
-func guardOf(cfg config.Config) (*auth.Guard, error) {
-	opts := auth.Options{Open: isLocal(cfg.Addr) || cfg.Insecure, Local: !cfg.Insecure}
+func guardOf(cfg config.Config, tokens *auth.Tokens) (*auth.Guard, error) {
+	opts := auth.Options{Tokens: tokens, Open: isLocal(cfg.Addr) || cfg.Insecure, Local: !cfg.Insecure, Origins: cfg.AllowedOrigins}
 	for _, key := range cfg.Keys {
 		rights, err := auth.ParseRights(key.Rights)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("key %s: %w", key.Name, err)
 		}
 		opts.Keys = append(opts.Keys, auth.Key{Name: key.Name, SHA256: key.SHA256, Rights: rights, Topics: key.Topics})
 	}
-	if len(opts.Keys) == 0 && !opts.Open {
+	if len(opts.Keys) == 0 && tokens == nil && !opts.Open {
 		return nil, fmt.Errorf(openToAll, cfg.Addr)
 	}
 	if u, err := url.Parse(cfg.PublicURL); err == nil && u.Host != "" {
-		opts.Hosts = []string{strings.ToLower(u.Host)}
-	}
-	if !slices.Contains(cfg.AllowedOrigins, "auto") {
-		opts.Origins = cfg.AllowedOrigins
+		opts.Hosts = []string{u.Host}
 	}
 	return auth.New(opts)
 }
@@ -69,9 +73,18 @@ func isLocal(addr string) bool {
 	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
-func allowedOrigins(cfg config.Config) []string {
-	if slices.Contains(cfg.AllowedOrigins, "auto") {
-		return []string{"*"}
+// authenticate returns whose a token is and what it grants. Why it is refused is
+// for the log alone.
+func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err error) {
+	who, err := b.guard.Load().Check(token)
+	if err == nil {
+		err = who.Has(auth.Subscribe)
 	}
-	return cfg.AllowedOrigins
+	if denial, ok := errors.AsType[*auth.Denial](err); ok {
+		b.log.Info("denied", zap.String("code", denial.Code), zap.String("reason", denial.Reason), zap.String("op", "auth"))
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return who.User, who.Grant(), nil
 }

@@ -30,7 +30,7 @@ func (b *broker) listen(ctx context.Context) ([]site, error) {
 	if err != nil {
 		return nil, err
 	}
-	sites := []site{{"listening", b.http, public}}
+	sites := []site{{"listening", b.http, transport.Admit(public, b.limits.admit)}}
 	if b.admin == nil {
 		return sites, nil
 	}

@@ -45,6 +45,14 @@ func run(ctx context.Context, hangups <-chan os.Signal, args, environ []string, 
 			return 2
 		}
 		err = command.Run(stdout, stderr)
+	case config.TokenCreate:
+		if err := errors.Join(checkPatterns("--subscribe", command.Subscribe), checkPatterns("--publish", command.Publish)); err != nil {
+			fmt.Fprintln(stderr, err)
+			return 2
+		}
+		err = createToken(command, stdout)
+	case config.TokenCheck:
+		err = checkToken(command, os.Stdin, stdout, newLogger(command.Config, stderr).Logger)
 	case config.Config:
 		again := func(running config.Config) (config.Config, []string, error) {
 			return config.Reload(running, args, environ)

@@ -28,6 +28,9 @@ func (b *broker) reload(again reader) {
 		b.log.Error("the configuration has not been changed", zap.Error(err))
 		return
 	}
+	if err := b.limits.set(next); err != nil { // config has checked it
+		b.log.Error("the limits have not been changed", zap.Error(err))
+	}
 	b.cfg = next
 	b.api.SetLimits(apiLimits(next))
 	b.transport.SetLimits(transportLimits(next))

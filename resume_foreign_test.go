@@ -58,8 +58,9 @@ func TestPythonWebsocketsV1(t *testing.T) {
 	})
 }
 
-// resumeFlags make for much to come back to, soon.
-var resumeFlags = []string{"--history-events=1000", "--reconnect-delay=20ms", "--heartbeat=50ms"}
+// resumeFlags make for much to come back to, soon, for a page from nowhere as
+// well.
+var resumeFlags = []string{"--history-events=1000", "--reconnect-delay=20ms", "--heartbeat=50ms", "--allowed-origins=*"}
 
 // tell publishes an event, and returns what a client should say of it.
 func (b *testBroker) tell(t *testing.T, topic, text string) said {

@@ -28,7 +28,8 @@ type broker struct {
 	transport *transport.Server
 	api       *api.Server
 	http      *http.Server
-	admin     *http.Server  // nil without an address of its own
+	admin     *http.Server // nil without an address of its own
+	limits    *bounds
 	stopping  chan struct{} // closed when requests should not wait any more
 
 	guard      atomic.Pointer[auth.Guard] // the one in force
@@ -36,11 +37,13 @@ type broker struct {
 	ready      atomic.Bool                // events are taken
 
 	// Owned by serve.
-	cfg config.Config // in force
+	cfg  config.Config // in force
+	keys tokenKeys
 }
 
 // serve starts the actors, and stops them in order when ctx ends.
 func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again reader) error {
+	defer b.keys.close()
 	sites, err := b.listen(ctx)
 	if err != nil {
 		return err
@@ -55,6 +58,7 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	running.Go(func() { b.hub.Run(actors) })
 	running.Go(func() { b.transport.Run(actors) })
 	running.Go(func() { tidyMemory(actors) })
+	running.Go(func() { b.limits.memory.run(actors) })
 	defer running.Wait()
 	defer stop()
 
@@ -80,8 +84,11 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 
 // newBroker returns a broker that does not run yet.
 func newBroker(cfg config.Config, log logger) (*broker, error) {
-	b := &broker{log: log, cfg: cfg, stopping: make(chan struct{})}
+	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), keys: tokenKeys{log: log.Logger}, stopping: make(chan struct{})}
 	if err := b.guards(cfg); err != nil {
+		return nil, err
+	}
+	if err := b.limits.set(cfg); err != nil {
 		return nil, err
 	}
 	couriers := cfg.Couriers
@@ -122,36 +129,29 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 	return b, nil
 }
 
-// authenticate returns whose a token is and what it grants.
-func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err error) {
-	who, err := b.guard.Load().Check(token)
-	if err != nil {
-		return "", nil, err
-	}
-	return who.User, who.Grant(), who.Has(auth.Subscribe)
-}
-
 // newServers makes the HTTP servers. Their time-outs are those of requests: a
 // WebSocket leaves its server with the handshake.
 func (b *broker) newServers(cfg config.Config) {
 	opts := api.Options{
-		Hub:            b.hub,
-		Guard:          b.guard.Load,
-		PublicURL:      cfg.PublicURL,
-		AllowedOrigins: allowedOrigins(cfg),
-		Limits:         apiLimits(cfg),
-		Version:        version(),
-		Started:        time.Now(),
-		Clock:          time.Now,
-		Ready:          b.ready.Load,
-		WebSocket:      b.transport.Accept,
-		Events:         b.transport.Stream,
-		Append:         transport.AppendEvent,
-		Stopping:       b.stopping,
-		MaxWait:        cfg.MaxWait,
-		WriteTimeout:   cfg.WriteTimeout,
-		Metrics:        []prometheus.Collector{b.transport},
-		Log:            b.log.Logger,
+		Hub:          b.hub,
+		Guard:        b.guard.Load,
+		PublicURL:    cfg.PublicURL,
+		Limits:       apiLimits(cfg),
+		Version:      version(),
+		Started:      time.Now(),
+		Clock:        time.Now,
+		Ready:        b.ready.Load,
+		WebSocket:    b.transport.Accept,
+		Events:       b.transport.Stream,
+		Append:       transport.AppendEvent,
+		Stopping:     b.stopping,
+		MaxWait:      cfg.MaxWait,
+		WriteTimeout: cfg.WriteTimeout,
+		Gate:         b.limits.gate,
+		Publishers:   b.limits.publishers,
+		Overloaded:   b.limits.memory.overloaded,
+		Metrics:      []prometheus.Collector{b.transport, b.limits.memory},
+		Log:          b.log.Logger,
 	}
 	if cfg.AdminAddr != "" {
 		opts.AdminGuard = b.adminGuard.Load

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,12 +12,13 @@ import (
 // first of each second and class of status, and then about a few: a broker
 // must not be busy with its log.
 type accessLog struct {
-	good *zap.Logger
-	bad  *zap.Logger // faults of the broker: the more of them, the better
+	good   *zap.Logger
+	bad    *zap.Logger // faults of the broker: the more of them, the better
+	remote func(*http.Request) string
 }
 
-func newAccessLog(log *zap.Logger) accessLog {
-	return accessLog{good: sampled(log, 10, 1000), bad: sampled(log, 100, 100)}
+func newAccessLog(log *zap.Logger, remote func(*http.Request) string) accessLog {
+	return accessLog{good: sampled(log, 10, 1000), bad: sampled(log, 100, 100), remote: remote}
 }
 
 // sampled returns a logger that writes the first lines of each second and
@@ -49,7 +51,7 @@ func (l *accessLog) write(x *exchange) {
 		zap.Int64("bytes", x.bytes),
 		zap.Duration("duration", time.Since(x.start)),
 		zap.String("request_id", x.id),
-		zap.String("remote", x.r.RemoteAddr),
+		zap.String("remote", l.remote(x.r)),
 	)
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"belfry/api/auth"
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -33,10 +34,13 @@ type Options struct {
 	Stopping   <-chan struct{}                        // closed when no request should wait any more; may be nil
 
 	Limits
-	PublicURL      string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
-	AllowedOrigins []string      // origins of pages that may use the API; "*" is any
-	MaxWait        time.Duration // how long a request may wait for an event
-	WriteTimeout   time.Duration // how long a response may take to leave
+	PublicURL    string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
+	MaxWait      time.Duration // how long a request may wait for an event
+	WriteTimeout time.Duration // how long a response may take to leave
+
+	Gate       *limit.Gate       // counts connections; nil: without limits
+	Publishers *limit.Publishers // nil: without limits
+	Overloaded func() bool       // nothing should be begun that takes memory; nil is always false
 
 	Version string
 	Started time.Time              // when the process started
@@ -66,7 +70,6 @@ type Server struct {
 	limits  atomic.Pointer[Limits] // those in force
 	public  face
 	admin   face
-	origins origins
 	ids     requestIDs
 	access  accessLog
 	denials *zap.Logger // sampled
@@ -81,6 +84,15 @@ func New(opts Options) *Server {
 	if opts.Ready == nil {
 		opts.Ready = func() bool { return true }
 	}
+	if opts.Overloaded == nil {
+		opts.Overloaded = func() bool { return false }
+	}
+	if opts.Gate == nil {
+		opts.Gate = limit.NewGate(limit.Limits{}, opts.Clock)
+	}
+	if opts.Publishers == nil {
+		opts.Publishers = limit.NewPublishers(limit.PublishLimits{}, opts.Clock)
+	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
@@ -89,13 +101,12 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts:    opts,
-		origins: newOrigins(opts.AllowedOrigins),
 		ids:     newRequestIDs(),
-		access:  newAccessLog(opts.Log),
 		denials: sampled(opts.Log, 10, 1000),
 		probe:   probe{hub: opts.Hub},
 	}
 	s.limits.Store(&opts.Limits)
+	s.access = newAccessLog(opts.Log, s.remote)
 	s.metrics = newMetrics(&s.opts, &s.probe)
 	public := append(s.table(), s.healthTable()...)
 	if opts.AdminGuard == nil {
@@ -129,8 +140,8 @@ func (s *Server) table() []*route {
 		{method: http.MethodPost, pattern: "/register", right: auth.Register, handle: s.postRegister},
 		{method: http.MethodDelete, pattern: "/register/{client_id}", free: true, handle: s.deleteRegister},
 		{method: http.MethodDelete, pattern: "/users/{user_id}/clients", right: auth.Register, handle: s.deleteUserClients},
-		{method: http.MethodGet, pattern: "/ws", free: true, socket: true, handle: s.connect(s.opts.WebSocket)},
-		{method: http.MethodGet, pattern: "/ws/{client_id}", free: true, socket: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/ws", free: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/ws/{client_id}", free: true, handle: s.connect(s.opts.WebSocket)},
 		{method: http.MethodGet, pattern: "/sse", free: true, stream: true, handle: s.connect(s.opts.Events)},
 		{method: http.MethodGet, pattern: "/sse/{client_id}", free: true, stream: true, handle: s.connect(s.opts.Events)},
 		{method: http.MethodGet, pattern: "/topics/{topic}/events", right: auth.Subscribe, handle: s.getEvents},

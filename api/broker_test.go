@@ -48,13 +48,12 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,
 		Couriers: 1, Backlog: 1000, BacklogBytes: 1 << 20, Queue: 16, PublishTimeout: 5 * time.Second,
 	}
-	everybody, err := auth.New(auth.Options{Open: true})
+	everybody, err := auth.New(auth.Options{Open: true, Origins: []string{"*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	apiOpts := api.Options{
-		Guard:          func() *auth.Guard { return everybody },
-		AllowedOrigins: []string{"*"},
+		Guard: func() *auth.Guard { return everybody },
 		Limits: api.Limits{
 			DefaultTopics: []string{"cats"}, MaxTopics: testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
 		},
@@ -119,8 +118,12 @@ func (b *broker) deliver(ctx context.Context) {
 
 // call asks the API. The header is a list of names and values.
 func (b *broker) call(method, target, body string, header ...string) *httptest.ResponseRecorder {
+	return serve(b, request(method, target, strings.NewReader(body), header...))
+}
+
+func serve(b *broker, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	b.ServeHTTP(w, request(method, target, strings.NewReader(body), header...))
+	b.ServeHTTP(w, r)
 	return w
 }
 
@@ -206,7 +209,7 @@ func problem(t testing.TB, w *httptest.ResponseRecorder, status int, code string
 	if p.Type != "about:blank" || p.Title != http.StatusText(status) || len(p.Detail) < 20 || p.RequestID != w.Header().Get("X-Request-Id") {
 		t.Errorf("the problem is not complete: %s", w.Body)
 	}
-	if (status == http.StatusServiceUnavailable) != (w.Header().Get("Retry-After") != "") {
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) != (w.Header().Get("Retry-After") != "") {
 		t.Errorf("%d with Retry-After %q", status, w.Header().Get("Retry-After"))
 	}
 	if (status == http.StatusGone) != (p.Topics != nil && p.From != "" && p.To != "" && p.Reason != "") {

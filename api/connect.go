@@ -16,12 +16,17 @@ import (
 // subscribe.
 func (s *Server) connect(to Connector) handler {
 	return func(x *exchange) (any, error) {
+		defer func() {
+			if x.leave != nil {
+				x.leave()
+			}
+		}()
 		want, invalid := s.want(x)
 		s.busy.Add(-1)
 		defer s.busy.Add(1)
 		err := to(x, x.r, want, invalid)
 		if err == nil {
-			s.logDenial(x, invalid) // the client was told in-band
+			s.toldInBand(x, invalid)
 		}
 		return nil, err
 	}
@@ -39,6 +44,9 @@ func (s *Server) want(x *exchange) (want hub.Want, err error) {
 			return want, fmt.Errorf("make a client id: %w", err)
 		}
 		want.ID = hub.ID(random)
+	}
+	if err := s.enter(x); err != nil {
+		return want, err
 	}
 	query, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {

@@ -38,6 +38,9 @@ func (p page) appendJSON(dst []byte) []byte {
 }
 
 func (s *Server) getEvents(x *exchange) (any, error) {
+	if err := s.room(); err != nil {
+		return nil, err
+	}
 	topic := x.param("topic")
 	if err := hub.CheckTopic(topic); err != nil {
 		return nil, err
@@ -56,6 +59,15 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	wait, err := s.waitOf(query)
 	if err != nil {
 		return nil, err
+	}
+	if wait > 0 {
+		leave, err := s.opts.Gate.Stay(s.opts.Gate.Client(x.r), isShared(x.r))
+		if err != nil {
+			return nil, err
+		}
+		if leave != nil {
+			defer leave()
+		}
 	}
 	ctx, cancel := s.patience(x, wait)
 	defer cancel()

@@ -25,6 +25,7 @@ type exchange struct {
 	id     string         // the request's
 	who    *auth.Identity // of a route that needs a right
 	limits *Limits        // that were in force when the request came
+	leave  func()         // to be called when what the request has begun ends; or nil
 	start  time.Time      // when the request's header had been read
 	status int            // 0 before the header is written
 	bytes  int64          // of the response's body
@@ -79,6 +80,10 @@ func (x *exchange) Write(p []byte) (int, error) {
 // goes on, with another protocol or without end.
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(x.ResponseWriter).Hijack()
+	if err == nil && x.leave != nil {
+		tellEnd(conn, x.leave)
+		x.leave = nil
+	}
 	switch {
 	case err != nil:
 	case x.route.stream:

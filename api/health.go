@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -48,6 +49,9 @@ func (s *Server) getLive(x *exchange) (any, error) {
 func (s *Server) getReady(x *exchange) (any, error) {
 	if !s.opts.Ready() {
 		return nil, notReady.because("the broker is starting or shutting down; send requests to another one meanwhile")
+	}
+	if s.opts.Overloaded() {
+		return nil, &limit.Refusal{Limit: limit.Memory, After: memoryPause}
 	}
 	stats, err := s.figures(x)
 	switch {

@@ -37,7 +37,7 @@ func newMetrics(opts *Options, p *probe) *metrics {
 	})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.latency, info, newHubCollector(p),
+	registry.MustRegister(m.requests, m.latency, info, newHubCollector(p), opts.Gate,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(opts.Metrics...)
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})

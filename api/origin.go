@@ -2,52 +2,29 @@ package api
 
 import (
 	"net/http"
-	"slices"
-	"strings"
+
+	"belfry/api/auth"
 )
-
-// origins decides what pages of other origins may do: the CORS protocol of the
-// Fetch standard, without credentials.
-type origins struct {
-	any     bool
-	allowed []string
-}
-
-func newOrigins(allowed []string) origins {
-	return origins{any: slices.Contains(allowed, "*"), allowed: allowed}
-}
 
 // Methods that a page may use if its origin may. The list names more than
 // there are on any path: a page is to see the 405 and not a failed preflight.
 const corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
-// check sets the headers that permit a page of another origin to see the
-// response, and reports whether the request is a preflight, which is then
-// answered. It fails for a page that may not; its requests that change nothing
-// are served, and the browser keeps the response from the page. It would not
-// keep a WebSocket from it.
-func (o *origins) check(x *exchange) (preflight bool, err error) {
+// permit sets the headers by which a browser lets a page of another origin see
+// the response (the CORS protocol of the Fetch standard, without credentials), and
+// reports whether the request is a preflight, which is then answered. Which pages
+// may is decided by [auth.Guard.Enter].
+func permit(x *exchange, page auth.Page) (preflight bool) {
 	header := x.Header()
-	if !o.any {
+	if page.Varies {
 		header.Add("Vary", "Origin")
 	}
-	origin := x.r.Header.Get("Origin")
-	if origin == "" || isSameOrigin(origin, x.r.Host) {
-		return false, nil
+	if page.Origin == "" {
+		return false
 	}
-	requested := x.r.Header.Get("Access-Control-Request-Method")
-	preflight = x.r.Method == http.MethodOptions && requested != ""
-	if !o.permits(origin) || x.route.admin {
-		if preflight || x.route.socket || !changesNothing(x.r.Method) {
-			return false, originNotAllowed.because("pages of this origin may not use this call; add it to allowed_origins if they should")
-		}
-		return false, nil
-	}
-	if o.any {
-		origin = "*"
-	}
-	header.Set("Access-Control-Allow-Origin", origin)
-	header.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+	header.Set("Access-Control-Allow-Origin", page.Origin)
+	header.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy")
+	preflight = x.r.Method == http.MethodOptions && x.r.Header.Get("Access-Control-Request-Method") != ""
 	if preflight {
 		header.Set("Access-Control-Allow-Methods", corsMethods)
 		header.Set("Access-Control-Max-Age", "7200")
@@ -56,21 +33,5 @@ func (o *origins) check(x *exchange) (preflight bool, err error) {
 			header.Add("Vary", "Access-Control-Request-Headers")
 		}
 	}
-	return preflight, nil
-}
-
-func (o *origins) permits(origin string) bool {
-	return o.any || slices.Contains(o.allowed, origin)
-}
-
-// isSameOrigin reports whether a page came from the host that it now asks.
-// The scheme does not count: a proxy may have taken the TLS off.
-func isSameOrigin(origin, host string) bool {
-	_, from, ok := strings.Cut(origin, "://")
-	return ok && strings.EqualFold(from, host)
-}
-
-// changesNothing reports whether a method is safe (RFC 9110 section 9.2.1).
-func changesNothing(method string) bool {
-	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+	return preflight
 }

@@ -7,11 +7,19 @@ import (
 	"testing"
 
 	"belfry/api"
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
+// withOrigins returns a broker that everybody may use, but only pages of these
+// origins.
 func withOrigins(t *testing.T, allowed ...string) *broker {
-	return newBroker(t, func(_ *hub.Options, o *api.Options) { o.AllowedOrigins = allowed })
+	t.Helper()
+	guard, err := auth.New(auth.Options{Open: true, Origins: allowed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newBroker(t, func(_ *hub.Options, o *api.Options) { o.Guard = func() *auth.Guard { return guard } })
 }
 
 // corsHeaders are those that permit something.
@@ -73,8 +81,8 @@ func TestSomeOrigins(t *testing.T) {
 			problem(t, b.call("OPTIONS", "/publish", "", "Origin", c.origin, "Access-Control-Request-Method", "POST"), 403, "origin_not_allowed")
 			problem(t, b.call("POST", "/nothing", body, "Origin", c.origin), 403, "origin_not_allowed")
 			w = b.call("GET", "/health", "", "Origin", c.origin)
-			if w.Code != 200 || corsHeaders(w) != nil {
-				t.Errorf("GET from %s: %d %v", c.origin, w.Code, w.Header())
+			if problem(t, w, 403, "origin_not_allowed"); corsHeaders(w) != nil {
+				t.Errorf("GET from %s: %v", c.origin, w.Header())
 			}
 		}
 		if w.Header().Get("Vary") != "Origin" {
@@ -103,12 +111,35 @@ func TestSameOrigin(t *testing.T) {
 // another origin must not get one.
 func TestOriginOfSocket(t *testing.T) {
 	t.Parallel()
-	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.AllowedOrigins = []string{"https://a.example"} })
+	b := withOrigins(t, "https://a.example")
 	path := "/ws/" + b.register(`{"user_id":1}`)
 	problem(t, b.call("GET", path, "", "Origin", "https://b.example"), 403, "origin_not_allowed")
 	for _, origin := range []string{"https://a.example", "http://example.com"} { // the other is the request's host
 		if w := b.call("GET", path, "", "Origin", origin); w.Code != 200 {
 			t.Errorf("%s: %d %s", origin, w.Code, w.Body)
+		}
+	}
+}
+
+// Which pages may is a matter of the guard in force, which can change while the
+// broker runs.
+func TestOriginsCanChange(t *testing.T) {
+	t.Parallel()
+	var guards []*auth.Guard
+	for _, allowed := range [][]string{{"https://a.example"}, {"https://b.example"}, {}, {"*"}} {
+		guard, err := auth.New(auth.Options{Open: true, Origins: allowed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		guards = append(guards, guard)
+	}
+	var inForce *auth.Guard
+	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.Guard = func() *auth.Guard { return inForce } })
+	for i, want := range []string{"https://a.example", "", "", "*"} {
+		inForce = guards[i]
+		w := b.call("GET", "/health", "", "Origin", "https://a.example")
+		if got := w.Header().Get("Access-Control-Allow-Origin"); got != want || (w.Code == 200) != (want != "") {
+			t.Errorf("guard %d: %d, allowed is %q, want %q", i, w.Code, got, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"belfry/api/auth"
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -103,6 +104,9 @@ func problemOf(err error) (p *problem, ok bool) {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p, true
 	}
+	if refusal, ok := errors.AsType[*limit.Refusal](err); ok {
+		return refusalProblem(refusal), true
+	}
 	if topic, ok := errors.AsType[*hub.TopicError](err); ok {
 		if topic.Reserved {
 			return topicReserved.because(topic.Error() + "; choose another name"), true
@@ -161,13 +165,14 @@ func (s *Server) logDenial(x *exchange, err error) {
 		return
 	}
 	s.denials.Info("denied", zap.String("code", denial.Code), zap.String("reason", denial.Reason),
-		zap.String("route", x.route.pattern), zap.String("request_id", x.id), zap.String("remote", x.r.RemoteAddr))
+		zap.String("route", x.route.pattern), zap.String("request_id", x.id), zap.String("remote", s.remote(x.r)))
 }
 
 // fail answers with an error.
 func (s *Server) fail(x *exchange, err error) {
 	p, ok := problemOf(err)
 	s.logDenial(x, err)
+	s.countRefusal(p)
 	if !ok && err != errPanicked {
 		s.opts.Log.Error("request failed", zap.Error(err), zap.String("route", x.route.pattern), zap.String("request_id", x.id))
 	}

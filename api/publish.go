@@ -39,6 +39,12 @@ func (r receipt) appendJSON(dst []byte) []byte {
 }
 
 func (s *Server) postPublish(x *exchange) (any, error) {
+	if err := s.room(); err != nil {
+		return nil, err
+	}
+	if err := s.mayPublish(x, 1); err != nil {
+		return nil, err
+	}
 	event, err := s.event(x)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,9 @@ type registration struct {
 }
 
 func (s *Server) postRegister(x *exchange) (any, error) {
+	if err := s.room(); err != nil {
+		return nil, err
+	}
 	want, err := s.registration(x)
 	if err != nil {
 		return nil, err
@@ -144,7 +147,7 @@ func (s *Server) socketBase(r *http.Request) (string, error) {
 	if !isHost(r.Host) {
 		return "", malformedRequest.because("the request names no usable host; send a Host header, or configure public_url")
 	}
-	if r.TLS != nil {
+	if r.TLS != nil || s.opts.Gate.Client(r).Secure {
 		return "wss://" + r.Host, nil
 	}
 	return "ws://" + r.Host, nil

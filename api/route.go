@@ -23,7 +23,6 @@ type route struct {
 	right   auth.Right // that the caller needs
 	free    bool       // no right is needed: a client_id is its own ticket, or the handler sees to it
 	admin   bool       // never for pages of other origins, whatever the setting
-	socket  bool       // opens a WebSocket: browsers leave it to us to refuse pages
 	stream  bool       // its response has no end
 	handle  handler
 	served  prometheus.Counter // its requests answered with 200

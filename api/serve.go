@@ -69,16 +69,14 @@ func (s *Server) dispatch(f *face, x *exchange) (any, error) {
 		allow = f.routes.allow(x, path)
 	}
 	guard := f.guard()
-	if err := guard.Enter(x.r); err != nil {
-		return nil, err
+	page, err := guard.Enter(x.r, x.route.admin)
+	if preflight := permit(x, page); preflight {
+		x.WriteHeader(http.StatusNoContent)
+		return nil, nil
 	}
-	preflight, err := s.origins.check(x)
 	switch {
 	case err != nil:
 		return nil, err
-	case preflight:
-		x.WriteHeader(http.StatusNoContent)
-		return nil, nil
 	case !found:
 		return unrouted(x, allow)
 	case !x.route.free:

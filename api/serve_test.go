@@ -169,7 +169,7 @@ func (h handshake) Header() http.Header { return h.header }
 func TestHandshakeRefused(t *testing.T) {
 	t.Parallel()
 	for status, code := range map[int]string{
-		400: "bad_handshake", 403: "origin_not_allowed", 405: "method_not_allowed", 426: "upgrade_required", 404: "not_found", 429: "handshake_refused",
+		400: "bad_handshake", 403: "origin_not_allowed", 405: "method_not_allowed", 426: "upgrade_required", 404: "not_found", 411: "handshake_refused",
 	} {
 		header := http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}
 		b := withWebSocket(t, nil, func(http.ResponseWriter, *http.Request, hub.Want, error) error { return handshake{status, header} })

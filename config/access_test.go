@@ -167,7 +167,7 @@ func TestTokenErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const unfit = "want keys for RS256 (at least 2048 bits), ES256 (P-256) or EdDSA (Ed25519)"
+	const unfit = "want keys for RS256 (2048 to 8192 bits), ES256 (P-256) or EdDSA (Ed25519)"
 	for flag, contents := range map[string]map[string]string{
 		"--jwt-secret-file": {
 			"":                               "want a secret of at least 32 bytes, not 0",

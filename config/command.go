@@ -21,13 +21,20 @@ type commandLine struct {
 	Key   struct {
 		Create KeyCreate `cmd:"" help:"Make an API key."`
 	} `cmd:"" help:"Make API keys."`
+	Token struct {
+		Create TokenCreate `cmd:"" help:"Make a token, for tests and small set-ups."`
+		Check  TokenCheck  `cmd:"" help:"Say what the broker would make of a token, and why."`
+	} `cmd:"" help:"Make and check tokens (JWTs)."`
 }
 
-// serve is the command whose flags are the settings.
-const serve = "serve"
+// The commands whose flags are the settings.
+const (
+	serve      = "serve"
+	tokenCheck = "token check"
+)
 
-// ParseCommand returns what the command line asks for: a [Config] to serve with, or a [KeyCreate]. It is told wrong
-// input, and asked for settings, like [Parse].
+// ParseCommand returns what the command line asks for: a [Config] to serve with, or another command's struct. It is told
+// wrong input, and asked for settings, like [Parse].
 func ParseCommand(args, environ []string, version string, stdout, stderr io.Writer) (any, error) {
 	var cli commandLine
 	in := input{environ: ours(environ), wrong: map[string]bool{}}
@@ -45,7 +52,7 @@ func ParseCommand(args, environ []string, version string, stdout, stderr io.Writ
 		return nil, ErrDone
 	}
 	if err != nil {
-		in.problems = append(in.problems, fmt.Errorf("%w (belfry --help lists what there is)", err))
+		in.problems = append(in.problems, withoutTokens(err))
 		return nil, in.err()
 	}
 	switch parsed.Command() {
@@ -54,6 +61,12 @@ func ParseCommand(args, environ []string, version string, stdout, stderr io.Writ
 		return cli.Serve, in.err()
 	case "key create":
 		return cli.Key.Create, in.err()
+	case "token create":
+		in.signingKey(&cli.Token.Create)
+		return cli.Token.Create, in.err()
+	case tokenCheck, tokenCheck + " <token>":
+		in.settings(&cli.Token.Check.Config, parsed)
+		return cli.Token.Check, in.err()
 	}
 	return nil, fmt.Errorf("nothing runs %s", parsed.Command()) // a command without its case
 }

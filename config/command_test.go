@@ -61,10 +61,14 @@ func TestCommandErrors(t *testing.T) {
 
 func TestCommandHelp(t *testing.T) {
 	t.Parallel()
-	for args, want := range map[string]string{"--help": "\n  key create  ", "key --help": "key create", "key create --help": "--rights=RIGHTS"} {
+	for args, want := range map[string]string{"--help": "\n  key create  ", "key --help": "key create", "key create --help": "--rights=RIGHTS",
+		"token create --help": "--private-key=FILE", "token check --help": "--jwt-issuer=NAME"} {
 		var out strings.Builder
 		if _, err := ParseCommand(strings.Fields(args), nil, "", &out, io.Discard); !errors.Is(err, ErrDone) || !strings.Contains(out.String(), want) {
 			t.Errorf("%s: %v\n%s", args, err, &out)
+		}
+		if strings.HasPrefix(args, "token") && strings.Contains(out.String(), "--drain") {
+			t.Errorf("%s shows what it is not about:\n%s", args, &out)
 		}
 	}
 }

@@ -16,6 +16,10 @@ Durations are written like 90s, 10m or 1h30m; sizes are bytes; lists are separat
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	serve := ctx.Model.DefaultCmd
 	if selected := ctx.Selected(); selected != nil && selected != serve {
+		for _, flag := range selected.Flags {
+			// It takes every setting; these are what it is about.
+			flag.Hidden = selected.Path() == tokenCheck && flag.Name != fileFlag && !strings.HasPrefix(flag.Name, "jwt-")
+		}
 		return kong.DefaultHelpPrinter(options, ctx)
 	}
 	var out strings.Builder

@@ -56,7 +56,7 @@ type sourced struct{ name, text string }
 
 // resolve is asked for the flags that are not on the command line.
 func (in *input) resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-	if parent.Command == nil || parent.Command.Name != serve { // only its flags are settings
+	if !hasSettings(parent) {
 		return nil, nil
 	}
 	if in.file == nil {

@@ -22,8 +22,9 @@ func (Secret) String() string { return "(secret)" }
 
 const (
 	maxKeyFile = 64 << 10
-	minSecret  = 32 // what RFC 7518 asks of HS256
-	minRSA     = 2048
+	minSecret  = 32   // what RFC 7518 asks of HS256
+	minRSA     = 2048 // likewise; above maxRSA each check takes long
+	maxRSA     = 8192
 )
 
 // tokenKeys reads the files with the keys of tokens.
@@ -107,17 +108,24 @@ func publicKey(block *pem.Block) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	return key, fit(key)
+}
+
+var errUnfit = fmt.Errorf("want keys for RS256 (%d to %d bits), ES256 (P-256) or EdDSA (Ed25519)", minRSA, maxRSA)
+
+// fit fails for keys that are too weak, or for other algorithms.
+func fit(key crypto.PublicKey) error {
 	switch key := key.(type) {
 	case *rsa.PublicKey:
-		if key.N.BitLen() >= minRSA {
-			return key, nil
+		if bits := key.N.BitLen(); minRSA <= bits && bits <= maxRSA {
+			return nil
 		}
 	case *ecdsa.PublicKey:
 		if key.Curve == elliptic.P256() {
-			return key, nil
+			return nil
 		}
 	case ed25519.PublicKey:
-		return key, nil
+		return nil
 	}
-	return nil, fmt.Errorf("want keys for RS256 (at least %d bits), ES256 (P-256) or EdDSA (Ed25519)", minRSA)
+	return errUnfit
 }

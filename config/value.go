@@ -113,6 +113,8 @@ var forms = map[string]form{
 	"jwks":          {"an https URL (http for this machine only), such as https://id.example.com/jwks.json", isJWKS},
 	"audiences":     {"names without control characters, such as belfry,chat", isSome},
 	"issuer":        {"a name without control characters, such as https://id.example.com", isPlain},
+	"user":          {"a user id of at most 255 bytes without control characters", func(text string) bool { return len(text) <= 255 && isPlain(text) }},
+	"token":         {"a token, or -", func(string) bool { return true }},
 	"name":          {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", isName},
 	"new-name":      {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", func(text string) bool { return text == "" || isName(text) }},
 	"sha256":        {"64 hexadecimal digits, as belfry key create shows them", isSum},

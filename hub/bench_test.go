@@ -86,6 +86,25 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
+// What clients were granted costs a delivery nothing: it was looked at when they
+// subscribed.
+func BenchmarkPublishGranted(b *testing.B) {
+	for _, grant := range []*Grant{nil, {Subscribe: []string{"other.>", "the.*"}, Expires: epoch.Add(time.Hour)}} {
+		b.Run(fmt.Sprintf("granted=%t", grant != nil), func(b *testing.B) {
+			s := benchState(testOptions())
+			for i := range 1000 {
+				id := ID{byte(i), byte(i >> 8), 1}
+				if _, err := s.Register(Registration{ID: id, User: "7", Topics: []string{"the.topic"}, Grant: grant}); err != nil {
+					b.Fatal(err)
+				}
+				s.Attach(id, &Conn{}, From{})
+			}
+			s.Take(0, &Batch{})
+			benchPublish(b, s, Event{Topic: "the.topic"})
+		})
+	}
+}
+
 // The cost of an event for one user follows the user's clients.
 func BenchmarkPublishDirected(b *testing.B) {
 	for _, subscribers := range []int{1, 10_000} {

@@ -19,6 +19,7 @@ var (
 	ErrTooManyReplays     = errors.New("too many replays of one client wait")
 	ErrForbidden          = errors.New("this was not granted")
 	ErrDraining           = errors.New("the broker is shutting down")
+	ErrOverCapacity       = errors.New("there is no room now; try again later") // what others than the hub refuse with
 )
 
 // An ID is a client's secret name: whoever has it may connect as the client.

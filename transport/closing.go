@@ -173,6 +173,18 @@ func hangUp(sock io.Closer) {
 	}
 }
 
+// cut ends a connection without waiting for what it has not sent.
+func cut(sock io.Closer) {
+	below := sock
+	if secure, ok := sock.(*tls.Conn); ok {
+		below = secure.NetConn()
+	}
+	if tcp, ok := below.(interface{ SetLinger(seconds int) error }); ok {
+		_ = tcp.SetLinger(0) // fails only for a socket that is gone
+	}
+	sock.Close()
+}
+
 // finish closes a socket in a goroutine of its own: it takes a while.
 func (k *courier) finish(c *conn, abort bool) {
 	k.elsewhere(c, func() { c.finish(abort) })

@@ -203,6 +203,7 @@ func (c *conn) use(sock net.Conn) error {
 // attach gives a connection to the hub.
 func (s *Server) attach(c *conn, want hub.Want) {
 	s.open.Add(1)
+	taken(c.sock)
 	var err error
 	if want.Registered {
 		err = s.hub.Attach(want.ID, &c.Conn, want.From)
@@ -223,6 +224,8 @@ func (s *Server) refuse(c *conn, err error) {
 		e.reason = hub.Forbidden
 	} else if errors.Is(err, hub.ErrForbidden) {
 		e.reason, e.text = hub.Forbidden, publicText(err)
+	} else if errors.Is(err, hub.ErrOverCapacity) {
+		e.reason, e.text = hub.OverCapacity, hub.OverCapacity.String()
 	} else if errors.Is(err, hub.ErrUnknownClient) {
 		e.reason, e.text = hub.UnknownClient, hub.UnknownClient.String()
 	}

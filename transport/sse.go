@@ -91,7 +91,8 @@ func (s *Server) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, i
 
 // transient reports whether the same request may be served later.
 func transient(err error) bool {
-	return errors.Is(err, hub.ErrTooManyClients) || errors.Is(err, hub.ErrTooManyUserClients) || errors.Is(err, hub.ErrTooManyConnections) ||
+	return errors.Is(err, hub.ErrTooManyClients) || errors.Is(err, hub.ErrTooManyUserClients) ||
+		errors.Is(err, hub.ErrTooManyConnections) || errors.Is(err, hub.ErrOverCapacity) ||
 		errors.Is(err, hub.ErrDraining) || errors.Is(err, hub.ErrClosed)
 }
 

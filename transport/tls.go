@@ -26,15 +26,18 @@ func (l tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tcp, ok := sock.(*net.TCPConn); ok {
-		return &sealed{TCPConn: tcp}, nil
+	switch sock := sock.(type) {
+	case *socket:
+		return &sealed{socket: sock}, nil
+	case *net.TCPConn:
+		return &sealed{socket: &socket{sock, unseen{}}}, nil
 	}
 	return sock, nil // which is of no use to couriers
 }
 
 // A sealed is the socket below a tls.Conn.
 type sealed struct {
-	*net.TCPConn
+	*socket
 	raw   syscall.RawConn
 	fd    int32
 	taken bool // set before there is more than one goroutine

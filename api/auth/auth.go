@@ -62,6 +62,9 @@ type Identity struct {
 // everybody is who asks a broker without keys.
 var everybody = &Identity{Name: "open", rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
 
+// ByToken reports whether an identity is that of a token.
+func (id *Identity) ByToken() bool { return id.subscribe != nil && !id.subscribe.Expires.IsZero() }
+
 // Has reports whether an identity has a right, whatever the topic. It fails with
 // a [*Denial].
 func (id *Identity) Has(r Right) error {
@@ -149,24 +152,25 @@ var (
 	forbidden = Denial{http.StatusForbidden, "forbidden", "this is not among what was granted", ""}
 	wrongHost = Denial{http.StatusForbidden, "host_not_allowed", "without keys the broker answers as localhost and as its public_url only; configure keys to serve others", ""}
 	proxied   = Denial{http.StatusForbidden, "proxied", "without keys the broker answers no proxy; configure keys to stand behind one", ""}
-	foreign   = Denial{http.StatusForbidden, "origin_not_allowed", "without keys pages of this machine only may use the broker; add the page's origin to allowed_origins", ""}
+	foreign   = Denial{http.StatusForbidden, "origin_not_allowed", "pages of this origin may not use this call; add the origin to allowed_origins if they should", ""}
 )
 
 // Options are what a [Guard] knows.
 type Options struct {
 	Keys    []Key
-	Tokens  *Tokens  // nil: none are accepted
-	Open    bool     // without keys and tokens: everybody may do everything
-	Local   bool     // and must be on this machine
-	Hosts   []string // under which this machine is reached besides, as in a Host header
-	Origins []string // of pages that may use the broker though it is open
-	Clock   func() time.Time
+	Tokens  *Tokens          // nil: none are accepted
+	Open    bool             // without keys and tokens: everybody may do everything
+	Local   bool             // and must be on this machine
+	Hosts   []string         // under which this machine is reached besides, as in a Host header
+	Origins []string         // of pages that may use the broker; see [Guard.Enter]
+	Clock   func() time.Time // nil is time.Now
 }
 
 // A Guard identifies requests. It is not changed any more.
 type Guard struct {
 	opts Options
 	keys []*Identity // in the order of opts.Keys
+	any  bool        // pages of any origin may use the broker
 }
 
 // New returns a guard. It fails for one that would let nobody in.
@@ -178,6 +182,7 @@ func New(opts Options) (*Guard, error) {
 		opts.Clock = time.Now
 	}
 	g := &Guard{opts: opts}
+	g.any = slices.Contains(opts.Origins, anyOrigin) || !g.open() && slices.Contains(opts.Origins, autoOrigin)
 	for i := range opts.Keys {
 		g.keys = append(g.keys, opts.Keys[i].identity())
 	}
@@ -209,54 +214,6 @@ func (g *Guard) grantOf(earlier *Key) *hub.Grant {
 // open reports whether nobody needs credentials.
 func (g *Guard) open() bool { return len(g.opts.Keys) == 0 && g.opts.Tokens == nil }
 
-// Enter decides whether a request may be looked at at all. It fails with a
-// [*Denial]. Only a broker that is open to this machine asks for more than
-// credentials: a page that a name of its own has led here (DNS rebinding), a page
-// of another origin, and a proxy that others may use, would all come from this
-// machine.
-func (g *Guard) Enter(r *http.Request) error {
-	if !g.open() || !g.opts.Local {
-		return nil
-	}
-	if !isLoopback(r.Host) && !slices.Contains(g.opts.Hosts, strings.ToLower(r.Host)) {
-		return wrongHost.because(fmt.Sprintf("Host %.100q", r.Host))
-	}
-	for name := range r.Header {
-		if name == "Forwarded" || name == "Via" || strings.HasPrefix(name, "X-Forwarded-") {
-			return proxied.because("header " + name)
-		}
-	}
-	if origin := r.Header.Get("Origin"); origin != "" && !g.isNear(origin) {
-		return foreign.because(fmt.Sprintf("Origin %.100q", origin))
-	}
-	return nil
-}
-
-func (g *Guard) isNear(origin string) bool {
-	if slices.Contains(g.opts.Origins, "*") || slices.Contains(g.opts.Origins, origin) {
-		return true
-	}
-	scheme, host, ok := strings.Cut(origin, "://")
-	return ok && (scheme == "http" || scheme == "https") && (isLoopback(host) || slices.Contains(g.opts.Hosts, host))
-}
-
-// isLoopback reports whether a host, as in a Host header, is this machine by a
-// name that nobody else can give it.
-func isLoopback(host string) bool {
-	name, port := host, ""
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		name, port = host[:i], host[i+1:]
-	}
-	if strings.Trim(port, "0123456789") != "" {
-		return false
-	}
-	switch strings.ToLower(name) {
-	case "localhost", "127.0.0.1", "[::1]":
-		return true
-	}
-	return false
-}
-
 // Identify returns who a request is from. It fails with a [*Denial].
 func (g *Guard) Identify(r *http.Request) (*Identity, error) {
 	if g.open() {
@@ -271,6 +228,9 @@ func (g *Guard) Identify(r *http.Request) (*Identity, error) {
 
 // Check returns whose a key or a token is. It fails with a [*Denial].
 func (g *Guard) Check(text string) (*Identity, error) {
+	if len(text) > maxCredentials {
+		return nil, invalid.because("credentials of too many bytes")
+	}
 	if strings.Count(text, ".") == 2 {
 		if g.opts.Tokens == nil {
 			return nil, invalid.because("tokens are not configured")
@@ -285,49 +245,7 @@ func (g *Guard) Check(text string) (*Identity, error) {
 		}
 	}
 	if found == nil {
-		return nil, invalid.because("no such key")
+		return nil, invalid.because("no such key, and not the three parts of a token")
 	}
 	return found, nil
 }
-
-// tokenProtocol is what a subprotocol that carries a token begins with: a page
-// can't set other headers of a WebSocket's handshake.
-const tokenProtocol = "bearer."
-
-// credentials returns the key or the token that a request brings (RFC 6750
-// section 2). One that brings several different ones is refused: which of
-// them counts would be a guess.
-func credentials(r *http.Request) (string, error) {
-	var found []string
-	for _, header := range r.Header["Authorization"] {
-		scheme, text, _ := strings.Cut(header, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return "", invalid.because("Authorization is not of the scheme Bearer")
-		}
-		found = append(found, strings.TrimSpace(text))
-	}
-	for _, line := range r.Header["Sec-Websocket-Protocol"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if text, ok := strings.CutPrefix(strings.TrimSpace(name), tokenProtocol); ok {
-				found = append(found, text)
-			}
-		}
-	}
-	if strings.Contains(r.URL.RawQuery, "access_token") {
-		found = append(found, r.URL.Query()["access_token"]...)
-	}
-	switch found = slices.Compact(found); {
-	case len(found) == 0:
-		return "", missing.because("no credentials")
-	case len(found) > 1:
-		return "", invalid.because("several different credentials")
-	case found[0] == "":
-		return "", missing.because("empty credentials")
-	case len(found[0]) > maxCredentials:
-		return "", invalid.because("credentials of too many bytes")
-	}
-	return found[0], nil
-}
-
-// maxCredentials is the length of the longest key or token, in bytes.
-const maxCredentials = 8 << 10

@@ -34,77 +34,6 @@ func code(t *testing.T, err error) string {
 	return denial.Code
 }
 
-// Who may enter a broker without keys: rows of Host, another header, and what
-// comes of it.
-func TestEnter(t *testing.T) {
-	t.Parallel()
-	local := Options{Open: true, Local: true, Hosts: []string{"events.example.com"}, Origins: []string{"https://app.example.com"}}
-	for _, row := range []struct{ host, name, value, code string }{
-		{"localhost", "", "", ""},
-		{"localhost:8000", "", "", ""},
-		{"LOCALHOST:8000", "", "", ""},
-		{"127.0.0.1", "", "", ""},
-		{"127.0.0.1:65535", "", "", ""},
-		{"[::1]", "", "", ""},
-		{"[::1]:8000", "", "", ""},
-		{"events.example.com", "", "", ""},
-		{"Events.Example.Com", "", "", ""},
-		{"", "", "", "host_not_allowed"},
-		{"evil.example", "", "", "host_not_allowed"},
-		{"localhost.evil.example", "", "", "host_not_allowed"},
-		{"127.0.0.1.evil.example:8000", "", "", "host_not_allowed"},
-		{"evil.example:8000", "", "", "host_not_allowed"},
-		{"localhost:evil", "", "", "host_not_allowed"},
-		{"localhost:8000:8000", "", "", "host_not_allowed"},
-		{"localhost.", "", "", "host_not_allowed"},
-		{"127.0.0.2", "", "", "host_not_allowed"},
-		{"127.1", "", "", "host_not_allowed"},
-		{"0.0.0.0:8000", "", "", "host_not_allowed"},
-		{"2130706433", "", "", "host_not_allowed"},
-		{"[::]", "", "", "host_not_allowed"},
-		{"[::ffff:127.0.0.1]", "", "", "host_not_allowed"},
-		{"::1", "", "", "host_not_allowed"},
-		{"events.example.com.", "", "", "host_not_allowed"},
-		{"localhost", "Forwarded", "for=1.2.3.4", "proxied"},
-		{"localhost", "X-Forwarded-For", "1.2.3.4", "proxied"},
-		{"localhost", "X-Forwarded-Host", "localhost", "proxied"},
-		{"localhost", "X-Forwarded-Proto", "https", "proxied"},
-		{"localhost", "x-forwarded-anything", "", "proxied"},
-		{"localhost", "Via", "1.1 proxy", "proxied"},
-		{"localhost", "X-Real-Ip", "1.2.3.4", ""},
-		{"localhost", "Origin", "http://localhost:3000", ""},
-		{"localhost", "Origin", "https://127.0.0.1", ""},
-		{"localhost", "Origin", "http://[::1]:5173", ""},
-		{"localhost", "Origin", "https://events.example.com", ""},
-		{"localhost", "Origin", "https://app.example.com", ""},
-		{"localhost", "Origin", "http://app.example.com", "origin_not_allowed"},
-		{"localhost", "Origin", "https://app.example.com:8443", "origin_not_allowed"},
-		{"localhost", "Origin", "https://evil.example", "origin_not_allowed"},
-		{"localhost", "Origin", "https://localhost.evil.example", "origin_not_allowed"},
-		{"localhost", "Origin", "https://evil.example?localhost", "origin_not_allowed"},
-		{"localhost", "Origin", "null", "origin_not_allowed"},
-		{"localhost", "Origin", "file://", "origin_not_allowed"},
-		{"localhost", "Origin", "ftp://localhost", "origin_not_allowed"},
-		{"localhost", "Origin", "localhost", "origin_not_allowed"},
-		{"localhost", "Origin", "http://localhost:3000/x", "origin_not_allowed"},
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.Host = row.host
-		if row.name != "" {
-			r.Header.Set(row.name, row.value)
-		}
-		if got := code(t, newGuard(t, local).Enter(r)); got != row.code {
-			t.Errorf("Host %q, %s: %s: %q, want %q", row.host, row.name, row.value, got, row.code)
-		}
-		// With keys, or on a network that is trusted by request, none of it counts.
-		for _, opts := range []Options{{Open: true}, {Keys: []Key{{Name: "k"}}}, {Keys: []Key{{Name: "k"}}, Open: true, Local: true}} {
-			if err := newGuard(t, opts).Enter(r); err != nil {
-				t.Errorf("%+v: Host %q: %v", opts, row.host, err)
-			}
-		}
-	}
-}
-
 func TestNobodyIsLetInByMistake(t *testing.T) {
 	t.Parallel()
 	if _, err := New(Options{Local: true}); err == nil {
@@ -157,7 +86,7 @@ func TestKeys(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	g := newGuard(t, Options{Keys: []Key{{Name: "k", SHA256: sha256.Sum256([]byte("bk_x")), Rights: Publish, Topics: []string{">"}}}, Tokens: newTokens(t, nil)})
-	token := sign(t, jwt.SigningMethodHS256, signers().secret, nil, good(m{"exp": 1 << 40}))
+	token := sign(t, jwt.SigningMethodHS256, signers().secret, nil, good(m{"exp": maxDate}))
 	for _, row := range []struct{ target, header, value, code string }{
 		{"/", "Authorization", "Bearer bk_x", ""},
 		{"/", "Authorization", "bearer  bk_x ", ""},
@@ -181,6 +110,7 @@ func TestCredentials(t *testing.T) {
 		{"/?access_token=bk_y", "Authorization", "Bearer bk_x", "credentials_invalid"},
 		{"/?access_token=bk_x&access_token=bk_y", "", "", "credentials_invalid"},
 		{"/", "Authorization", "Bearer " + strings.Repeat("x", maxCredentials+1), "credentials_invalid"},
+		{"/", "Authorization", "Bearer " + token + strings.Repeat("x", maxCredentials), "credentials_invalid"},
 	} {
 		r := httptest.NewRequest("GET", row.target, nil)
 		if row.header != "" {

@@ -1,0 +1,196 @@
+package auth
+
+import (
+	"crypto"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// An exam is one token and what is known of it so far.
+//
+// The parser of the library that makes and verifies signatures is not used: it
+// takes names of claims in any case and given twice, numbers in quotes, dates
+// that overflow and line breaks in base64, and passes over crit, by which a
+// token says that it must not be taken by who does not know an extension.
+type exam struct {
+	tokens  *Tokens
+	now     time.Time
+	text    string
+	explain bool   // found is asked for
+	found   string // by the check under way
+
+	unreadable bool // nothing more can be checked
+	head       header
+	claims     claims
+	signed     string // what the signature is of
+	signature  []byte
+	method     jwt.SigningMethod
+	keys       []crypto.PublicKey // that may have signed; for HS256 the secret
+	end        time.Time          // when the token ends
+	user       string
+	rights     rights
+}
+
+// checks are all that is checked of a token, in order.
+var checks = []struct {
+	name string
+	pass func(*exam) error
+}{
+	{"form", (*exam).form},
+	{"alg", (*exam).alg},
+	{"key", (*exam).key},
+	{"signature", (*exam).verify},
+	{"exp", (*exam).exp},
+	{"nbf", (*exam).nbf},
+	{"iat", (*exam).iat},
+	{"aud", (*exam).aud},
+	{"iss", (*exam).iss},
+	{"sub", (*exam).sub},
+	{"belfry", (*exam).belfry},
+	{"belfry.subscribe", (*exam).subscribe},
+	{"belfry.publish", (*exam).publish},
+}
+
+// errUnchecked is for what can't be checked since an earlier check failed.
+var errUnchecked = errors.New("not checked")
+
+// say keeps what a check has found, for who wants to know.
+func (e *exam) say(format string, args ...any) {
+	if e.explain {
+		e.found = fmt.Sprintf(format, args...)
+	}
+}
+
+// header is what counts of a token's header (RFC 7515 section 4.1). Where it
+// says that a key is to be found (jku, jwk, x5u, x5c) is not looked at.
+type header struct {
+	Alg  jsontext.Value `json:"alg"`
+	Kid  jsontext.Value `json:"kid"`
+	Crit jsontext.Value `json:"crit"`
+	B64  jsontext.Value `json:"b64"`
+	Zip  jsontext.Value `json:"zip"`
+}
+
+// form takes the token apart (RFC 7515 section 3.1).
+func (e *exam) form() error {
+	err := e.split()
+	e.unreadable = err != nil
+	return err
+}
+
+func (e *exam) split() error {
+	if len(e.text) > maxCredentials {
+		return fmt.Errorf("%d bytes; want at most %d", len(e.text), maxCredentials)
+	}
+	parts := strings.Split(e.text, ".")
+	if len(parts) != 3 {
+		return fmt.Errorf("%d parts; want header, claims and signature, separated by dots", len(parts))
+	}
+	e.signed = e.text[:len(parts[0])+1+len(parts[1])]
+	head, err := decode("header", parts[0])
+	if err != nil {
+		return err
+	}
+	body, err := decode("claims", parts[1])
+	if err != nil {
+		return err
+	}
+	if e.signature, err = decode("signature", parts[2]); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(head, &e.head); err != nil {
+		return fmt.Errorf("the header is not one JSON object: %w", err)
+	}
+	if err := json.Unmarshal(body, &e.claims); err != nil {
+		return fmt.Errorf("the claims are not one JSON object: %w", err)
+	}
+	if e.head.Crit != nil || e.head.B64 != nil || e.head.Zip != nil { // RFC 7515 section 4.1.11, RFC 7797 section 3, RFC 7516 section 4.1.3
+		return errors.New("the header has crit, b64 or zip; want a token without extensions")
+	}
+	e.say("%d bytes, header, claims and signature", len(e.text))
+	return nil
+}
+
+// decode reads base64url without padding (RFC 7515 section 2). The decoder
+// passes over line breaks, however strict it is.
+func decode(what, text string) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") {
+		return nil, fmt.Errorf("%s: not base64url without padding", what)
+	}
+	return raw, nil
+}
+
+// textOf reads a text, "" for one that is missing.
+func textOf(value jsontext.Value) (string, error) {
+	switch value.Kind() {
+	case jsontext.KindInvalid, 'n':
+		return "", nil
+	case '"':
+		text, err := jsontext.AppendUnquote(nil, value)
+		return string(text), err
+	}
+	return "", fmt.Errorf("%.100s; want a text", value)
+}
+
+func (e *exam) alg() error {
+	name, err := textOf(e.head.Alg)
+	if err != nil {
+		return err
+	}
+	method := e.tokens.methods[name]
+	if method == nil {
+		return fmt.Errorf("%.100q; want %s, for which there are keys", name, strings.Join(slices.Sorted(maps.Keys(e.tokens.methods)), ", "))
+	}
+	e.method = method
+	e.say("%s", name)
+	return nil
+}
+
+// key finds the keys that may have signed. Of which kind they are follows from
+// the algorithm, and which algorithms there are from the keys that there are: a
+// public key must not serve as a secret.
+func (e *exam) key() error {
+	kid, err := textOf(e.head.Kid)
+	switch {
+	case err != nil:
+		return fmt.Errorf("kid: %w", err)
+	case e.method == nil:
+		return errUnchecked
+	case e.method == jwt.SigningMethodHS256:
+		e.keys = []crypto.PublicKey{e.tokens.opts.Secret}
+		e.say("the secret")
+		return nil
+	}
+	e.keys = fitting(e.tokens.local, "", e.method)
+	if set := e.tokens.opts.KeySet; set != nil {
+		published, err := set.find(kid, e.method, len(e.keys) == 0)
+		if err != nil && len(e.keys) == 0 {
+			return err
+		}
+		e.keys = append(e.keys, published...)
+	}
+	e.say("%d of this algorithm, kid %.100q", len(e.keys), kid)
+	return nil
+}
+
+func (e *exam) verify() error {
+	if len(e.keys) == 0 {
+		return errUnchecked
+	}
+	for _, key := range e.keys {
+		if e.method.Verify(e.signed, e.signature, key) == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%d bytes that none of %d keys has made for this header and these claims", len(e.signature), len(e.keys))
+}

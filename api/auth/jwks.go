@@ -1,0 +1,211 @@
+package auth
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// How a key set is fetched.
+const (
+	refreshEvery = time.Hour
+	refreshPause = 10 * time.Second // from one fetch to the next, at least
+	retryAtMost  = 5 * time.Minute  // after a fetch that failed
+	fetchTimeout = 5 * time.Second
+	maxSetBytes  = 256 << 10
+	maxRedirects = 3
+)
+
+// A KeySet is the keys that an issuer of tokens publishes at a URL (a JWK set,
+// RFC 7517 section 5). One goroutine fetches them, at once and every hour, and
+// when a token names a key that is not among them, but not more often than every
+// ten seconds. A fetch that fails leaves the keys as they are.
+type KeySet struct {
+	url    string
+	client http.Client
+	failed func(error)
+
+	latest atomic.Pointer[published]
+	asks   chan chan struct{} // each is closed when a fetch is over, or too early for another
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+// published is what was fetched last. It is not changed any more.
+type published struct {
+	keys  []namedKey
+	unfit map[string]error // by name, why a key of the set is not used
+	err   error            // of the last fetch
+}
+
+// NewKeySet begins to fetch the keys at a URL; nothing waits for that. A fetch
+// that fails is reported, and tried again after ten seconds, then twenty and so
+// on up to five minutes. [KeySet.Close] ends it.
+func NewKeySet(url string, failed func(error)) *KeySet {
+	return newKeySet(url, failed, &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DisableKeepAlives:      true, // an hour is longer than any of them lasts
+		MaxResponseHeaderBytes: 64 << 10,
+	})
+}
+
+func newKeySet(url string, failed func(error), transport http.RoundTripper) *KeySet {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &KeySet{
+		url: url, failed: failed, asks: make(chan chan struct{}), stop: stop, done: make(chan struct{}),
+		client: http.Client{Transport: transport, CheckRedirect: onlyToHTTPS, Timeout: fetchTimeout},
+	}
+	s.latest.Store(&published{err: errors.New("they have not been fetched yet")})
+	go s.run(ctx)
+	return s
+}
+
+// Close ends the fetching, and waits for that. The keys that are there remain.
+func (s *KeySet) Close() {
+	s.stop()
+	<-s.done
+}
+
+// run fetches until ctx ends.
+func (s *KeySet) run(ctx context.Context) {
+	defer close(s.done)
+	retry := refreshPause
+	asked := make(chan struct{})
+	for more := true; more; {
+		next := refreshEvery
+		if err := s.fetch(ctx); err == nil {
+			retry = refreshPause
+		} else if ctx.Err() == nil {
+			s.failed(err)
+			next, retry = retry, min(2*retry, retryAtMost)
+		}
+		close(asked)
+		asked, more = s.rest(ctx, next)
+	}
+}
+
+// rest returns when it is time for the next fetch, with the channel of who asked
+// for it or one of nobody, and false when there is to be no more.
+func (s *KeySet) rest(ctx context.Context, long time.Duration) (asked chan struct{}, more bool) {
+	began, timer := time.Now(), time.NewTimer(long)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, false
+		case <-timer.C:
+			return make(chan struct{}), true
+		case asked := <-s.asks:
+			if time.Since(began) >= refreshPause {
+				return asked, true
+			}
+			close(asked) // what the last fetch has brought is as new as it gets
+		}
+	}
+}
+
+// refresh asks for the keys to be fetched, and waits for that if it is worth it
+// to the caller, who may have to wait for a fetch under way as well.
+func (s *KeySet) refresh(wait bool) {
+	asked := make(chan struct{})
+	if !wait {
+		select {
+		case s.asks <- asked:
+		default:
+		}
+		return
+	}
+	select {
+	case s.asks <- asked:
+		<-asked
+	case <-s.done:
+	}
+}
+
+// find returns the keys of an algorithm that have a name, or any if name is "".
+// If there are none, they are fetched again; wait says to wait for that, which
+// takes fetchTimeout at most. It fails if there are none after all.
+func (s *KeySet) find(name string, method jwt.SigningMethod, wait bool) ([]crypto.PublicKey, error) {
+	keys := fitting(s.latest.Load().keys, name, method)
+	if len(keys) == 0 {
+		s.refresh(wait)
+		keys = fitting(s.latest.Load().keys, name, method)
+	}
+	if len(keys) == 0 {
+		return nil, s.latest.Load().missing(name, method)
+	}
+	return keys, nil
+}
+
+// missing says why there is no key.
+func (p *published) missing(name string, method jwt.SigningMethod) error {
+	unfit, known := p.unfit[name]
+	switch {
+	case known && name != "":
+		return fmt.Errorf("kid %.100q; the issuer's key of that name is not used: %w", name, unfit)
+	case p.err != nil:
+		return fmt.Errorf("kid %.100q; the issuer's keys are not known: %w", name, p.err)
+	}
+	return fmt.Errorf("kid %.100q; want one of the issuer's %d keys that is for %s", name, len(p.keys), method.Alg())
+}
+
+// fetch gets the keys once.
+func (s *KeySet) fetch(ctx context.Context) error {
+	text, err := s.get(ctx)
+	var now *published
+	if err == nil {
+		now, err = parseSet(text)
+	}
+	if err != nil {
+		before := *s.latest.Load()
+		before.err = err
+		now = &before
+	}
+	s.latest.Store(now)
+	return err
+}
+
+func (s *KeySet) get(ctx context.Context) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", "application/jwk-set+json, application/json")
+	w, err := s.client.Do(r)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // without the URL, whose query is nobody's business
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer w.Body.Close()
+	if w.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the issuer answers with status %d", w.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(w.Body, maxSetBytes+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxSetBytes:
+		return nil, fmt.Errorf("the set has more than %d bytes", maxSetBytes)
+	}
+	return text, nil
+}
+
+func onlyToHTTPS(r *http.Request, via []*http.Request) error {
+	switch {
+	case r.URL.Scheme != "https":
+		return fmt.Errorf("the issuer leads to %.20q, want https", r.URL.Scheme)
+	case len(via) > maxRedirects:
+		return fmt.Errorf("the issuer leads on more than %d times", maxRedirects)
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package auth
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"fmt"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// The sizes of keys: below the least a key is weak (RFC 7518 sections 3.2 and
+// 3.3), above the most checking a signature takes long.
+const (
+	minSecret = 32   // bytes
+	minRSA    = 2048 // bits
+	maxRSA    = 8192
+)
+
+// publicMethods are the algorithms whose keys may be published.
+var publicMethods = []jwt.SigningMethod{jwt.SigningMethodRS256, jwt.SigningMethodES256, jwt.SigningMethodEdDSA}
+
+// A namedKey is a public key that is right for one algorithm.
+type namedKey struct {
+	name   string // its kid; "" if it has none
+	method jwt.SigningMethod
+	key    crypto.PublicKey
+}
+
+// fitting returns the keys of an algorithm and, unless it is "", of a name.
+func fitting(all []namedKey, name string, method jwt.SigningMethod) (keys []crypto.PublicKey) {
+	for _, k := range all {
+		if k.method == method && (name == "" || name == k.name) {
+			keys = append(keys, k.key)
+		}
+	}
+	return keys
+}
+
+// methodOf returns the one algorithm that a public key is used with. It fails
+// for keys that are too weak or of another kind.
+func methodOf(key crypto.PublicKey) (jwt.SigningMethod, error) {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSA || bits > maxRSA {
+			return nil, fmt.Errorf("an RSA key of %d bits; want %d to %d", bits, minRSA, maxRSA)
+		}
+		return jwt.SigningMethodRS256, nil
+	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() {
+			return nil, fmt.Errorf("a key on the curve %s; want P-256", key.Curve.Params().Name)
+		}
+		return jwt.SigningMethodES256, nil
+	case ed25519.PublicKey:
+		if len(key) == ed25519.PublicKeySize {
+			return jwt.SigningMethodEdDSA, nil
+		}
+	}
+	return nil, fmt.Errorf("a key of type %T; want RSA, P-256 or Ed25519", key)
+}

@@ -1,0 +1,130 @@
+package api
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"belfry/api/limit"
+)
+
+// The problems of who has come to a limit.
+var (
+	tooManyPublishes  = kind{"too_many_publishes", 429, ""}           // faster than max_publish_rate, the key's rate or max_user_publish_rate
+	tooManyHandshakes = kind{"too_many_handshakes", 429, ""}          // faster than max_address_handshakes
+	tooManyOfAddress  = kind{"too_many_address_connections", 429, ""} // max_address_connections are open
+	overCapacity      = kind{"over_capacity", 503, ""}                // max_memory is reached, or max_handshakes
+)
+
+// refusalProblem says what a client is told that has come to a limit.
+func refusalProblem(r *limit.Refusal) *problem {
+	var p *problem
+	switch r.Limit {
+	case limit.PublishRate, limit.UserPublishRate:
+		p = tooManyPublishes.because("events are published faster than " + r.Limit.String() + " or the key's rate permits; this one was not, send it again after a pause")
+	case limit.AddressHandshakes:
+		p = tooManyHandshakes.because("connections are opened faster than max_address_handshakes permits one address; try again after a pause")
+	case limit.AddressConnections:
+		p = tooManyOfAddress.because("as many connections are open as max_address_connections permits one address; close some, or try again later")
+	default:
+		p = overCapacity.because("the broker has come to " + r.Limit.String() + "; try again after a pause, or try another one")
+	}
+	return p.with("Retry-After", []string{strconv.Itoa(max(1, limit.Seconds(r.After)))})
+}
+
+// limitsOf are the limits that other problems are of, by their codes.
+var limitsOf = map[string]limit.Limit{
+	tooManyClients.code:  limit.Clients,
+	tooManyConns.code:    limit.Connections,
+	tooManyTopics.code:   limit.Subscriptions,
+	payloadTooLarge.code: limit.Body,
+	messageTooLarge.code: limit.Message,
+	tooDeep.code:         limit.Depth,
+}
+
+// memoryPause is when to try again if there is no memory, which is when others
+// have gone.
+const memoryPause = 5 * time.Second
+
+// room fails if nothing should be begun that takes memory.
+func (s *Server) room() error {
+	if s.opts.Overloaded() {
+		return s.opts.Gate.Refuse(limit.Memory, memoryPause)
+	}
+	return nil
+}
+
+// enter admits who begins a connection, before anything that costs is done for
+// it. When the request or, if somebody takes it over, its connection ends, x.leave
+// is called.
+func (s *Server) enter(x *exchange) error {
+	err := s.room()
+	if err == nil {
+		x.leave, err = s.opts.Gate.Enter(s.opts.Gate.Client(x.r), isShared(x.r))
+	}
+	return err
+}
+
+// isShared reports whether a request is one of many of a connection (RFC 9113
+// section 5).
+func isShared(r *http.Request) bool { return r.ProtoMajor >= 2 }
+
+// remote is the address of a request in the log.
+func (s *Server) remote(r *http.Request) string {
+	if c := s.opts.Gate.Client(r); c.Forwarded {
+		return c.Addr.String()
+	}
+	return r.RemoteAddr
+}
+
+// tellEnd has a function be called when a connection has ended. Of one that can't
+// tell, that is now.
+func tellEnd(conn net.Conn, leave func()) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if c, ok := conn.(interface{ OnClose(func()) }); ok {
+		c.OnClose(leave)
+	} else {
+		leave()
+	}
+}
+
+// mayPublish takes n events of what the caller may publish, and tells how much
+// that is.
+func (s *Server) mayPublish(x *exchange, n int) error {
+	take, name := s.opts.Publishers.Key, x.who.Name
+	if x.who.ByToken() {
+		take, name = s.opts.Publishers.User, x.who.User
+	}
+	standing, ok := take(name, n)
+	if standing.Policy != nil {
+		header := x.Header()
+		header["Ratelimit-Policy"] = standing.Policy
+		header["Ratelimit"] = []string{standing.Header()}
+	}
+	if !ok {
+		return s.opts.Gate.Refuse(standing.Limit, standing.Wait)
+	}
+	return nil
+}
+
+// countRefusal counts a problem if it is one of a limit that the hub or the
+// request's reading keeps. The others are counted where they are found.
+func (s *Server) countRefusal(p *problem) {
+	if l, ok := limitsOf[p.code]; ok {
+		s.opts.Gate.Count(l)
+	}
+}
+
+// toldInBand notes what is wrong with a request that was answered all the same.
+func (s *Server) toldInBand(x *exchange, invalid error) {
+	if invalid == nil {
+		return
+	}
+	s.logDenial(x, invalid)
+	p, _ := problemOf(invalid)
+	s.countRefusal(p)
+}

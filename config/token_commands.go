@@ -1,0 +1,108 @@
+package config
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// TokenCreate makes a token, for tests and where no issuer is at hand.
+type TokenCreate struct {
+	User       string        `default:"" placeholder:"NAME" form:"user" help:"The token's user (sub); none unless given."`
+	Subscribe  []string      `default:"" placeholder:"PATTERNS" form:"topics" help:"Topics and patterns that it may subscribe to."`
+	Publish    []string      `default:"" placeholder:"PATTERNS" form:"topics" help:"Topics and patterns that it may publish to."`
+	Expires    time.Duration `default:"1h" range:"1s..8760h" help:"How long it counts (${default})."`
+	Audience   []string      `default:"" placeholder:"NAMES" form:"audiences" help:"Whom it is for (aud)."`
+	Issuer     string        `default:"" placeholder:"NAME" form:"issuer" help:"Who has made it (iss)."`
+	KeyID      string        `name:"key-id" default:"" placeholder:"NAME" form:"issuer" help:"The key's name in a JWK set (kid)."`
+	SecretFile string        `default:"" placeholder:"FILE" form:"file" help:"File with the secret to sign with (HS256)."`
+	PrivateKey string        `default:"" placeholder:"FILE" form:"file" help:"PEM file with the private key to sign with (RS256, ES256 or EdDSA)."`
+
+	Secret Secret        `kong:"-"` // what SecretFile holds, or
+	Key    crypto.Signer `kong:"-"` // what PrivateKey holds: *rsa.PrivateKey, *ecdsa.PrivateKey (P-256), ed25519.PrivateKey
+}
+
+// TokenCheck says what the broker with these settings would make of a token.
+type TokenCheck struct {
+	Token  string `arg:"" optional:"" default:"-" form:"token" help:"The token; - or none reads it from stdin, where no history keeps it."`
+	Config `embed:""`
+}
+
+// signingKey reads what a token is signed with.
+func (in *input) signingKey(c *TokenCreate) {
+	if in.wrong["secret-file"] || in.wrong["private-key"] {
+		return
+	}
+	if (c.SecretFile == "") == (c.PrivateKey == "") {
+		in.problem("", "--secret-file with --private-key: want one of them, to sign with")
+		return
+	}
+	flag, name := "secret-file", c.SecretFile
+	if name == "" {
+		flag, name = "private-key", c.PrivateKey
+	}
+	content, _, err := readFile(name, maxKeyFile)
+	switch {
+	case err != nil:
+	case flag == "secret-file":
+		c.Secret, err = secretOf(content)
+	default:
+		c.Key, err = privateKey(content)
+	}
+	if err != nil {
+		in.problem(flag, "--%s=%s: %w", flag, name, err)
+	}
+}
+
+// privateKey is the first private key of a PEM file. Files of OpenSSL have the parameters of the curve before it.
+func privateKey(content []byte) (crypto.Signer, error) {
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		var key any
+		var err error
+		switch block.Type {
+		case "PRIVATE KEY":
+			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		case "RSA PRIVATE KEY":
+			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+		case "EC PRIVATE KEY":
+			key, err = x509.ParseECPrivateKey(block.Bytes)
+		default:
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch key := key.(type) {
+		case *rsa.PrivateKey:
+			return key, fit(&key.PublicKey)
+		case *ecdsa.PrivateKey:
+			return key, fit(&key.PublicKey)
+		case ed25519.PrivateKey:
+			return key, nil
+		}
+		return nil, errUnfit
+	}
+	return nil, errors.New("want a private key in the PEM format, not encrypted")
+}
+
+// token finds what looks like one, which begins with {" in base64, so that no message shows it.
+var token = regexp.MustCompile(`\bey[\w-]+\.[\w-]*\.[\w-]*`)
+
+// withoutTokens is an error of the command line's parser, which may repeat what stands there.
+func withoutTokens(err error) error {
+	return fmt.Errorf("%s (belfry --help lists what there is)", token.ReplaceAllString(err.Error(), "(a token)"))
+}
+
+// hasSettings tells whether a command's flags are the settings.
+func hasSettings(path *kong.Path) bool {
+	return path.Command != nil && (path.Command.Name == serve || path.Command.Path() == tokenCheck)
+}

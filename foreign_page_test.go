@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// TestForeignPagesInChromium has pages of several origins try all that a page can do with
+// brokers that are set up in several ways, in a real browser.
+func TestForeignPagesInChromium(t *testing.T) {
+	t.Parallel()
+	npm(t, "playwright-core")
+	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html>") }))
+	defer web.Close()
+	_, port, _ := net.SplitHostPort(web.Listener.Addr().String())
+	evil, near := "http://evil.example:"+port, "http://localhost:"+port
+
+	open, anyPage := start(t), start(t, "--allowed-origins=*")
+	keyed, secret := withTokens(t)
+	strict, strictSecret := withTokens(t, "--allowed-origins="+near)
+	token := func(secret string) string {
+		return newToken(t, secret, "--user=7", "--subscribe=cats", "--publish=cats")
+	}
+	_, openPort, _ := net.SplitHostPort(open.addr)
+	const (
+		nothing = "websocket failed eventsource failed history failed json failed simple failed form failed"
+		denied  = "websocket failed eventsource failed history 401 json 401 simple 401 form 401"
+		all     = "websocket open eventsource open history 200 json 200 simple 415 form 200"
+		asked   = "websocket open eventsource open history 200 json 200 simple 401 form 401" // the last two bring no token
+	)
+	rows := []struct {
+		what      string
+		Page      string `json:"page"`
+		Broker    string `json:"broker"`
+		Token     string `json:"token,omitempty"`
+		want      string
+		b         *testBroker
+		published int // in all, by then
+	}{
+		{"a foreign page, no keys", evil, open.addr, "", "200 " + nothing, open, 0},
+		{"a foreign page, no keys, by name", evil, "localhost:" + openPort, "", "200 " + nothing, open, 0},
+		{"DNS rebinding", "http://evil.example:" + openPort + "/health", "evil.example:" + openPort, "", "403 websocket failed eventsource failed history 403 json 403 simple 403 form 403", open, 0},
+		{"a page of this machine, no keys", near, open.addr, "", "200 " + all, open, 3},
+		{"a foreign page where any may", evil, anyPage.addr, "", "200 " + all, anyPage, 3},
+		{"a foreign page without a token", evil, keyed.addr, "", "200 " + denied, keyed, 0},
+		{"a foreign page with a token", evil, keyed.addr, token(secret), "200 " + asked, keyed, 1},
+		{"a foreign page with a token that is not permitted", evil, strict.addr, token(strictSecret), "200 " + nothing, strict, 0},
+		{"the page that is permitted", near, strict.addr, token(strictSecret), "200 " + asked, strict, 1},
+	}
+	cases, err := json.Marshal(rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := meet(t, node, "testdata/clients/foreign_page.mjs", browser, string(cases))
+	for _, row := range rows {
+		got := s.next().Message
+		if !strings.HasPrefix(got, row.want+" blind "+map[bool]string{true: "403", false: "opaque"}[row.what == "DNS rebinding"]) {
+			t.Errorf("%s: %s, want %s", row.what, got, row.want)
+		}
+		if n := row.b.retained(t, map[*testBroker]string{keyed: token(secret), strict: token(strictSecret)}[row.b]); n != row.published {
+			t.Errorf("%s: %d events are published, want %d", row.what, n, row.published)
+		}
+	}
+}
+
+// retained returns how many events of the topic cats there are.
+func (b *testBroker) retained(t *testing.T, token string) int {
+	t.Helper()
+	status, answer := b.ask(t, token, "GET", "/topics/cats/events?last=100", "")
+	if status != 200 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	return strings.Count(answer, `"id":`)
+}

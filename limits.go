@@ -1,0 +1,65 @@
+package main
+
+import (
+	"net"
+
+	"go.uber.org/zap"
+
+	"belfry/api/forwarded"
+	"belfry/api/limit"
+	"belfry/config"
+	"belfry/transport"
+)
+
+// bounds are what strangers can take at most.
+type bounds struct {
+	gate       *limit.Gate
+	publishers *limit.Publishers
+	memory     *memoryGuard
+}
+
+// newBounds returns bounds that are not set yet: everything is admitted.
+func newBounds(log *zap.Logger) *bounds {
+	return &bounds{
+		gate:       limit.NewGate(limit.Limits{}, nil),
+		publishers: limit.NewPublishers(limit.PublishLimits{}, nil),
+		memory:     newMemoryGuard(log, readMemory),
+	}
+}
+
+// set puts the limits of a configuration in force. If it fails, it has changed
+// nothing.
+func (b *bounds) set(cfg config.Config) error {
+	proxies, err := forwarded.New(cfg.TrustedProxies, cfg.ProxyHeader)
+	if err != nil {
+		return err
+	}
+	b.gate.SetProxies(proxies)
+	b.gate.SetLimits(limit.Limits{
+		HTTPConnections:    cfg.MaxHTTPConnections,
+		AddressConnections: cfg.MaxAddressConnections,
+		AddressHandshakes:  cfg.MaxAddressHandshakes,
+		Handshakes:         cfg.MaxHandshakes,
+	})
+	b.publishers.SetLimits(publishLimits(cfg))
+	b.memory.setLimit(cfg.MaxMemory)
+	return nil
+}
+
+func publishLimits(cfg config.Config) limit.PublishLimits {
+	l := limit.PublishLimits{
+		Other: float64(cfg.MaxPublishRate),
+		Keys:  make(map[string]float64, len(cfg.Keys)),
+		User:  float64(cfg.MaxUserPublishRate),
+	}
+	for _, key := range cfg.Keys {
+		l.Keys[key.Name] = l.Other
+		if key.Rate > 0 {
+			l.Keys[key.Name] = key.Rate
+		}
+	}
+	return l
+}
+
+// admit is the [transport.Admission].
+func (b *bounds) admit(from net.Addr) (transport.Visit, bool) { return b.gate.Accept(from) }

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"belfry/api/auth"
+	"belfry/config"
+)
+
+// tokenKeys makes checkers of tokens, one after the other as the settings change.
+// What fetches an issuer's keys is kept as long as their URL is the same.
+type tokenKeys struct {
+	log *zap.Logger
+	url string
+	set *auth.KeySet // of url; nil if that is ""
+}
+
+// tokensOf returns the checker that the settings ask for, or nil if they name no
+// key. The one before keeps the issuer's keys that it has.
+func (k *tokenKeys) tokensOf(jwt config.JWT, maxTopics int) (*auth.Tokens, error) {
+	if url := jwt.JWKSURL; url != k.url {
+		k.close()
+		if k.url = url; url != "" {
+			k.set = auth.NewKeySet(url, func(err error) { k.log.Warn("cannot fetch the keys of tokens", zap.Error(err)) })
+		}
+	}
+	if jwt.Secret == nil && len(jwt.Keys) == 0 && k.set == nil {
+		return nil, nil
+	}
+	return auth.NewTokens(auth.TokenOptions{
+		Secret:     jwt.Secret,
+		PublicKeys: jwt.Keys,
+		KeySet:     k.set,
+		Audience:   jwt.Audience,
+		Issuer:     jwt.Issuer,
+		Leeway:     jwt.Leeway,
+		MaxAge:     jwt.MaxAge,
+		MaxTopics:  maxTopics,
+	})
+}
+
+// close ends the fetching.
+func (k *tokenKeys) close() {
+	if k.set != nil {
+		k.set.Close()
+	}
+	k.url, k.set = "", nil
+}
+
+// createToken prints a new token, alone.
+func createToken(c config.TokenCreate, stdout io.Writer) error {
+	var key any = c.Key
+	if c.Secret != nil {
+		key = []byte(c.Secret)
+	}
+	now := time.Now()
+	text, err := auth.NewToken{
+		User: c.User, Subscribe: c.Subscribe, Publish: c.Publish, Audience: c.Audience, Issuer: c.Issuer, KeyID: c.KeyID,
+		Issued: now, Expires: now.Add(c.Expires),
+	}.Sign(key)
+	if err == nil {
+		_, err = fmt.Fprintln(stdout, text)
+	}
+	return err
+}
+
+// errRefused says that a token is none that the broker would take; what is wrong
+// with it has been printed.
+var errRefused = errors.New("the token is refused")
+
+// maxTokenText is more than any token has.
+const maxTokenText = 64 << 10
+
+// checkToken prints what the broker with these settings would make of a token,
+// and fails if that is to refuse it.
+func checkToken(c config.TokenCheck, stdin io.Reader, stdout io.Writer, log *zap.Logger) error {
+	if c.Token == "-" {
+		text, err := io.ReadAll(io.LimitReader(stdin, maxTokenText))
+		if err != nil {
+			return fmt.Errorf("read the token: %w", err)
+		}
+		c.Token = string(text)
+	}
+	text := strings.TrimSpace(c.Token)
+	keys := tokenKeys{log: log}
+	defer keys.close()
+	tokens, err := keys.tokensOf(c.JWT, c.MaxSubscriptions)
+	switch {
+	case err != nil:
+		return err
+	case tokens == nil:
+		return errors.New("every token is refused: set jwt.secret_file, jwt.public_keys or jwt.jwks_url")
+	}
+	var denial *auth.Denial
+	for _, f := range tokens.Explain(text, time.Now()) {
+		verdict, what := "ok", f.Found
+		switch {
+		case f.Denial != nil:
+			_, what, _ = strings.Cut(f.Denial.Reason, ": ")
+			if verdict = "WRONG"; denial == nil {
+				denial = f.Denial
+			}
+		case !f.Passed:
+			verdict, what = "-", "not checked, for what is wrong above"
+		}
+		line := strings.TrimRight(fmt.Sprintf("%-5s  %-16s  %s", verdict, f.Check, what), " ")
+		if _, err := fmt.Fprintln(stdout, line); err != nil {
+			return err
+		}
+	}
+	if denial != nil {
+		return fmt.Errorf("%w: a client would be told %s", errRefused, denial.Code)
+	}
+	_, err = fmt.Fprintln(stdout, "the token is accepted")
+	return err
+}
