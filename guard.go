@@ -75,7 +75,7 @@ func isLocal(addr string) bool {
 
 // authenticate returns whose a token is and what it grants. Why it is refused is
 // for the log alone.
-func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err error) {
+func (b *broker) authenticate(token string) (user string, grant *hub.Grant, publish hub.Publisher, err error) {
 	who, err := b.guard.Load().Check(token)
 	if err == nil {
 		err = who.Has(auth.Subscribe)
@@ -84,7 +84,7 @@ func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err 
 		b.log.Info("denied", zap.String("code", denial.Code), zap.String("reason", denial.Reason), zap.String("op", "auth"))
 	}
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
-	return who.User, who.Grant(), nil
+	return who.User, who.Grant(), b.api.Publisher(who), nil
 }

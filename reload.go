@@ -68,5 +68,6 @@ func hubLimits(cfg config.Config) hub.Limits {
 		MaxUserClients:   cfg.MaxUserClients,
 		MaxConnections:   cfg.MaxConnections,
 		MaxSubscriptions: cfg.MaxSubscriptions,
+		MaxLagBytes:      cfg.ClientQueueBytes,
 	}
 }

@@ -98,7 +98,7 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 	b.hub = hub.New(hub.Options{
 		Epoch:          uint64(time.Now().UnixMilli()),
 		Clock:          time.Now,
-		Encode:         transport.Encode,
+		Encode:         transport.Encoder(cloudEventDefaults(cfg)),
 		Limits:         hubLimits(cfg),
 		RegisterTTL:    cfg.RegisterTTL,
 		ResumeWindow:   cfg.ResumeWindow,
@@ -122,6 +122,9 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 		Heartbeat:      cfg.Heartbeat,
 		ReconnectDelay: cfg.ReconnectDelay,
 		StallTimeout:   cfg.PingInterval + cfg.PongTimeout,
+		SlowPolicy:     slowPolicy(cfg),
+		BurstBytes:     cfg.CourierBacklogBytes,
+		CloudEvents:    cloudEventDefaults(cfg),
 		Authenticate:   b.authenticate,
 		Log:            log.Logger,
 	})
@@ -129,29 +132,40 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 	return b, nil
 }
 
+func cloudEventDefaults(cfg config.Config) transport.CloudEventDefaults {
+	return transport.CloudEventDefaults{Source: cfg.CloudEvents.Source, Type: cfg.CloudEvents.Type}
+}
+
+func slowPolicy(cfg config.Config) hub.SlowPolicy {
+	policy, _ := hub.ParseSlowPolicy(cfg.SlowPolicy) // config has checked it
+	return policy
+}
+
 // newServers makes the HTTP servers. Their time-outs are those of requests: a
 // WebSocket leaves its server with the handshake.
 func (b *broker) newServers(cfg config.Config) {
 	opts := api.Options{
-		Hub:          b.hub,
-		Guard:        b.guard.Load,
-		PublicURL:    cfg.PublicURL,
-		Limits:       apiLimits(cfg),
-		Version:      version(),
-		Started:      time.Now(),
-		Clock:        time.Now,
-		Ready:        b.ready.Load,
-		WebSocket:    b.transport.Accept,
-		Events:       b.transport.Stream,
-		Append:       transport.AppendEvent,
-		Stopping:     b.stopping,
-		MaxWait:      cfg.MaxWait,
-		WriteTimeout: cfg.WriteTimeout,
-		Gate:         b.limits.gate,
-		Publishers:   b.limits.publishers,
-		Overloaded:   b.limits.memory.overloaded,
-		Metrics:      []prometheus.Collector{b.transport, b.limits.memory},
-		Log:          b.log.Logger,
+		Hub:           b.hub,
+		Guard:         b.guard.Load,
+		PublicURL:     cfg.PublicURL,
+		Limits:        apiLimits(cfg),
+		Version:       version(),
+		Started:       time.Now(),
+		Clock:         time.Now,
+		Ready:         b.ready.Load,
+		WebSocket:     b.transport.Accept,
+		Events:        b.transport.Stream,
+		Append:        transport.AppendEvent,
+		AppendReceipt: transport.AppendReceipt,
+		BodyTimeout:   cfg.BodyTimeout,
+		Stopping:      b.stopping,
+		MaxWait:       cfg.MaxWait,
+		WriteTimeout:  cfg.WriteTimeout,
+		Gate:          b.limits.gate,
+		Publishers:    b.limits.publishers,
+		Overloaded:    b.limits.memory.overloaded,
+		Metrics:       []prometheus.Collector{b.transport, b.limits.memory},
+		Log:           b.log.Logger,
 	}
 	if cfg.AdminAddr != "" {
 		opts.AdminGuard = b.adminGuard.Load

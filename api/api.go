@@ -31,11 +31,14 @@ type Options struct {
 	WebSocket  Connector
 	Events     Connector                              // server-sent events
 	Append     func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
-	Stopping   <-chan struct{}                        // closed when no request should wait any more; may be nil
+	// AppendReceipt appends what became of an event of a topic as a JSON object.
+	AppendReceipt func(dst []byte, topic string, r hub.Receipt) []byte
+	Stopping      <-chan struct{} // closed when no request should wait any more; may be nil
 
 	Limits
 	PublicURL    string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
 	MaxWait      time.Duration // how long a request may wait for an event
+	BodyTimeout  time.Duration // how long the next part of a stream may take to arrive
 	WriteTimeout time.Duration // how long a response may take to leave
 
 	Gate       *limit.Gate       // counts connections; nil: without limits

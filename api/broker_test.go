@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -56,6 +57,9 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		Guard: func() *auth.Guard { return everybody },
 		Limits: api.Limits{
 			DefaultTopics: []string{"cats"}, MaxTopics: testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
+		},
+		AppendReceipt: func(dst []byte, topic string, r hub.Receipt) []byte {
+			return fmt.Appendf(dst, `{"id":%q,"cursor":%q,"topic":%q,"matched":%d,"queued":%d,"scope":"node","duplicate":%t}`, r.ID, r.Cursor, topic, r.Matched, r.Queued, r.Duplicate)
 		},
 		Version: "1.2.3",
 		Started: time.Now(),

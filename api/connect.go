@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -68,10 +69,29 @@ func (s *Server) want(x *exchange) (want hub.Want, err error) {
 		if err != nil {
 			return want, err
 		}
-		want.User, want.Grant = who.User, who.Grant()
+		want.User, want.Grant, want.Publish = who.User, who.Grant(), s.Publisher(who)
+	} else if who := s.opts.Guard().Everybody(); who != nil {
+		want.Publish = s.Publisher(who)
+	}
+	if want.Slow, err = slowOf(query); err != nil {
+		return want, err
 	}
 	want.From, err = fromOf(x.r.Header, query)
 	return want, err
+}
+
+// slowOf reads what is to become of a connection that is slow, nil if that is
+// not said.
+func slowOf(query url.Values) (*hub.SlowPolicy, error) {
+	text := query.Get("slow")
+	if text == "" {
+		return nil, nil
+	}
+	p, ok := hub.ParseSlowPolicy(text)
+	if !ok {
+		return nil, invalidSlow.because("slow is none of " + strings.Join(hub.SlowPolicies, ", "))
+	}
+	return &p, nil
 }
 
 var errQuery = malformedRequest.because("the query is not well-formed; percent-encode the values of its parameters")

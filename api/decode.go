@@ -37,6 +37,43 @@ func decode(body []byte, target any, maxDepth int, members string) error {
 	return nil
 }
 
+// decodeList reads a JSON array, each element into a T that take is called with.
+// What is wrong is told with the element's place.
+func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) error) error {
+	if isDeeper(body, maxDepth+1) {
+		return tooDeep.because(fmt.Sprintf("the body nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth))
+	}
+	// Twice over the text: a name that comes twice, or what follows the list, is
+	// found before anything is made of it.
+	var list []jsontext.Value
+	if err := json.Unmarshal(body, &list, strict); err != nil {
+		return decodeProblem(err, members)
+	}
+	for i, element := range list {
+		var value T
+		err := decode(element, &value, maxDepth, members)
+		if err == nil {
+			err = take(&value)
+		}
+		if err != nil {
+			return inElement(i, err)
+		}
+	}
+	return nil
+}
+
+// inElement says in which element of a list something is wrong.
+func inElement(i int, err error) error {
+	found, ok := problemOf(err)
+	if !ok {
+		return err
+	}
+	p := *found
+	p.detail = fmt.Sprintf("element %d of the list: %s", i, p.detail)
+	p.index = &i
+	return &p
+}
+
 // isDeeper reports whether JSON text nests deeper than limit levels. Of what
 // is not JSON it may say either.
 func isDeeper(body []byte, limit int) bool {

@@ -25,6 +25,7 @@ type exchange struct {
 	id     string         // the request's
 	who    *auth.Identity // of a route that needs a right
 	limits *Limits        // that were in force when the request came
+	trace  string         // that the request belongs to; "" is not known
 	leave  func()         // to be called when what the request has begun ends; or nil
 	start  time.Time      // when the request's header had been read
 	status int            // 0 before the header is written

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"belfry/api/auth"
 	"belfry/api/limit"
 )
 
@@ -92,14 +93,26 @@ func tellEnd(conn net.Conn, leave func()) {
 	}
 }
 
+// takes takes n events of what somebody may publish, or none and reports false.
+func (s *Server) takes(who *auth.Identity, n int) (limit.Standing, bool) {
+	if who.ByToken() {
+		return s.opts.Publishers.User(who.User, n)
+	}
+	return s.opts.Publishers.Key(who.Name, n)
+}
+
+// take is mayPublish for who can't be told of the standing.
+func (s *Server) take(who *auth.Identity, n int) error {
+	if standing, ok := s.takes(who, n); !ok {
+		return s.opts.Gate.Refuse(standing.Limit, standing.Wait)
+	}
+	return nil
+}
+
 // mayPublish takes n events of what the caller may publish, and tells how much
 // that is.
 func (s *Server) mayPublish(x *exchange, n int) error {
-	take, name := s.opts.Publishers.Key, x.who.Name
-	if x.who.ByToken() {
-		take, name = s.opts.Publishers.User, x.who.User
-	}
-	standing, ok := take(name, n)
+	standing, ok := s.takes(x.who, n)
 	if standing.Policy != nil {
 		header := x.Header()
 		header["Ratelimit-Policy"] = standing.Policy

@@ -30,6 +30,13 @@ var (
 	invalidClientID  = kind{"invalid_client_id", 400, ""}       // missing or not a string
 	invalidMessage   = kind{"invalid_message", 400, ""}         // missing
 	invalidCursor    = kind{"invalid_cursor", 400, ""}          // not a cursor's text
+	invalidID        = kind{"invalid_id", 400, ""}              // not a text of 1 to 255 bytes
+	invalidExpiry    = kind{"invalid_expires_in", 400, ""}      // not a time to live in its range
+	invalidEvent     = kind{"invalid_event", 400, ""}           // an attribute of a CloudEvent
+	invalidKey       = kind{"invalid_idempotency_key", 400, ""} // not 1 to 255 printable characters, or of a stream
+	invalidSlow      = kind{"invalid_slow", 400, ""}            // no policy for slow clients
+	keyReused        = kind{"idempotency_key_reused", 422, ""}  // something else was published under the key
+	tooManyKeys      = kind{"too_many_keys", 503, "10"}         // dedupe_bytes are in use
 	invalidLast      = kind{"invalid_last", 400, ""}            // not a number in its range
 	invalidWait      = kind{"invalid_wait", 400, ""}            // not a duration in its range
 	conflictingInput = kind{"conflicting_input", 400, ""}       // the same thing said twice, differently
@@ -64,6 +71,7 @@ type problem struct {
 	detail string      // what to do about it
 	header http.Header // what the response says besides; may be nil
 	lost   *hub.Gap    // of a gap; else nil
+	index  *int        // of the element of a list that is wrong; else nil
 }
 
 func (p *problem) Error() string { return p.code + ": " + p.detail }
@@ -80,6 +88,9 @@ func (p *problem) with(name string, value []string) *problem {
 	return p
 }
 
+// Refusal is what a client of a connection is told.
+func (p *problem) Refusal() (code, detail string) { return p.code, p.detail }
+
 var errPanicked = errors.New("handler panicked")
 
 // hubProblems are the hub's refusals.
@@ -91,6 +102,8 @@ var hubProblems = []struct {
 	{hub.ErrTooManyTopics, tooManyTopics.because("the client would have more topics than max_subscriptions; remove one first, or subscribe to a pattern such as orders.*")},
 	{hub.ErrBusy, busy.because("the broker had no room for the event in time, and did not publish it; send it again after a pause")},
 	{hub.ErrTooManyClients, tooManyClients.because("as many clients are registered as max_clients permits; try again later, and unregister those that are not needed")},
+	{hub.ErrKeyReused, keyReused.because("something else was published under the same key, or the same source and id; use a key for one publish only")},
+	{hub.ErrTooManyKeys, tooManyKeys.because("as many keys are remembered as dedupe_bytes permits; publish again later, or without a key")},
 	{hub.ErrTooManyUserClients, tooManyOfUser.because("the user has as many clients as max_user_clients permits; try again later, and unregister those that are not needed")},
 	{hub.ErrTooManyConnections, tooManyConns.because("as many connections are open as max_connections permits; try again later")},
 	{hub.ErrForbidden, kind{"forbidden", 403, ""}.because("the client may not subscribe to this topic: what it may was said when it was registered")},
@@ -146,6 +159,7 @@ type problemDocument struct {
 	Detail    string `json:"detail"`
 	Code      string `json:"code"`
 	RequestID string `json:"request_id"`
+	Index     *int   `json:"index,omitzero"` // in the list that was sent
 	*gapMembers
 }
 
@@ -196,6 +210,7 @@ func (s *Server) fail(x *exchange, err error) {
 		Detail:    strings.ToValidUTF8(p.detail, "\uFFFD"),
 		Code:      p.code,
 		RequestID: x.id,
+		Index:     p.index,
 	}
 	if g := p.lost; g != nil {
 		document.gapMembers = &gapMembers{g.Topics, g.From.String(), g.To.String(), g.Reason.String()}

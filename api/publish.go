@@ -1,41 +1,49 @@
 package api
 
 import (
-	"fmt"
-	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/uuid"
+	"bytes"
+	"mime"
+	"net/http"
+	"strings"
 
 	"belfry/hub"
 )
 
-// A publishRequest is the body of POST /publish.
-type publishRequest struct {
-	Topic   string  `json:"topic"`
-	User    userID  `json:"user_id"`
-	Message message `json:"message"`
-}
-
-// A receipt says what became of an event.
+// A receipt says what became of an event of a topic.
 type receipt struct {
-	event *hub.Event
+	s     *Server
+	topic string
 	hub.Receipt
 }
 
 // appendJSON implements [appender].
 func (r receipt) appendJSON(dst []byte) []byte {
-	dst = append(dst, `{"id":"`...)
-	dst = append(dst, r.event.ID...)
-	dst = append(dst, `","cursor":"`...)
-	dst = r.Cursor.AppendTo(dst)
-	dst = append(dst, `","topic":`...)
-	dst, _ = jsontext.AppendQuote(dst, r.event.Topic) // cannot fail: a topic is UTF-8
-	dst = append(dst, `,"matched":`...)
-	dst = strconv.AppendInt(dst, int64(r.Matched), 10)
-	dst = append(dst, `,"queued":`...)
-	dst = strconv.AppendInt(dst, int64(r.Queued), 10)
-	return append(dst, `,"scope":"node","duplicate":false}`...)
+	return r.s.opts.AppendReceipt(dst, r.topic, r.Receipt)
+}
+
+// receipts are those of several events, in order.
+type receipts struct {
+	s      *Server
+	events []hub.Event
+	all    []hub.Receipt
+}
+
+// appendJSON implements [appender].
+func (r receipts) appendJSON(dst []byte) []byte {
+	dst = append(dst, '[')
+	for i := range r.all {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = r.s.opts.AppendReceipt(dst, r.events[i].Topic, r.all[i])
+	}
+	return append(dst, ']')
+}
+
+// A publication is what a request asks to publish.
+type publication struct {
+	hub.Publication
+	several bool // the request is a list, and so is the answer
 }
 
 func (s *Server) postPublish(x *exchange) (any, error) {
@@ -45,46 +53,148 @@ func (s *Server) postPublish(x *exchange) (any, error) {
 	if err := s.mayPublish(x, 1); err != nil {
 		return nil, err
 	}
-	event, err := s.event(x)
+	x.trace = traceParent(x.r.Header.Get("Traceparent"))
+	p, err := s.publication(x)
+	if err != nil || p == nil {
+		return nil, err
+	}
+	return s.publish(x, p)
+}
+
+// publication reads what is to be published; nil if it was a stream, which is
+// answered then.
+func (s *Server) publication(x *exchange) (*publication, error) {
+	format, err := formatOf(x.r.Header)
 	if err != nil {
 		return nil, err
 	}
-	// When nobody waits for the answer any more, the event is not published.
-	done, err := s.opts.Hub.Publish(x.r.Context(), event)
+	if format == ndjson {
+		return nil, s.publishStream(x)
+	}
+	body, err := x.readBody()
+	if err != nil {
+		return nil, err
+	}
+	var p publication
+	switch format {
+	case cloudEvent:
+		err = s.readCloudEvent(x, body, &p)
+	case cloudEventBatch:
+		err = s.readCloudEvents(x, body, &p)
+	case cloudEventBinary:
+		err = s.readBinaryCloudEvent(x, body, &p)
+	default:
+		err = s.readEvents(x, body, &p)
+	}
+	if err == nil {
+		err = x.idempotencyKey(body, &p)
+	}
+	return &p, err
+}
+
+// publish publishes what was read. When nobody waits for the answer any more,
+// nothing is published.
+func (s *Server) publish(x *exchange, p *publication) (any, error) {
+	if n := len(p.Events); n > 1 {
+		if err := s.mayPublish(x, n-1); err != nil {
+			return nil, err
+		}
+	}
+	if !p.several && p.Keys == nil && p.Key == (hub.Key{}) {
+		done, err := s.opts.Hub.Publish(x.r.Context(), p.Events[0])
+		if err != nil {
+			return nil, err
+		}
+		s.metrics.published(x.start)
+		return receipt{s, p.Events[0].Topic, done}, nil
+	}
+	done, err := s.opts.Hub.PublishAll(x.r.Context(), p.Publication)
 	if err != nil {
 		return nil, err
 	}
 	s.metrics.published(x.start)
-	return receipt{&event, done}, nil
+	if p.several {
+		return receipts{s, p.Events, done}, nil
+	}
+	return receipt{s, p.Events[0].Topic, done[0]}, nil
 }
 
-// event reads the event to be published.
-func (s *Server) event(x *exchange) (hub.Event, error) {
-	body, err := x.body()
-	if err != nil {
-		return hub.Event{}, err
+// readEvents reads an event, or a list of them.
+func (s *Server) readEvents(x *exchange, body []byte, p *publication) error {
+	if start := bytes.TrimLeft(body, whitespace); len(start) > 0 && start[0] == '[' {
+		p.several = true
+		return decodeList(body, x.limits.MaxDepth, publishMembers, func(req *publishRequest) error {
+			ev, err := s.event(x, req)
+			p.Events = append(p.Events, ev)
+			return err
+		})
 	}
 	var req publishRequest
-	if err := decode(body, &req, x.limits.MaxDepth, "topic, user_id and message"); err != nil {
-		return hub.Event{}, err
+	if err := decode(body, &req, x.limits.MaxDepth, publishMembers); err != nil {
+		return err
 	}
-	switch {
-	case req.Topic == "":
-		return hub.Event{}, invalidTopic.because("topic is missing or empty; say what to publish to")
-	case req.Message.text == nil:
-		return hub.Event{}, invalidMessage.because("message is missing; send any JSON value, null included")
-	case len(req.Message.text) > x.limits.MaxMessage:
-		return hub.Event{}, messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(req.Message.text), x.limits.MaxMessage))
+	ev, err := s.event(x, &req)
+	p.Events = []hub.Event{ev}
+	return err
+}
+
+// A format is how events come.
+type format uint8
+
+const (
+	plain            format = iota // an object or a list of our own
+	ndjson                         // such objects, one in each line
+	cloudEvent                     // CloudEvents HTTP protocol binding section 3.2, structured mode
+	cloudEventBatch                // section 3.3
+	cloudEventBinary               // section 3.1
+)
+
+var formats = map[string]format{
+	"application/x-ndjson":               ndjson,
+	"application/ndjson":                 ndjson,
+	"application/cloudevents+json":       cloudEvent,
+	"application/cloudevents-batch+json": cloudEventBatch,
+}
+
+// formatOf returns the format of a request's body.
+func formatOf(header http.Header) (format, error) {
+	given := header.Get("Content-Type")
+	if given == "application/json" && header["Ce-Specversion"] == nil {
+		return plain, checkContent(header) // nearly all
 	}
-	if err := hub.CheckTopic(req.Topic); err != nil {
-		return hub.Event{}, err
+	media, _, err := mime.ParseMediaType(given)
+	if f, ok := formats[media]; ok && err == nil {
+		return f, checkCoding(header)
 	}
-	if err := x.who.MayPublish(req.Topic); err != nil {
-		return hub.Event{}, err
+	if strings.HasPrefix(media, "application/cloudevents") {
+		return plain, unsupportedMedia.because("of CloudEvents' formats the broker reads JSON; send application/cloudevents+json").with("Accept", acceptableTypes)
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return hub.Event{}, fmt.Errorf("make an event id: %w", err)
+	if header["Ce-Specversion"] != nil {
+		return cloudEventBinary, checkCoding(header)
 	}
-	return hub.Event{ID: id.String(), Topic: req.Topic, User: string(req.User), Time: s.opts.Clock(), Message: req.Message.text, Text: req.Message.quoted}, nil
+	return plain, checkContent(header)
+}
+
+// idempotencyKey reads the header Idempotency-Key
+// (draft-ietf-httpapi-idempotency-key-header section 2), a string in quotes, or
+// without them, as many send it.
+func (x *exchange) idempotencyKey(body []byte, p *publication) error {
+	given := x.r.Header["Idempotency-Key"]
+	if given == nil {
+		return nil
+	}
+	key := given[0]
+	if n := len(key); n >= 2 && key[0] == '"' && key[n-1] == '"' {
+		key = key[1 : n-1]
+	}
+	if len(given) > 1 || !isKey(key) {
+		return invalidKey.because("Idempotency-Key is no text of 1 to 255 printable ASCII characters, given once; send one such as a UUID")
+	}
+	p.Key = x.keyOf("request", append([]byte(x.r.URL.RawQuery+"\n"+x.r.Header.Get("Content-Type")+"\n"), body...), key)
+	return nil
+}
+
+// isKey reports whether a text may be a key: printable ASCII.
+func isKey(text string) bool {
+	return text != "" && len(text) <= maxIDBytes && !strings.ContainsFunc(text, func(c rune) bool { return c < 0x20 || c > 0x7e })
 }

@@ -33,6 +33,8 @@ type Config struct {
 	ClientQueueBytes int           `group:"Clients" default:"1048576" range:"1..1073741824" reload:"yes" help:"Bytes that may wait for one client before it counts as slow."`
 	SlowPolicy       string        `group:"Clients" default:"close" form:"close|drop_oldest|latest" help:"What becomes of a slow client: close, drop_oldest or latest."`
 
+	CloudEvents CloudEvents `group:"CloudEvents" embed:"" prefix:"cloudevents-"`
+
 	Insecure bool `group:"Access" default:"false" help:"Serve other machines although there are no keys."`
 	JWT      JWT  `group:"Access" embed:"" prefix:"jwt-"`
 
@@ -110,6 +112,12 @@ type TLS struct {
 
 // Enabled reports whether the broker speaks TLS.
 func (t TLS) Enabled() bool { return t.CertFile != "" || len(t.ACMEHosts) > 0 }
+
+// CloudEvents are the attributes of events that were published without them.
+type CloudEvents struct {
+	Source string `default:"/belfry" form:"source" help:"The source of events whose publisher gives none, a URI reference."`
+	Type   string `default:"belfry.event" form:"plain" help:"The type of events whose publisher gives none."`
+}
 
 // JWT says which tokens (JSON Web Tokens) admit clients.
 type JWT struct {

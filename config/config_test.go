@@ -95,7 +95,7 @@ func another(t *testing.T, s setting) string {
 		"--allowed-origins": "https://a.example,https://b.example:8443", "--protocols": "http1+http2", "--log-level": "debug", "--log-format": "json",
 		"--tls-cert-file": "/certs/cert.pem", "--tls-key-file": "/certs/key.pem", "--tls-acme-hosts": "a.example.com,b.example.com", "--tls-acme-dir": "/certs",
 		"--tls-acme-email": "ops@example.com", "--tls-acme-url": "https://acme.example.com/directory", "--admin-addr": "127.0.0.1:8001",
-		"--slow-policy": "latest", "--socket-mode": "0600", "--trusted-proxies": "10.0.0.0/8,unix", "--proxy-header": "forwarded",
+		"--slow-policy": "latest", "--cloudevents-source": "https://a.example", "--cloudevents-type": "com.example.a", "--socket-mode": "0600", "--trusted-proxies": "10.0.0.0/8,unix", "--proxy-header": "forwarded",
 	}[s.flag]
 	if !ok {
 		t.Fatalf("no value to try with %s", s.flag)

@@ -108,6 +108,8 @@ var forms = map[string]form{
 	"networks":      {"addresses, networks or unix, such as 10.0.0.0/8,192.0.2.7", isNetwork},
 	"hosts":         {"host names, such as events.example.com", isHostName},
 	"email":         {"an e-mail address", func(text string) bool { return text == "" || isPlain(text) && strings.Contains(text, "@") }},
+	"source":        {"a URI reference, such as https://events.example.com or /belfry", isURI},
+	"plain":         {"1 to 255 bytes without control characters", func(text string) bool { return isSome(text) && len(text) <= 255 }},
 	"file":          {"the path of a file", isPlain},
 	"files":         {"paths of files, such as a.pem,b.pem", isSome},
 	"jwks":          {"an https URL (http for this machine only), such as https://id.example.com/jwks.json", isJWKS},
@@ -199,4 +201,9 @@ func isName(text string) bool {
 func isSum(text string) bool {
 	sum, err := hex.DecodeString(text)
 	return err == nil && len(sum) == 32
+}
+
+func isURI(text string) bool {
+	_, err := url.Parse(text)
+	return err == nil && isSome(text) && len(text) <= 255
 }

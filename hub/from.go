@@ -1,5 +1,7 @@
 package hub
 
+import "time"
+
 // A From says where reading begins. Its zero value leaves that to the hub: at
 // the head, or where an earlier connection came to.
 type From struct {
@@ -66,4 +68,19 @@ type Want struct {
 	Grant      *Grant   // of a new one
 	From       From
 	Slow       *SlowPolicy // nil: the broker's
+	Publish    Publisher   // nil: it may not publish
 }
+
+// A Submission is an event as a client asks for it to be published.
+type Submission struct {
+	Topic   string
+	User    string
+	Message []byte        // valid UTF-8
+	Text    bool          // it is the text of a JSON string; else JSON
+	ID      string        // "" leaves it to the broker
+	Key     string        // by which a repeat is known; "" is none
+	Expires time.Duration // after which nobody gets it; 0 is never
+}
+
+// A Publisher publishes what a client may, and returns what became of it.
+type Publisher func(Submission) (Receipt, error)

@@ -19,6 +19,7 @@ type Event struct {
 type Details struct {
 	Source      string // where it comes from; "" is not said
 	Type        string // of what kind it is; "" is not said
+	Published   string // when it happened, in the publisher's own words (RFC 3339); "" is not said
 	TraceParent string // which trace it belongs to (W3C Trace Context section 3.2); "" is not said
 	Attributes  []byte // further attributes of a CloudEvent as members of a JSON object, each behind a comma
 	Base64      bool   // the message is the base64 of what was published
@@ -28,8 +29,11 @@ func (d *Details) size() int {
 	if d == nil {
 		return 0
 	}
-	return detailsOverhead + len(d.Source) + len(d.Type) + len(d.TraceParent) + len(d.Attributes)
+	return detailsOverhead + len(d.Source) + len(d.Type) + len(d.Published) + len(d.TraceParent) + len(d.Attributes)
 }
+
+// MaxExpires is the longest that an event may be said to live.
+const MaxExpires = 365 * 24 * time.Hour
 
 // expired reports whether nobody gets an event any more.
 func (ev *Event) expired(now time.Time) bool { return !ev.Expires.IsZero() && !now.Before(ev.Expires) }

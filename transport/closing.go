@@ -217,7 +217,9 @@ func (k *courier) sweep() {
 	for c := k.beats.due(k.now); c != nil; c = k.beats.due(k.now) {
 		k.beats.add(&c.pulse.deadline, k.now)
 		if c.pulse.quiet && c.waiting == nil {
-			k.control(c, c.speaks.heartbeat(k.hub.Cursor(k.queued(c))))
+			if beat := c.speaks.heartbeat(k.hub.Cursor(k.queued(c))); beat != nil {
+				k.control(c, beat)
+			}
 		}
 		c.pulse.quiet = true
 	}

@@ -70,6 +70,8 @@ type pulse struct {
 	quiet bool         // nothing was written since the last look
 	base  hub.Position // everything up to here was handed over before the reading under way
 
+	publish hub.Publisher // nil: the peer may not; owned by the read side
+
 	welcomed bool       // the peer was told where it begins
 	origin   hub.Cursor // that is where
 	asked    bool       // the peer has asked for more since

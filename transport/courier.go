@@ -288,7 +288,7 @@ func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 		return
 	}
 	f := &hub.Frame{Bytes: c.speaks.note(c, n)}
-	c.pulse.base = at
+	c.pulse.base = at // also if there is nothing to tell the peer
 	switch n := n.(type) {
 	case hub.Welcome:
 		c.pulse.welcomed, c.pulse.origin = true, n.Cursor
@@ -305,7 +305,9 @@ func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 		f.Position = noteMark | at
 		c.pulse.asked = true
 	}
-	k.deliver(c, f)
+	if f.Bytes != nil {
+		k.deliver(c, f)
+	}
 }
 
 // ask puts a question and waits for the answer, until ctx ends.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -20,6 +21,9 @@ func AppendEvent(dst []byte, ev *hub.Event) []byte {
 	}
 	dst = append(dst, `,"time":`...)
 	dst = ev.Time.UTC().AppendFormat(dst, `"2006-01-02T15:04:05.000Z"`)
+	if ev.Details != nil && ev.Details.TraceParent != "" {
+		dst = appendMember(dst, `,"traceparent":`, ev.Details.TraceParent)
+	}
 	dst = append(dst, `,"data":`...)
 	if ev.Text {
 		dst, _ = jsontext.AppendQuote(dst, ev.Message) // cannot fail: a message is UTF-8
@@ -42,6 +46,19 @@ func AppendCursor(dst []byte, at hub.Cursor) []byte {
 	dst = append(dst, `,"cursor":"`...)
 	dst = at.AppendTo(dst)
 	return append(dst, '"')
+}
+
+// AppendReceipt appends what became of an event of a topic, as a JSON object.
+func AppendReceipt(text []byte, topic string, r hub.Receipt) []byte {
+	text = appendMember(text, `{"id":`, r.ID)
+	text = AppendCursor(text, r.Cursor)
+	text = appendMember(text, `,"topic":`, topic)
+	text = append(text, `,"matched":`...)
+	text = strconv.AppendInt(text, int64(r.Matched), 10)
+	text = append(text, `,"queued":`...)
+	text = strconv.AppendInt(text, int64(r.Queued), 10)
+	text = append(text, `,"scope":"node","duplicate":`...)
+	return append(strconv.AppendBool(text, r.Duplicate), '}')
 }
 
 // eventOverhead is more than what an event takes beside its texts, in bytes.

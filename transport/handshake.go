@@ -54,7 +54,7 @@ func negotiate(r *http.Request) (answer []byte, subprotocol string, err error) {
 	_, err = websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // origins are checked before, together with those of other requests
 		CompressionMode:    websocket.CompressionDisabled,
-		Subprotocols:       []string{v1Name},
+		Subprotocols:       []string{v1Name, cloudEventsName},
 	})
 	if w.accepted == nil {
 		for _, name := range []string{"Content-Type", "X-Content-Type-Options"} {

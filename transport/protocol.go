@@ -21,6 +21,8 @@ const (
 	V1Replay
 	// SSE is a server-sent event.
 	SSE
+	// CloudEvents is a CloudEvent of cloudevents.json.
+	CloudEvents
 )
 
 // Encode returns an event in the form in which it goes over the wire. It is a

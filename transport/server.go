@@ -35,7 +35,8 @@ type Options struct {
 	StallTimeout   time.Duration  // one write to an HTTP/2 stream may take so long
 	// Authenticate returns whose a token is and what it grants, for a client
 	// that renews its own.
-	Authenticate func(token string) (user string, grant *hub.Grant, err error)
+	Authenticate func(token string) (user string, grant *hub.Grant, publish hub.Publisher, err error)
+	CloudEvents  CloudEventDefaults
 	Log          *zap.Logger
 }
 
@@ -112,11 +113,14 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, i
 		return failed
 	}
 	c := &conn{server: s, speaks: bare{}, opening: &opening{answer: answer}}
-	if name == v1Name {
-		c.speaks, c.pulse = v1{}, &pulse{}
-	} else if !want.Registered && len(want.Topics) == 0 {
-		return errBareTopics
-	} else if want.Slow != nil && *want.Slow == hub.SlowDropOldest {
+	switch {
+	case name == v1Name:
+		c.speaks, c.pulse = v1{}, &pulse{publish: want.Publish}
+	case !want.Registered && len(want.Topics) == 0:
+		return errNoTopicsInURL
+	case name == cloudEventsName:
+		c.speaks, c.pulse = cloudEvents{}, &pulse{}
+	case want.Slow != nil && *want.Slow == hub.SlowDropOldest:
 		return errBareDrops
 	}
 	s.assign(c, want)
@@ -132,7 +136,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, i
 	return nil
 }
 
-var errBareTopics = &HandshakeError{status: http.StatusBadRequest, text: "the URL names no topic; add ?topic=..., or offer the subprotocol " + v1Name}
+var errNoTopicsInURL = &HandshakeError{status: http.StatusBadRequest, text: "the URL names no topic; add ?topic=..., or offer the subprotocol " + v1Name}
 
 var errBareDrops = &HandshakeError{status: http.StatusBadRequest, text: "slow=drop_oldest needs a protocol that can tell what was dropped; offer the subprotocol " + v1Name}
 

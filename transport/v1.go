@@ -121,9 +121,14 @@ type operation struct {
 	Topics []string       `json:"topics"`
 	After  *string        `json:"after"`
 	Last   *int           `json:"last"`
-	Topic  *string        `json:"topic"`
-	Data   jsontext.Value `json:"data"`
 	Token  string         `json:"token"`
+
+	Topic     *string        `json:"topic"` // of publish, as those that follow
+	Data      jsontext.Value `json:"data"`
+	User      *string        `json:"user_id"`
+	ID        *string        `json:"id"`
+	Key       *string        `json:"key"`
+	ExpiresIn *float64       `json:"expires_in"` // seconds
 }
 
 // A refusal is the answer to an operation that is not done. Its code is stable:
@@ -166,6 +171,13 @@ func (op *operation) say(c *conn, text []byte) {
 // refusalOf says what a client is told of an error of the hub.
 func refusalOf(err error) *refusal {
 	var topic *hub.TopicError
+	if told, ok := errors.AsType[interface {
+		error
+		Refusal() (code, detail string)
+	}](err); ok {
+		code, detail := told.Refusal()
+		return &refusal{code, detail}
+	}
 	switch {
 	case errors.As(err, &topic) && topic.Reserved:
 		return &refusal{"topic_reserved", err.Error()}
@@ -230,12 +242,24 @@ func (op *operation) surplus() string {
 		return "after"
 	case op.Op != "subscribe" && op.Last != nil:
 		return "last"
-	case op.Op == "ping" && op.Topics != nil:
+	case op.Op != "subscribe" && op.Op != "unsubscribe" && op.Topics != nil:
 		return "topics"
+	case op.Op != "auth" && op.Token != "":
+		return "token"
+	case op.Op == "publish":
+		return ""
 	case op.Topic != nil:
 		return "topic"
 	case op.Data != nil:
 		return "data"
+	case op.User != nil:
+		return "user_id"
+	case op.ID != nil:
+		return "id"
+	case op.Key != nil:
+		return "key"
+	case op.ExpiresIn != nil:
+		return "expires_in"
 	}
 	return ""
 }
@@ -243,7 +267,7 @@ func (op *operation) surplus() string {
 // do does an operation.
 func (op *operation) do(c *conn) error {
 	switch op.Op {
-	case "ping", "subscribe", "unsubscribe":
+	case "ping", "subscribe", "unsubscribe", "auth", "publish":
 		if name := op.surplus(); name != "" {
 			return &refusal{"unknown_member", fmt.Sprintf("%s has no member %q", op.Op, name)}
 		}
@@ -262,9 +286,9 @@ func (op *operation) do(c *conn) error {
 	case "auth":
 		return op.auth(c)
 	case "publish":
-		return &refusal{"forbidden", "publish by HTTP: nobody may publish over this connection"}
+		return op.publish(c)
 	}
-	return &refusal{"unknown_op", "op is one of subscribe, unsubscribe, auth and ping"}
+	return &refusal{"unknown_op", "op is one of subscribe, unsubscribe, publish, auth and ping"}
 }
 
 func (op *operation) subscribe(c *conn) error {
@@ -291,11 +315,62 @@ func (op *operation) subscribe(c *conn) error {
 
 // auth renews the grant of a connection that began with a token.
 func (op *operation) auth(c *conn) error {
-	user, grant, err := c.server.opts.Authenticate(op.Token)
+	user, grant, publish, err := c.server.opts.Authenticate(op.Token)
 	if err != nil {
 		return &refusal{publicText(err), "the token is not accepted"}
 	}
-	return c.server.hub.Renew(&c.Conn, user, grant, op.Ref)
+	if err := c.server.hub.Renew(&c.Conn, user, grant, op.Ref); err != nil {
+		return err
+	}
+	c.pulse.publish = publish
+	return nil
+}
+
+// publish publishes an event. Its receipt comes behind the event itself, if the
+// connection gets that.
+func (op *operation) publish(c *conn) error {
+	switch {
+	case c.pulse.publish == nil:
+		return &refusal{"forbidden", "this connection may not publish: it was not granted"}
+	case op.Topic == nil:
+		return &refusal{"invalid_topic", "topic is missing; say what to publish to"}
+	case op.Data == nil:
+		return &refusal{"invalid_message", "data is missing; send any JSON value, null included"}
+	}
+	ev := hub.Submission{Topic: *op.Topic, Text: op.Data.Kind() == '"'}
+	var err error
+	if ev.Text {
+		ev.Message, err = jsontext.AppendUnquote(nil, op.Data)
+	} else if err = op.Data.Compact(); err == nil {
+		ev.Message = bytes.Clone(op.Data)
+	}
+	if err != nil {
+		return &refusal{"malformed_json", "data is no JSON"}
+	}
+	for _, given := range []struct {
+		value *string
+		to    *string
+		code  string
+	}{{op.User, &ev.User, "invalid_user_id"}, {op.ID, &ev.ID, "invalid_id"}, {op.Key, &ev.Key, "invalid_idempotency_key"}} {
+		if given.value == nil {
+			continue
+		}
+		if *given.to = *given.value; *given.value == "" {
+			return &refusal{given.code, "an empty text is none; leave it out"}
+		}
+	}
+	if op.ExpiresIn != nil {
+		if *op.ExpiresIn <= 0 || *op.ExpiresIn > hub.MaxExpires.Seconds() {
+			return &refusal{"invalid_expires_in", fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds())}
+		}
+		ev.Expires = time.Duration(*op.ExpiresIn * float64(time.Second))
+	}
+	receipt, err := c.pulse.publish(ev)
+	if err != nil {
+		return err
+	}
+	op.say(c, append(AppendReceipt(append(appendRef([]byte(`{"type":"ack"`), op.Ref), `,"receipt":`...), ev.Topic, receipt), '}'))
+	return nil
 }
 
 func (op *operation) checkTopics() error {

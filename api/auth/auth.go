@@ -214,6 +214,14 @@ func (g *Guard) grantOf(earlier *Key) *hub.Grant {
 // open reports whether nobody needs credentials.
 func (g *Guard) open() bool { return len(g.opts.Keys) == 0 && g.opts.Tokens == nil }
 
+// Everybody returns who asks a broker that needs no credentials, or nil if it does.
+func (g *Guard) Everybody() *Identity {
+	if g.open() {
+		return everybody
+	}
+	return nil
+}
+
 // Identify returns who a request is from. It fails with a [*Denial].
 func (g *Guard) Identify(r *http.Request) (*Identity, error) {
 	if g.open() {

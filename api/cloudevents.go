@@ -1,0 +1,257 @@
+package api
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"mime"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/hub"
+)
+
+// CloudEvents 1.0 as they are published: the attributes in a JSON object, or in
+// headers. The subject is the topic, or else the query names it; source and id
+// together are the key by which a repeat is known.
+
+// A cloudEventRequest is a CloudEvent in the JSON format (section 3).
+type cloudEventRequest struct {
+	SpecVersion string                    `json:"specversion"`
+	ID          string                    `json:"id"`
+	Source      string                    `json:"source"`
+	Type        string                    `json:"type"`
+	Subject     string                    `json:"subject"`
+	Time        string                    `json:"time"`
+	ContentType string                    `json:"datacontenttype"`
+	Schema      string                    `json:"dataschema"`
+	Data        message                   `json:"data"`
+	Base64      *string                   `json:"data_base64"`
+	Extensions  map[string]jsontext.Value `json:",embed"`
+}
+
+// maxAttributes bounds the further attributes of an event, in bytes of JSON.
+const maxAttributes = 8 << 10
+
+const cloudEventMembers = "the attributes of a CloudEvent"
+
+// readCloudEvent reads an event in structured mode.
+func (s *Server) readCloudEvent(x *exchange, body []byte, p *publication) error {
+	var req cloudEventRequest
+	if err := decode(body, &req, x.limits.MaxDepth, cloudEventMembers); err != nil {
+		return err
+	}
+	return s.addCloudEvent(x, &req, p)
+}
+
+// readCloudEvents reads a batch.
+func (s *Server) readCloudEvents(x *exchange, body []byte, p *publication) error {
+	p.several = true
+	return decodeList(body, x.limits.MaxDepth, cloudEventMembers, func(req *cloudEventRequest) error {
+		return s.addCloudEvent(x, req, p)
+	})
+}
+
+// addCloudEvent adds an event to a publication.
+func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publication) error {
+	if err := req.check(); err != nil {
+		return err
+	}
+	ev := hub.Event{
+		ID: req.ID, Topic: req.Subject, Time: s.opts.Clock(), Message: req.Data.text, Text: req.Data.quoted,
+		Details: &hub.Details{Source: req.Source, Type: req.Type, Published: req.Time, TraceParent: x.trace},
+	}
+	switch {
+	case req.Base64 != nil && req.Data.text != nil:
+		return conflictingInput.because("data and data_base64 are both given; send one of them")
+	case req.Base64 != nil:
+		if _, err := base64.StdEncoding.DecodeString(*req.Base64); err != nil {
+			return invalidMessage.because("data_base64 is no base64 (RFC 4648 section 4)")
+		}
+		ev.Message, ev.Text, ev.Details.Base64 = []byte(*req.Base64), true, true
+	case req.Data.text == nil:
+		ev.Message = []byte("null") // an event need not have data
+	}
+	if ev.Topic == "" {
+		ev.Topic = x.r.URL.Query().Get("topic")
+	}
+	if err := req.attributes(&ev); err != nil {
+		return err
+	}
+	if err := s.complete(x, &ev); err != nil {
+		return err
+	}
+	p.Events = append(p.Events, ev)
+	p.Keys = append(p.Keys, x.keyOf("event", fmt.Appendf(nil, "%s\n%t%t\n%s\n%s\n%s", ev.Topic, ev.Text, ev.Details.Base64, ev.Message, req.Type, ev.Details.Attributes), req.Source, req.ID))
+	return nil
+}
+
+// check checks the attributes that every event has (CloudEvents section 3.1).
+func (req *cloudEventRequest) check() error {
+	switch {
+	case req.SpecVersion != "1.0":
+		return invalidEvent.because(fmt.Sprintf("specversion is %.20q; send events of version 1.0", req.SpecVersion))
+	case !isName(req.ID):
+		return invalidEvent.because(fmt.Sprintf("id is missing, or no text of 1 to %d bytes without control characters", maxIDBytes))
+	case !isName(req.Type):
+		return invalidEvent.because(fmt.Sprintf("type is missing, or no text of 1 to %d bytes without control characters", maxIDBytes))
+	}
+	if _, err := url.Parse(req.Source); err != nil || !isName(req.Source) {
+		return invalidEvent.because(fmt.Sprintf("source is missing, or no URI reference of 1 to %d bytes", maxIDBytes))
+	}
+	if _, err := time.Parse(time.RFC3339, req.Time); err != nil && req.Time != "" {
+		return invalidEvent.because("time is none of RFC 3339, such as 2026-01-02T03:04:05Z")
+	}
+	if _, _, err := mime.ParseMediaType(req.ContentType); err != nil && req.ContentType != "" {
+		return invalidEvent.because("datacontenttype is no media type, such as application/json")
+	}
+	if _, err := url.Parse(req.Schema); err != nil {
+		return invalidEvent.because("dataschema is no URI")
+	}
+	return nil
+}
+
+// What some extensions mean to the broker; sequence it sets itself.
+const (
+	extensionUser    = "belfryuser"
+	extensionExpiry  = "expirytime"
+	extensionTrace   = "traceparent"
+	extensionCounter = "sequence"
+)
+
+// attributes takes the further attributes of an event.
+func (req *cloudEventRequest) attributes(ev *hub.Event) error {
+	out := appendAttribute(nil, "datacontenttype", req.ContentType)
+	out = appendAttribute(out, "dataschema", req.Schema)
+	names := make([]string, 0, len(req.Extensions))
+	for name := range req.Extensions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		value := req.Extensions[name]
+		if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+			return invalidEvent.because(fmt.Sprintf("%.80q is no name of an attribute; names are of a-z and 0-9", name))
+		}
+		switch value.Kind() {
+		case 'n':
+			continue // as if it were not there
+		case '{', '[':
+			return invalidEvent.because(fmt.Sprintf("the attribute %s is no string, number or boolean", name))
+		}
+		text := ""
+		if value.Kind() == '"' {
+			unquoted, err := jsontext.AppendUnquote(nil, value)
+			if err != nil {
+				return invalidEvent.because(fmt.Sprintf("the attribute %s is no text", name))
+			}
+			text = string(unquoted)
+		}
+		switch name {
+		case extensionUser:
+			if ev.User = text; len(text) < 1 || len(text) > maxUserBytes {
+				return invalidUserID.because(extensionUser + " is no string of 1 to 255 bytes")
+			}
+		case extensionExpiry:
+			at, err := time.Parse(time.RFC3339, text)
+			if err != nil {
+				return invalidExpiry.because(extensionExpiry + " is no time of RFC 3339, such as 2026-01-02T03:04:05Z")
+			}
+			ev.Expires = at
+			out = appendAttribute(out, name, text)
+		case extensionTrace:
+			ev.Details.TraceParent = traceParent(text)
+		case extensionCounter:
+		default:
+			out = append(append(append(out, `,"`...), name...), `":`...)
+			out = append(out, value...)
+		}
+	}
+	if len(out) > maxAttributes {
+		return invalidEvent.because(fmt.Sprintf("the attributes have more than %d bytes", maxAttributes))
+	}
+	ev.Details.Attributes = out
+	return nil
+}
+
+func appendAttribute(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = append(append(append(dst, `,"`...), name...), `":`...)
+	dst, _ = jsontext.AppendQuote(dst, value) // cannot fail: it has been JSON, or was checked
+	return dst
+}
+
+// readBinaryCloudEvent reads an event in binary mode: its attributes are headers,
+// its data is the body (CloudEvents HTTP protocol binding section 3.1).
+func (s *Server) readBinaryCloudEvent(x *exchange, body []byte, p *publication) error {
+	req := cloudEventRequest{Extensions: make(map[string]jsontext.Value), ContentType: x.r.Header.Get("Content-Type")}
+	known := map[string]*string{
+		"specversion": &req.SpecVersion, "id": &req.ID, "source": &req.Source, "type": &req.Type, "subject": &req.Subject,
+		"time": &req.Time, "dataschema": &req.Schema,
+	}
+	for header, values := range x.r.Header {
+		name, ok := strings.CutPrefix(header, "Ce-")
+		if !ok {
+			continue
+		}
+		name = strings.ToLower(name)
+		value, err := attributeOf(values)
+		if err != nil {
+			return err
+		}
+		if to := known[name]; to != nil {
+			*to = value
+			continue
+		}
+		quoted, _ := jsontext.AppendQuote(nil, value) // cannot fail: it is UTF-8
+		req.Extensions[name] = quoted
+	}
+	if err := req.readData(x, body); err != nil {
+		return err
+	}
+	return s.addCloudEvent(x, &req, p)
+}
+
+// attributeOf returns the value of a header that holds an attribute (section
+// 3.1.3.2).
+func attributeOf(values []string) (string, error) {
+	value := values[0]
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
+		value = value[1 : n-1]
+	}
+	value, err := url.PathUnescape(value)
+	if err != nil || len(values) > 1 || !utf8.ValidString(value) {
+		return "", invalidEvent.because("a header with an attribute is given twice, or is no percent-encoded UTF-8")
+	}
+	return value, nil
+}
+
+// readData takes the body as the event's data: JSON if it is said to be that,
+// text if it is that, else bytes.
+func (req *cloudEventRequest) readData(x *exchange, body []byte) error {
+	media, _, _ := mime.ParseMediaType(req.ContentType)
+	switch {
+	case len(body) == 0:
+	case media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"):
+		if isDeeper(body, x.limits.MaxDepth) {
+			return tooDeep.because(fmt.Sprintf("the data nests deeper than %d levels; send a flatter one, or raise max_depth", x.limits.MaxDepth))
+		}
+		if err := json.Unmarshal(body, &req.Data); err != nil {
+			return decodeProblem(err, "any value as data")
+		}
+	case utf8.Valid(body):
+		req.Data = message{bytes.Clone(body), true}
+	default:
+		text := base64.StdEncoding.EncodeToString(body)
+		req.Base64 = &text
+	}
+	return nil
+}

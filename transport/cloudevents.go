@@ -1,0 +1,116 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"go.uber.org/zap"
+
+	"belfry/hub"
+)
+
+// The subprotocol cloudevents.json: each event is one CloudEvent in the JSON
+// format (CloudEvents 1.0, WebSockets protocol binding, section 3.1).
+
+// cloudEventsName is the subprotocol's name.
+const cloudEventsName = "cloudevents.json"
+
+// cloudEvents is the protocol cloudevents.json.
+type cloudEvents struct{ webSocket }
+
+func (cloudEvents) conn() hub.Conn { return hub.Conn{Encoding: CloudEvents, Notes: true} }
+
+// note tells of gaps, by a CloudEvent of a type of its own. All else the protocol
+// has no form for.
+func (cloudEvents) note(c *conn, n hub.Note) []byte {
+	gap, ok := n.(hub.Gap)
+	if !ok {
+		return nil
+	}
+	text := append([]byte(nil), `{"specversion":"1.0","id":"gap-`...)
+	text = gap.From.AppendTo(text)
+	text = append(text, '-')
+	text = gap.To.AppendTo(text)
+	text = appendMember(text, `","source":`, c.server.opts.CloudEvents.Source)
+	text = append(text, `,"type":"belfry.gap","time":`...)
+	text = time.Now().UTC().AppendFormat(text, `"2006-01-02T15:04:05.000Z"`)
+	text = append(text, `,"data":{`...)
+	return appendFrame(nil, opText, append(AppendGap(text, gap), "}}"...))
+}
+
+func (cloudEvents) heartbeat(hub.Cursor) []byte { return nil }
+
+// message ignores what the peer says: the protocol has nothing for it to say.
+func (cloudEvents) message(c *conn, m message) {
+	c.server.ignored.Add(1)
+	if e := c.server.opts.Log.Check(zap.DebugLevel, "message ignored"); e != nil {
+		e.Write(zap.Stringer("client", c.handle), zap.Int("bytes", len(m.data)))
+	}
+}
+
+// CloudEventDefaults are the attributes of events whose publisher has not given
+// them.
+type CloudEventDefaults struct {
+	Source string // a URI reference
+	Type   string
+}
+
+// Encoder returns [Encode], with those defaults.
+func Encoder(d CloudEventDefaults) func(hub.Encoding, *hub.Event, hub.Cursor) []byte {
+	return func(enc hub.Encoding, ev *hub.Event, at hub.Cursor) []byte {
+		if enc == CloudEvents {
+			return d.appendFrame(ev, at)
+		}
+		return Encode(enc, ev, at)
+	}
+}
+
+// appendFrame returns an event as a CloudEvent: its subject is the topic, the
+// extension sequence is the cursor.
+func (d CloudEventDefaults) appendFrame(ev *hub.Event, at hub.Cursor) []byte {
+	var more hub.Details
+	if ev.Details != nil {
+		more = *ev.Details
+	}
+	text := make([]byte, 0, eventOverhead+len(ev.Topic)+len(ev.ID)+len(ev.User)+len(ev.Message)+len(more.Attributes))
+	text = appendMember(text, `{"specversion":"1.0","id":`, ev.ID)
+	text = appendMember(text, `,"source":`, orElse(more.Source, d.Source))
+	text = appendMember(text, `,"type":`, orElse(more.Type, d.Type))
+	text = appendMember(text, `,"subject":`, ev.Topic)
+	text = append(text, `,"sequence":"`...)
+	text = append(at.AppendTo(text), '"')
+	if ev.User != "" {
+		text = appendMember(text, `,"`+CloudEventUser+`":`, ev.User)
+	}
+	if more.TraceParent != "" {
+		text = appendMember(text, `,"traceparent":`, more.TraceParent)
+	}
+	if more.Published == "" {
+		text = append(text, `,"time":`...)
+		text = ev.Time.UTC().AppendFormat(text, `"2006-01-02T15:04:05.000Z"`)
+	} else {
+		text = appendMember(text, `,"time":`, more.Published)
+	}
+	text = append(text, more.Attributes...)
+	switch {
+	case more.Base64:
+		text = append(text, `,"data_base64":"`...)
+		text = append(append(text, ev.Message...), '"') // of that alphabet nothing is escaped
+	case ev.Text:
+		text, _ = jsontext.AppendQuote(append(text, `,"data":`...), ev.Message) // cannot fail: a message is UTF-8
+	default:
+		text = append(append(text, `,"data":`...), ev.Message...)
+	}
+	return appendFrame(nil, opText, append(text, '}'))
+}
+
+// CloudEventUser is the extension attribute that holds the user whom an event is
+// for.
+const CloudEventUser = "belfryuser"
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
