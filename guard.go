@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"belfry/api/auth"
 	"belfry/config"
@@ -29,8 +31,12 @@ func guardOf(cfg config.Config, tokens *auth.Tokens) (*auth.Guard, error) {
 }
 
 // authenticate returns whose a token is and what it grants. Why it is refused is
-// for the log alone.
+// for the log alone, which takes ten such lines in a second and then few: a client
+// may try as often as it likes.
 func (b *broker) authenticate(log *zap.Logger) func(token string) (string, *hub.Grant, error) {
+	log = log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 10, 1000)
+	}))
 	return func(token string) (user string, grant *hub.Grant, err error) {
 		who, err := b.guard.Load().Check(token)
 		if err == nil {
