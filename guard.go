@@ -81,7 +81,7 @@ func (b *broker) authenticate(token string) (user string, grant *hub.Grant, publ
 		err = who.Has(auth.Subscribe)
 	}
 	if denial, ok := errors.AsType[*auth.Denial](err); ok {
-		b.log.Info("denied", zap.String("code", denial.Code), zap.String("reason", denial.Reason), zap.String("op", "auth"))
+		b.denials.Info("denied", zap.String("code", denial.Code), zap.String("reason", denial.Reason), zap.String("op", "auth"))
 	}
 	if err != nil {
 		return "", nil, nil, err

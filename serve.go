@@ -30,6 +30,7 @@ type broker struct {
 	http      *http.Server
 	admin     *http.Server // nil without an address of its own
 	limits    *bounds
+	denials   *zap.Logger   // of what clients ask for over their connections; sampled
 	stopping  chan struct{} // closed when requests should not wait any more
 
 	guard      atomic.Pointer[auth.Guard] // the one in force
@@ -84,7 +85,7 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 
 // newBroker returns a broker that does not run yet.
 func newBroker(cfg config.Config, log logger) (*broker, error) {
-	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), keys: tokenKeys{log: log.Logger}, stopping: make(chan struct{})}
+	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), denials: sampled(log.Logger), keys: tokenKeys{log: log.Logger}, stopping: make(chan struct{})}
 	if err := b.guards(cfg); err != nil {
 		return nil, err
 	}

@@ -312,11 +312,11 @@ func TestKeysBesideAnIssuer(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		tokens.Close()
+		set.Close()
 		if d := time.Since(began); d > 0 {
 			t.Errorf("it has taken %v", d)
 		}
-		tokens.Close() // again
+		set.Close() // again
 		if _, err := set.find("x", jwt.SigningMethodRS256, true); err == nil {
 			t.Error("a key of a set that is closed")
 		}

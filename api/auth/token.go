@@ -62,13 +62,6 @@ func NewTokens(opts TokenOptions) (*Tokens, error) {
 	return t, nil
 }
 
-// Close ends what runs in the background for the checker.
-func (t *Tokens) Close() {
-	if t.opts.KeySet != nil {
-		t.opts.KeySet.Close()
-	}
-}
-
 // check returns whose a token is. It fails with a [*Denial] whose reason begins
 // with the name of the first check that the token does not pass.
 func (t *Tokens) check(text string, now time.Time) (*Identity, error) {
