@@ -6,7 +6,7 @@ SOAKTIME ?= 10m
 # The race detector needs a C compiler; without one the tests run without it.
 race = $(if $(shell command -v "$$(go env CC)"),-race,$(warning no C compiler: testing without the race detector))
 
-.PHONY: help run build deps lint test soak simulate fuzz bench
+.PHONY: help run build deps lint test soak simulate fuzz vuln bench
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do printf '  make %-8s %s\n' "$$target" "$$what"; done
@@ -39,6 +39,9 @@ fuzz: ## run every fuzz target for FUZZTIME (5m), one after another
 		echo "$$target in $${file%/*}"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null || exit 1; \
 	done
+
+vuln: ## look for known vulnerabilities, in a database at vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 bench: ## measure
 	go test -run '^$$' -bench . -benchmem ./...

@@ -64,7 +64,7 @@ func TestKeyErrors(t *testing.T) {
 	)
 	for content, want := range map[string]string{
 		"keys: {a: b}": "FILE:1: keys: want a list of keys, not a group",
-		"keys: [x]":    `FILE:1: keys[0]: want a key with name, sha256 and rights, not "x"`,
+		"keys: [x]":    `FILE:1: keys[0]: want a key with name, sha256 and rights, not a text`,
 		"keys:\n- topics: [a]": "FILE:2: keys[0].name is missing: " + name + "\nFILE:2: keys[0].sha256 is missing: " + sum +
 			"\nFILE:2: keys[0].rights is missing: " + rights,
 		"keys:\n- name: a b\n  sha256: bk_secret\n  rights: [fly, admin]\n  topics: [\"\"]\n  rate: -1\n  key: bk_secret": `FILE:2: keys[0].name="a b": ` + name +

@@ -155,7 +155,7 @@ func (f *file) entries(node *yaml.Node, path, what string) iter.Seq2[*yaml.Node,
 			return
 		}
 		if node.Kind != yaml.MappingNode {
-			f.problem("", "%s: want %s, not %s", f.at(node, path), what, kindOf(node))
+			f.problem("", "%s: want %s, not %s", f.at(node, path), what, f.kindAt(node, path))
 			return
 		}
 		first := map[string]int{}
@@ -289,6 +289,14 @@ func typed(node *yaml.Node, field reflect.Type) bool {
 		return tag == "!!str" || tag == "!!int" || tag == "!!float" // digits may happen to look like a number
 	}
 	return tag == "!!str"
+}
+
+// kindAt is kindOf, but for what may be a key by mistake, which is not shown.
+func (f *file) kindAt(node *yaml.Node, path string) string {
+	if strings.HasPrefix(path, keyList) && node.Kind == yaml.ScalarNode {
+		return "a text"
+	}
+	return kindOf(node)
 }
 
 func kindOf(node *yaml.Node) string {

@@ -18,7 +18,7 @@ func (f *file) listOfKeys(node *yaml.Node) {
 		return
 	}
 	if node.Kind != yaml.SequenceNode {
-		f.problem("", "%s: want a list of keys, not %s", f.at(node, keyList), kindOf(node))
+		f.problem("", "%s: want a list of keys, not %s", f.at(node, keyList), f.kindAt(node, keyList))
 		return
 	}
 	for i, item := range node.Content {
