@@ -211,6 +211,92 @@ func (h *Hub) Regrant(changes Changes) error {
 	return h.send(notice(func(s *State) { s.Regrant(changes) }))
 }
 
+// Clients returns clients, a part after the other. See [State.Clients].
+func (h *Hub) Clients(q ClientsQuery) (ClientsPage, error) {
+	return ask(h, func(s *State) (ClientsPage, error) { return s.Clients(q), nil })
+}
+
+// Client returns a client by its id. See [State.Client].
+func (h *Hub) Client(id ID) (ClientInfo, error) {
+	return ask(h, func(s *State) (ClientInfo, error) { return s.Client(id) })
+}
+
+// Find returns a client by its handle. It fails with [ErrUnknownClient].
+func (h *Hub) Find(handle Handle) (info ClientInfo, err error) {
+	for after, more := uint64(0), true; more; {
+		info, err = ask(h, func(s *State) (ClientInfo, error) {
+			var found *ClientInfo
+			if found, after, more = s.Find(handle, after); found != nil {
+				more = false
+				return *found, nil
+			}
+			return ClientInfo{}, ErrUnknownClient
+		})
+		if err != ErrUnknownClient {
+			return info, err
+		}
+	}
+	return info, err
+}
+
+// Topics returns topics, a part after the other. See [State.Topics].
+func (h *Hub) Topics(after uint64, limit int, pattern string) (TopicsPage, error) {
+	return ask(h, func(s *State) (TopicsPage, error) { return s.Topics(after, limit, pattern), nil })
+}
+
+// Topic returns what is known of a topic; ok is false if that is nothing.
+func (h *Hub) Topic(name string) (info TopicInfo, ok bool, err error) {
+	info, err = ask(h, func(s *State) (TopicInfo, error) {
+		var info TopicInfo
+		info, ok = s.Topic(name)
+		return info, nil
+	})
+	return info, ok, err
+}
+
+// Present returns the users with connected clients that get a topic, in the order of
+// their names.
+func (h *Hub) Present(topic string) ([]Presence, error) {
+	counts := make(map[string]int)
+	for skip, more := 0, true; more; {
+		part, err := ask(h, func(s *State) ([]Presence, error) {
+			var part []Presence
+			part, skip, more = s.Present(topic, skip)
+			return part, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range part {
+			counts[p.User] += p.Clients
+		}
+	}
+	return sortedPresence(counts), nil
+}
+
+// Explain says what becomes of events of a topic for a client. See
+// [State.Explain].
+func (h *Hub) Explain(id ID, topic string) (Explanation, error) {
+	return ask(h, func(s *State) (Explanation, error) { return s.Explain(id, topic), nil })
+}
+
+// ExplainEvent says what has become of an event, by its id, for a client. See
+// [State.ExplainEvent].
+func (h *Hub) ExplainEvent(id ID, event string) (Explanation, error) {
+	var at Position
+	for before, more := Position(0), true; more; {
+		_, err := ask(h, func(s *State) (struct{}, error) {
+			at, before = s.FindEvent(event, before)
+			more = before > 0
+			return struct{}{}, nil
+		})
+		if err != nil {
+			return Explanation{}, err
+		}
+	}
+	return ask(h, func(s *State) (Explanation, error) { return s.ExplainEvent(id, at), nil })
+}
+
 // Stats returns the hub's figures.
 func (h *Hub) Stats() (Stats, error) {
 	return ask(h, func(s *State) (Stats, error) {

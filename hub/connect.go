@@ -112,7 +112,7 @@ var refusals = map[error]Reason{
 // begin has a client's new connection read, or get events as they come.
 func (s *State) begin(c *client, conn *Conn, from From) {
 	c.made++
-	c.slow = nil
+	c.slow, c.since = nil, s.now
 	c.conn, conn.client, conn.number = conn, c, c.made
 	switch {
 	case from.given():
@@ -253,7 +253,8 @@ func (s *State) Released(r Release) {
 
 // disconnected begins a client's resume window.
 func (s *State) disconnected(c *client, why Reason) {
-	c.conn, c.mode = nil, modeAway
+	c.conn, c.mode, c.since = nil, modeAway, s.now
+	c.ended, c.hasEnded = why, true
 	s.stats.Connected--
 	s.stats.Disconnects[why]++
 	s.dropReplays(c)

@@ -29,6 +29,9 @@ type topic struct {
 	subject
 	all   *stream            // events for everybody
 	users map[string]*stream // events for one user
+
+	published uint64 // events since it is there
+	row       int32  // its place in the roll
 }
 
 // A node is one level of the tree of patterns. Wildcards are children like
@@ -118,6 +121,7 @@ func (s *State) topic(name string) *topic {
 	if t == nil {
 		t = &topic{subject: subject{name: name}}
 		s.topics[name] = t
+		s.topicRoll.add(t)
 	}
 	return t
 }
@@ -126,6 +130,7 @@ func (s *State) topic(name string) *topic {
 func (s *State) freeTopic(t *topic) {
 	if len(t.members) == 0 && t.all == nil && len(t.users) == 0 {
 		delete(s.topics, t.name)
+		s.topicRoll.remove(t)
 	}
 }
 

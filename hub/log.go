@@ -126,6 +126,7 @@ func (s *State) append(ev Event) *entry {
 		}
 	}
 	ev.Topic = t.name // the request's copy need not be kept
+	t.published++
 	l := &s.log
 	l.head++
 	e := &entry{Event: ev, position: l.head, stream: st, size: entryOverhead + len(ev.User) + len(ev.Message) + ev.Details.size()}

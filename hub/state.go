@@ -82,6 +82,10 @@ type client struct {
 	slow      *slowness                // nil: the connection keeps up
 	lease     *lease                   // of a grant that ends; else nil
 	made      int32                    // connections so far
+	row       int32                    // its place in the roll
+	since     time.Time                // of the connection, or else of its end or of the registration
+	ended     Reason                   // why the last connection ended
+	hasEnded  bool                     // one has
 	placed    int32                    // number of the connection that pos comes from
 	unsettled int32                    // earlier connections that have not reported yet
 	takeovers *[maxTakeovers]time.Time // the latest ones, as a ring; nil before the first
@@ -101,6 +105,8 @@ type State struct {
 	draining bool
 
 	clients      map[ID]*client
+	roll         roll[*client]
+	topicRoll    roll[*topic]
 	users        map[string]*user
 	topics       map[string]*topic
 	patterns     node
@@ -202,7 +208,9 @@ func (s *State) add(r Registration) *client {
 	}
 	c := &client{id: r.ID, handle: r.ID.Handle(), user: u, slot: int32(len(u.clients))}
 	u.clients = append(u.clients, c)
+	c.since = s.now
 	s.clients[c.id] = c
+	s.roll.add(c)
 	c.subs = make([]subscription, 0, len(topics))
 	for _, name := range topics {
 		s.join(c, name)
@@ -257,6 +265,7 @@ func (s *State) forget(c *client, why Reason) {
 		s.stats.Connected--
 	}
 	delete(s.clients, c.id)
+	s.roll.remove(c)
 	c.mode = modeNew
 	s.stats.Removals[why]++
 }
