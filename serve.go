@@ -156,6 +156,7 @@ func (b *broker) newServers(cfg config.Config) {
 		Ready:         b.ready.Load,
 		WebSocket:     b.transport.Accept,
 		Events:        b.transport.Stream,
+		Inspect:       b.transport.Inspect,
 		Append:        transport.AppendEvent,
 		AppendReceipt: transport.AppendReceipt,
 		BodyTimeout:   cfg.BodyTimeout,

@@ -10,6 +10,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -33,7 +34,8 @@ type Options struct {
 	Append     func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
 	// AppendReceipt appends what became of an event of a topic as a JSON object.
 	AppendReceipt func(dst []byte, topic string, r hub.Receipt) []byte
-	Stopping      <-chan struct{} // closed when no request should wait any more; may be nil
+	Inspect       func(context.Context, []*hub.Conn) []hub.ConnInfo // what is known of connections, in their order
+	Stopping      <-chan struct{}                                   // closed when no request should wait any more; may be nil
 
 	Limits
 	PublicURL    string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
@@ -166,6 +168,13 @@ func (s *Server) healthTable() []*route {
 func (s *Server) adminTable() []*route {
 	return []*route{
 		{method: http.MethodGet, pattern: "/metrics", right: auth.Admin, admin: true, handle: s.getMetrics},
+		{method: http.MethodGet, pattern: "/clients", right: auth.Admin, admin: true, handle: s.getClients},
+		{method: http.MethodGet, pattern: "/clients/{handle}", right: auth.Admin, admin: true, handle: s.getClient},
+		{method: http.MethodDelete, pattern: "/clients/{handle}", right: auth.Admin, admin: true, handle: s.deleteClient},
+		{method: http.MethodGet, pattern: "/clients/{handle}/explain", right: auth.Admin, admin: true, handle: s.getExplain},
+		{method: http.MethodGet, pattern: "/topics", right: auth.Admin, admin: true, handle: s.getTopics},
+		{method: http.MethodGet, pattern: "/topics/{topic}", right: auth.Admin, admin: true, handle: s.getTopic},
+		{method: http.MethodGet, pattern: "/topics/{topic}/presence", right: auth.Admin, admin: true, handle: s.getPresence},
 	}
 }
 

@@ -53,31 +53,41 @@ func (s *Server) want(x *exchange) (want hub.Want, err error) {
 	if err != nil {
 		return want, errQuery
 	}
-	if !want.Registered {
-		if want.Topics = query["topic"]; len(want.Topics) == 0 && x.route.stream {
-			return want, invalidTopic.because("the URL names no topic; add ?topic=...")
+	if want.Registered {
+		if who := s.opts.Guard().Everybody(); who != nil {
+			want.Publish, want.Admin = s.Publisher(who), true
 		}
-		if err := x.checkTopics(want.Topics); err != nil {
-			return want, err
-		}
+	} else if err := s.wantNew(x, query, &want); err != nil {
+		return want, err
 	}
-	if !want.Registered {
-		who, err := s.opts.Guard().Identify(x.r)
-		if err == nil {
-			err = who.MaySubscribe(want.Topics...)
-		}
-		if err != nil {
-			return want, err
-		}
-		want.User, want.Grant, want.Publish = who.User, who.Grant(), s.Publisher(who)
-	} else if who := s.opts.Guard().Everybody(); who != nil {
-		want.Publish = s.Publisher(who)
+	if c := s.opts.Gate.Client(x.r); c.Forwarded || isShared(x.r) {
+		want.Address = s.remote(x.r)
 	}
 	if want.Slow, err = slowOf(query); err != nil {
 		return want, err
 	}
 	want.From, err = fromOf(x.r.Header, query)
 	return want, err
+}
+
+// wantNew reads what a connection without a registration asks for.
+func (s *Server) wantNew(x *exchange, query url.Values, want *hub.Want) error {
+	who, denied := s.opts.Guard().Identify(x.r)
+	x.who = who
+	if want.Topics = query["topic"]; len(want.Topics) == 0 && x.route.stream {
+		return invalidTopic.because("the URL names no topic; add ?topic=...")
+	}
+	if err := x.checkTopics(want.Topics); err != nil {
+		return err
+	}
+	if denied != nil {
+		return denied
+	}
+	if err := who.MaySubscribe(want.Topics...); err != nil {
+		return err
+	}
+	want.User, want.Grant, want.Publish, want.Admin = who.User, who.Grant(), s.Publisher(who), x.seesAll()
+	return nil
 }
 
 // slowOf reads what is to become of a connection that is slow, nil if that is

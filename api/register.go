@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -122,13 +123,16 @@ func (x *exchange) topicsOf(req *registerRequest) ([]string, error) {
 	return topics, x.checkTopics(topics)
 }
 
+// seesAll reports whether the caller may subscribe to the broker's own topics.
+func (x *exchange) seesAll() bool { return x.who != nil && x.who.Has(auth.Admin) == nil }
+
 // checkTopics reports what is wrong with a list of topics to subscribe to.
 func (x *exchange) checkTopics(topics []string) error {
 	if len(topics) > x.limits.MaxTopics {
 		return tooManyTopics.because(fmt.Sprintf("%d topics are listed; list at most %d, or subscribe to a pattern such as orders.*", len(topics), x.limits.MaxTopics))
 	}
 	for _, name := range topics {
-		if err := hub.CheckPattern(name); err != nil {
+		if err := hub.CheckPattern(name); err != nil && !(x.seesAll() && hub.IsReserved(err)) {
 			return err
 		}
 	}

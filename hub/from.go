@@ -69,6 +69,8 @@ type Want struct {
 	From       From
 	Slow       *SlowPolicy // nil: the broker's
 	Publish    Publisher   // nil: it may not publish
+	Admin      bool        // it may subscribe to the broker's own topics
+	Address    string      // of the peer, if its socket does not tell; else ""
 }
 
 // A Submission is an event as a client asks for it to be published.

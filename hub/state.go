@@ -46,6 +46,15 @@ func (id ID) Handle() Handle {
 // id: a prefix of the id's SHA-256.
 type Handle [8]byte
 
+// ParseHandle reads a handle's text.
+func ParseHandle(s string) (h Handle, ok bool) {
+	if len(s) != 2*len(h) {
+		return Handle{}, false
+	}
+	_, err := hex.Decode(h[:], []byte(s))
+	return h, err == nil
+}
+
 func (h Handle) String() string { return hex.EncodeToString(h[:]) }
 
 // A mode is where a client stands between its topics' log and its connection.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -19,6 +20,13 @@ const (
 	anyTail  = ">" // one or more levels, only at the end
 )
 
+// BrokersTopics are the broker's own topics, as patterns. Operators may subscribe to
+// them, and nobody publish.
+var BrokersTopics = []string{StatsTopic}
+
+// StatsTopic has the broker's figures, about once a second while somebody listens.
+const StatsTopic = "$stats"
+
 // A TopicError says what is wrong with a topic or a pattern.
 type TopicError struct {
 	Topic    string
@@ -28,6 +36,13 @@ type TopicError struct {
 
 func (e *TopicError) Error() string {
 	return fmt.Sprintf("topic %q: %s", e.Topic, e.Problem)
+}
+
+// IsReserved reports whether an error says that a name is well-formed, but the
+// broker's own.
+func IsReserved(err error) bool {
+	topic, ok := errors.AsType[*TopicError](err)
+	return ok && topic.Reserved
 }
 
 // CheckTopic reports why s cannot be published to, as a [*TopicError], or nil.

@@ -18,6 +18,8 @@ const cloudEventsName = "cloudevents.json"
 // cloudEvents is the protocol cloudevents.json.
 type cloudEvents struct{ webSocket }
 
+func (cloudEvents) name() string { return cloudEventsName }
+
 func (cloudEvents) conn() hub.Conn { return hub.Conn{Encoding: CloudEvents, Notes: true} }
 
 // note tells of gaps, by a CloudEvent of a type of its own. All else the protocol

@@ -45,6 +45,7 @@ type conn struct {
 	sock    io.ReadWriteCloser
 	raw     syscall.RawConn // nil without a socket
 	handle  hub.Handle
+	address string // of the peer, if its socket does not tell
 
 	// Owned by the read side.
 	decoder  *decoder // nil between messages
@@ -70,6 +71,7 @@ type pulse struct {
 	quiet bool         // nothing was written since the last look
 	base  hub.Position // everything up to here was handed over before the reading under way
 
+	admin   bool          // it may subscribe to the broker's own topics; owned by the read side
 	publish hub.Publisher // nil: the peer may not; owned by the read side
 
 	welcomed bool       // the peer was told where it begins

@@ -68,6 +68,7 @@ type event struct {
 	text   string              // of a Close frame that is to be sent
 	n      int                 // bytes written, or that may wait
 	err    error               // of a write
+	work   func()              // to do
 	ask    chan<- CourierStats // where an answer goes; of capacity 1
 }
 
@@ -83,6 +84,7 @@ const (
 	evWritten                     // a full socket took the rest of a frame, or failed
 	evIdle                        // answer when no connection is left
 	evStats                       // answer now
+	evDo                          // do something
 	evQueueBytes                  // how much may wait for a connection has changed
 )
 
@@ -239,6 +241,8 @@ func (k *courier) handle(e event) {
 	case evIdle:
 		k.idle = append(k.idle, e.ask)
 		k.checkIdle()
+	case evDo:
+		e.work()
 	case evQueueBytes:
 		k.queueBytes = e.n
 	case evStats:

@@ -43,6 +43,8 @@ func Encode(enc hub.Encoding, ev *hub.Event, at hub.Cursor) []byte {
 // A protocol is how a connection speaks. Its value is the same for all
 // connections.
 type protocol interface {
+	// name is the protocol's.
+	name() string
 	// conn is how the hub sees the connection.
 	conn() hub.Conn
 	// note says what the hub has to say. It is asked for if conn().Notes.
@@ -66,6 +68,8 @@ func (webSocket) farewell(_ *conn, f farewell) []byte { return appendClose(nil, 
 
 // bare is the protocol without a name.
 type bare struct{ webSocket }
+
+func (bare) name() string { return "bare" }
 
 func (bare) conn() hub.Conn { return hub.Conn{Encoding: Bare} }
 

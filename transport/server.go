@@ -115,7 +115,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, i
 	c := &conn{server: s, speaks: bare{}, opening: &opening{answer: answer}}
 	switch {
 	case name == v1Name:
-		c.speaks, c.pulse = v1{}, &pulse{publish: want.Publish}
+		c.speaks, c.pulse = v1{}, &pulse{publish: want.Publish, admin: want.Admin}
 	case !want.Registered && len(want.Topics) == 0:
 		return errNoTopicsInURL
 	case name == cloudEventsName:
@@ -152,7 +152,7 @@ func (s *Server) admit(want hub.Want) error {
 // a client.
 func (s *Server) assign(c *conn, want hub.Want) {
 	c.courier = s.couriers[int(want.ID[0])%len(s.couriers)]
-	c.handle = want.ID.Handle()
+	c.handle, c.address = want.ID.Handle(), want.Address
 	c.Conn = c.speaks.conn()
 	c.Conn.Owner, c.Conn.Courier = c, int32(c.courier.number)
 	c.Conn.Slow = s.opts.SlowPolicy

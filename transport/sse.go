@@ -20,6 +20,8 @@ import (
 // listened to.
 type sse struct{}
 
+func (sse) name() string { return "sse" }
+
 func (sse) conn() hub.Conn { return hub.Conn{Encoding: SSE, Replay: SSE, Notes: true} }
 
 func (sse) note(_ *conn, n hub.Note) []byte {

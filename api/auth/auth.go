@@ -118,7 +118,11 @@ type Key struct {
 }
 
 func (k *Key) identity() *Identity {
-	return &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, subscribe: &hub.Grant{Subscribe: k.Topics}}
+	subscribe := k.Topics
+	if k.Rights&Admin != 0 {
+		subscribe = append(slices.Clip(subscribe), hub.BrokersTopics...)
+	}
+	return &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, subscribe: &hub.Grant{Subscribe: subscribe}}
 }
 
 // A Denial is why a request is not served. Its code is what the client is told;

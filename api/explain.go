@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"belfry/hub"
+)
+
+// An explanation answers GET /clients/{handle}/explain: why a client has got an
+// event, or has not.
+type explanation struct {
+	Verdict string        `json:"verdict"`
+	Detail  string        `json:"detail"` // what the verdict means, and what to do
+	Client  *clientView   `json:"client,omitzero"`
+	Event   *eventView    `json:"event,omitzero"`
+	Checks  []explainStep `json:"checks"` // in order
+}
+
+// An explainStep is one of the things that must hold.
+type explainStep struct {
+	Check  string `json:"check"`
+	Passed *bool  `json:"passed"` // null: it is not known, or does not matter any more
+	Detail string `json:"detail,omitzero"`
+}
+
+// An eventView is an event that is explained.
+type eventView struct {
+	ID        string `json:"id"`
+	Topic     string `json:"topic"`
+	Cursor    string `json:"cursor"`
+	Time      string `json:"time"`
+	User      string `json:"user_id,omitzero"`
+	ExpiresAt string `json:"expires_at,omitzero"`
+}
+
+// verdicts say what each verdict means.
+var verdicts = map[string]string{
+	hub.VerdictUnknownClient:  "there is no such client, or there is none any more: never registered, unregistered, expired, or its connection without a registration has ended",
+	hub.VerdictUnknownEvent:   "unknown: no longer retained, or never published; raise history.events, history.age or history.bytes to keep more",
+	hub.VerdictNotSubscribed:  "none of the client's subscriptions matches the topic",
+	hub.VerdictNotPermitted:   "the client is not subscribed, and its grant does not cover the topic: it can't be",
+	hub.VerdictOtherUser:      "the event is for another user than the client's",
+	hub.VerdictSubscribedLate: "the event was published before the client subscribed; subscribe with after or last to get what is retained",
+	hub.VerdictExpired:        "the event had run out (expires_in) before its turn came",
+	hub.VerdictNeverConnected: "the client is registered and has not connected yet; it will begin with what is published then, unless it says from where",
+	hub.VerdictAway:           "the client is not connected; it gets the event when it comes back within resume_window, if that is retained then",
+	hub.VerdictReading:        "the client is reading on from the log, and has not come to the event yet",
+	hub.VerdictQueued:         "the event waits for the client's socket, or is a part of what it was given when it came back",
+	hub.VerdictWouldGet:       "an event of the topic would be delivered at once",
+	hub.VerdictBeforeStart:    "the event was published before the client's connection began, and it has not asked for what was before",
+	verdictWritten:            "the event was written to the client's socket; whether the page has seen it only the page knows",
+}
+
+// verdictWritten is what only the courier can tell.
+const verdictWritten = "written"
+
+func (s *Server) getExplain(x *exchange) (any, error) {
+	query, err := url.ParseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return nil, errQuery
+	}
+	topic, event := query.Get("topic"), query.Get("event")
+	if (topic == "") == (event == "") {
+		return nil, malformedRequest.because("ask for a topic or for an event: ?topic=... or ?event=ID")
+	}
+	if topic != "" {
+		if err := hub.CheckTopic(topic); err != nil && !hub.IsReserved(err) {
+			return nil, err
+		}
+	}
+	info, err := s.client(x)
+	if err == hub.ErrUnknownClient {
+		return explained(hub.Explanation{Verdict: hub.VerdictUnknownClient}, nil), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found hub.Explanation
+	if topic != "" {
+		found, err = s.opts.Hub.Explain(info.ID, topic)
+	} else {
+		found, err = s.opts.Hub.ExplainEvent(info.ID, event)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.askCourier(x.r.Context(), &found)
+	view := s.views(x.r.Context(), []hub.ClientInfo{info})[0]
+	return explained(found, &view), nil
+}
+
+// askCourier finds out whether an event that was handed to a courier is written.
+func (s *Server) askCourier(ctx context.Context, x *hub.Explanation) {
+	if x.Verdict != hub.VerdictQueued || x.Conn == nil {
+		if x.Verdict == hub.VerdictQueued { // by a connection that has ended
+			x.Verdict = verdictWritten
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	if conn := s.opts.Inspect(ctx, []*hub.Conn{x.Conn})[0]; conn.Written >= x.Event.Cursor.Position || conn.QueueBytes == 0 {
+		x.Verdict = verdictWritten
+	}
+}
+
+func explained(x hub.Explanation, client *clientView) explanation {
+	known := x.Verdict != hub.VerdictUnknownClient
+	e := explanation{Verdict: x.Verdict, Detail: verdicts[x.Verdict], Client: client}
+	add := func(check string, known, passed bool, detail string) {
+		step := explainStep{Check: check, Detail: detail}
+		if known {
+			step.Passed = &passed
+		}
+		e.Checks = append(e.Checks, step)
+	}
+	add("registered", true, known, "")
+	ended := ""
+	if x.HasEnded {
+		ended = "the last connection ended: " + x.Ended.String()
+	}
+	add("connected", known, x.Connected, ended)
+	matching := ""
+	for i, name := range x.Subscribed {
+		if i > 0 {
+			matching += ", "
+		}
+		matching += name
+	}
+	about := known && x.Verdict != hub.VerdictUnknownEvent
+	add("subscribed", about, len(x.Subscribed) > 0, matching)
+	add("permitted", about, x.Permitted, "")
+	queued := x.Verdict == hub.VerdictQueued || x.Verdict == verdictWritten
+	add("queued", about && x.Event != nil, queued, "")
+	add("written", about && x.Event != nil, x.Verdict == verdictWritten, "")
+	if x.Event != nil {
+		ev := x.Event
+		e.Event = &eventView{ID: ev.ID, Topic: ev.Topic, Cursor: ev.Cursor.String(), Time: ev.Time.UTC().Format(time.RFC3339Nano), User: ev.User}
+		if !ev.Expires.IsZero() {
+			e.Event.ExpiresAt = ev.Expires.UTC().Format(time.RFC3339)
+		}
+	}
+	return e
+}
