@@ -59,6 +59,7 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	running.Go(func() { b.hub.Run(actors) })
 	running.Go(func() { b.transport.Run(actors) })
 	running.Go(func() { tidyMemory(actors) })
+	running.Go(func() { b.api.PublishStats(actors) })
 	running.Go(func() { b.limits.memory.run(actors) })
 	defer running.Wait()
 	defer stop()
@@ -142,6 +143,12 @@ func slowPolicy(cfg config.Config) hub.SlowPolicy {
 	return policy
 }
 
+// connections are the transport's figures, for operators.
+func (b *broker) connections(ctx context.Context) api.Connections {
+	st := b.transport.Stats(ctx)
+	return api.Connections{Open: st.Connections, Blocked: st.Blocked, QueueBytes: st.Waiting, Delivered: st.Frames, Bytes: st.Bytes}
+}
+
 // newServers makes the HTTP servers. Their time-outs are those of requests: a
 // WebSocket leaves its server with the handshake.
 func (b *broker) newServers(cfg config.Config) {
@@ -157,6 +164,7 @@ func (b *broker) newServers(cfg config.Config) {
 		WebSocket:     b.transport.Accept,
 		Events:        b.transport.Stream,
 		Inspect:       b.transport.Inspect,
+		Connections:   b.connections,
 		Append:        transport.AppendEvent,
 		AppendReceipt: transport.AppendReceipt,
 		BodyTimeout:   cfg.BodyTimeout,

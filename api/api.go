@@ -35,6 +35,7 @@ type Options struct {
 	// AppendReceipt appends what became of an event of a topic as a JSON object.
 	AppendReceipt func(dst []byte, topic string, r hub.Receipt) []byte
 	Inspect       func(context.Context, []*hub.Conn) []hub.ConnInfo // what is known of connections, in their order
+	Connections   func(context.Context) Connections                 // the transport\'s figures
 	Stopping      <-chan struct{}                                   // closed when no request should wait any more; may be nil
 
 	Limits
@@ -168,6 +169,7 @@ func (s *Server) healthTable() []*route {
 func (s *Server) adminTable() []*route {
 	return []*route{
 		{method: http.MethodGet, pattern: "/metrics", right: auth.Admin, admin: true, handle: s.getMetrics},
+		{method: http.MethodGet, pattern: "/stats", right: auth.Admin, admin: true, handle: s.getStats},
 		{method: http.MethodGet, pattern: "/clients", right: auth.Admin, admin: true, handle: s.getClients},
 		{method: http.MethodGet, pattern: "/clients/{handle}", right: auth.Admin, admin: true, handle: s.getClient},
 		{method: http.MethodDelete, pattern: "/clients/{handle}", right: auth.Admin, admin: true, handle: s.deleteClient},

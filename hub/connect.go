@@ -111,6 +111,9 @@ var refusals = map[error]Reason{
 
 // begin has a client's new connection read, or get events as they come.
 func (s *State) begin(c *client, conn *Conn, from From) {
+	if c.conn == nil {
+		defer s.presentEverywhere(c, true)
+	}
 	c.made++
 	c.slow, c.since = nil, s.now
 	c.conn, conn.client, conn.number = conn, c, c.made
@@ -254,6 +257,7 @@ func (s *State) Released(r Release) {
 // disconnected begins a client's resume window.
 func (s *State) disconnected(c *client, why Reason) {
 	c.conn, c.mode, c.since = nil, modeAway, s.now
+	s.presentEverywhere(c, false)
 	c.ended, c.hasEnded = why, true
 	s.stats.Connected--
 	s.stats.Disconnects[why]++

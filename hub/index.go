@@ -46,12 +46,18 @@ func (s *State) join(c *client, name string) {
 	sub := s.subject(name)
 	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.log.head})
 	sub.members = append(sub.members, member{client: c, sub: int32(len(c.subs) - 1)})
+	if c.conn != nil {
+		s.present(c, sub, true)
+	}
 }
 
 // leave ends subscription number i of c. The last subscriptions of the client
 // and of the subject move into the places that become free.
 func (s *State) leave(c *client, i int) {
 	sub := c.subs[i]
+	if c.conn != nil {
+		defer s.present(c, sub.subject, false)
+	}
 	for _, r := range c.replays {
 		r.leave(sub.subject)
 	}

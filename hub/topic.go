@@ -22,7 +22,7 @@ const (
 
 // BrokersTopics are the broker's own topics, as patterns. Operators may subscribe to
 // them, and nobody publish.
-var BrokersTopics = []string{StatsTopic}
+var BrokersTopics = []string{StatsTopic, PresenceTopic + ">"}
 
 // StatsTopic has the broker's figures, about once a second while somebody listens.
 const StatsTopic = "$stats"
