@@ -302,7 +302,7 @@ func TestRefusedWhileDraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	actors := newBroker(cfg, zap.NewNop())
+	actors := newBroker(cfg, nil, zap.NewNop())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { actors.hub.Run(ctx) })

@@ -104,7 +104,11 @@ func checkPatterns(where string, names []string) error {
 
 // serve starts the actors, and stops them in order when ctx ends.
 func serve(ctx context.Context, cfg config.Config, log *zap.Logger) error {
-	ln, err := transport.Listen(ctx, cfg.Addr, cfg.PingInterval+cfg.PongTimeout)
+	certs, err := newCertificates(cfg.TLS, log)
+	if err != nil {
+		return err
+	}
+	ln, err := newListener(ctx, cfg, certs)
 	if err != nil {
 		return err
 	}
@@ -117,13 +121,14 @@ func serve(ctx context.Context, cfg config.Config, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	b := newBroker(cfg, log)
+	b := newBroker(cfg, certs, log)
 	b.guard.Store(guard)
 	actors, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { b.hub.Run(actors) })
 	running.Go(func() { b.transport.Run(actors) })
 	running.Go(func() { tidyMemory(actors) })
+	running.Go(func() { certs.watch(actors) })
 	defer running.Wait()
 	defer stop()
 
@@ -151,7 +156,7 @@ type broker struct {
 	stopping  chan struct{}              // closed when requests should not wait any more
 }
 
-func newBroker(cfg config.Config, log *zap.Logger) *broker {
+func newBroker(cfg config.Config, certs *certificates, log *zap.Logger) *broker {
 	couriers := cfg.Couriers
 	if couriers == 0 {
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)
@@ -191,7 +196,7 @@ func newBroker(cfg config.Config, log *zap.Logger) *broker {
 		Authenticate:     b.authenticate,
 		Log:              log,
 	})
-	b.http = newServer(cfg, b, log)
+	b.http = newServer(cfg, b, certs, log)
 	return b
 }
 
@@ -206,7 +211,7 @@ func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err 
 
 // newServer returns the HTTP server. Its time-outs are those of requests: a
 // WebSocket leaves it with the handshake.
-func newServer(cfg config.Config, b *broker, log *zap.Logger) *http.Server {
+func newServer(cfg config.Config, b *broker, certs *certificates, log *zap.Logger) *http.Server {
 	faults, _ := zap.NewStdLogAt(log, zap.WarnLevel) // fails for unknown levels only
 	b.api = api.New(api.Options{
 		Hub:            b.hub,
@@ -228,11 +233,12 @@ func newServer(cfg config.Config, b *broker, log *zap.Logger) *http.Server {
 		Stopping:       b.stopping,
 		MaxWait:        cfg.MaxWait,
 		WriteTimeout:   cfg.WriteTimeout,
-		Metrics:        []prometheus.Collector{b.transport},
+		Metrics:        []prometheus.Collector{b.transport, certs},
 		Log:            log,
 	})
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(cfg.TLS.Enabled())
 	protocols.SetUnencryptedHTTP2(cfg.Protocols == "http1+http2")
 	return &http.Server{
 		Handler:           b.api,

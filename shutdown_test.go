@@ -167,7 +167,7 @@ func TestReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBroker(cfg, zap.NewNop())
+	b := newBroker(cfg, nil, zap.NewNop())
 	b.guard.Store(everybody)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

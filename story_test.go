@@ -25,7 +25,7 @@ func TestStartsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		newBroker(cfg, zap.NewNop())
+		newBroker(cfg, nil, zap.NewNop())
 		if d := time.Since(begin); d > 0 {
 			t.Errorf("making the broker has taken %v", d)
 		}
@@ -41,7 +41,7 @@ func TestStory(t *testing.T) {
 
 	before := time.Now()
 	r := b.register(t, `{"user_id": 1}`)
-	if want := regexp.MustCompile(`^[0-9a-f]{32}$`); !want.MatchString(r.ClientID) || r.Path != "/ws/"+r.ClientID || r.URL != "ws://"+b.addr+r.Path {
+	if want := regexp.MustCompile(`^[0-9a-f]{32}$`); !want.MatchString(r.ClientID) || r.Path != "/ws/"+r.ClientID || r.URL != b.url("ws", r.Path) {
 		t.Errorf("registered as %+v", r)
 	}
 	if d := r.ExpiresAt.Sub(before).Round(time.Minute); d != 10*time.Minute || r.ExpiresAt.Location() != time.UTC {

@@ -18,7 +18,7 @@ func (b *testBroker) stream2(t *testing.T, path string) *http.Response {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+b.addr+path, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", b.url("http", path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,9 +14,11 @@ import (
 // kept for the courier, and when there is nothing to read that is an error that
 // passes.
 
-// ListenTLS returns a listener for [net/http.Server.ServeTLS] whose connections
-// couriers can take over. The one below it is a [Listen]'s.
-func ListenTLS(ln net.Listener) net.Listener { return tlsListener{ln} }
+// ListenTLS returns a listener whose connections speak TLS and can be taken over
+// by couriers. The one below it is a [Listen]'s.
+func ListenTLS(ln net.Listener, cfg *tls.Config) net.Listener {
+	return tls.NewListener(tlsListener{ln}, cfg)
+}
 
 type tlsListener struct{ net.Listener }
 
