@@ -4,11 +4,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -46,7 +44,6 @@ func isOverTLS(t *testing.T) bool { return strings.HasPrefix(t.Name(), "TestOver
 type testCertificate struct {
 	cert, key []byte // PEM
 	pool      *x509.CertPool
-	spki      string // the SHA-256 of its public key, as Chromium takes it
 }
 
 func newTestCertificate(names ...string) testCertificate {
@@ -78,12 +75,10 @@ func newTestCertificate(names ...string) testCertificate {
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(parsed)
-	spki := sha256.Sum256(parsed.RawSubjectPublicKeyInfo)
 	return testCertificate{
 		cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
 		pool: pool,
-		spki: base64.StdEncoding.EncodeToString(spki[:]),
 	}
 }
 
@@ -127,7 +122,7 @@ func environment(t *testing.T) []string {
 	anyCertificate().write(t, dir)
 	file := filepath.Join(dir, "cert.pem")
 	return append(os.Environ(), "NODE_EXTRA_CA_CERTS="+file, "SSL_CERT_FILE="+file, "CURL_CA_BUNDLE="+file,
-		"CHROMIUM_FLAGS=--ignore-certificate-errors-spki-list="+anyCertificate().spki)
+		"CHROMIUM_FLAGS=--ignore-certificate-errors")
 }
 
 // url returns where something of the broker is; scheme is http or ws.

@@ -1,9 +1,7 @@
 package transport
 
 import (
-	"crypto/tls"
 	"io"
-	"net"
 	"syscall"
 	"time"
 	"unsafe"
@@ -67,7 +65,7 @@ func tryWriteTo(fd int32, p []byte) (int, error) {
 }
 
 // tryRead reads what has come, or fails with notReady.
-func tryRead(fd int32, p []byte) (int, error) {
+func tryRead(fd uintptr, p []byte) (int, error) {
 	for {
 		n, err := syscall.Read(int(fd), p)
 		switch {
@@ -92,17 +90,4 @@ func unacknowledged(raw syscall.RawConn) (n int) {
 		n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 	})
 	return n
-}
-
-// cut ends a connection without waiting for what it has not sent.
-func cut(sock io.Closer) {
-	if secure, ok := sock.(*tls.Conn); ok {
-		if s, ok := secure.NetConn().(*sealed); ok {
-			_ = s.SetLinger(0)
-		}
-	}
-	if tcp, ok := sock.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // fails only for a socket that is gone
-	}
-	sock.Close()
 }

@@ -3,9 +3,7 @@
 package transport
 
 import (
-	"crypto/tls"
 	"io"
-	"net"
 	"syscall"
 	"time"
 )
@@ -47,7 +45,7 @@ func tryWriteTo(fd int32, p []byte) (int, error) {
 }
 
 // tryRead reads what has come, or fails with notReady.
-func tryRead(fd int32, p []byte) (int, error) {
+func tryRead(fd uintptr, p []byte) (int, error) {
 	for {
 		n, err := syscall.Read(int(fd), p)
 		switch {
@@ -67,16 +65,3 @@ func tryRead(fd int32, p []byte) (int, error) {
 // unacknowledged cannot be asked for here: what the peer's TCP had not
 // acknowledged when its connection ended is lost.
 func unacknowledged(syscall.RawConn) int { return 0 }
-
-// cut ends a connection without waiting for what it has not sent.
-func cut(sock io.Closer) {
-	if secure, ok := sock.(*tls.Conn); ok {
-		if s, ok := secure.NetConn().(*sealed); ok {
-			_ = s.SetLinger(0)
-		}
-	}
-	if tcp, ok := sock.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // fails only for a socket that is gone
-	}
-	sock.Close()
-}
