@@ -74,7 +74,7 @@ func (b *testBroker) run(t *testing.T, flags ...string) {
 // useTLS has all calls go over TLS.
 func (b *testBroker) useTLS(client *tls.Config) {
 	b.tls = client
-	b.http.Transport.(*http.Transport).TLSClientConfig = client
+	b.http.Transport.(*http.Transport).TLSClientConfig = client.Clone() // it adds protocols
 }
 
 // Write takes a line that the program logs.

@@ -30,7 +30,9 @@ func TestOverTLS(t *testing.T) {
 		"SlowConsumer": TestSlowConsumer, "TakeoverFromSlow": TestTakeoverFromSlow, "DeafPeer": TestDeafPeer,
 		"SlowV1": TestSlowV1, "SilentV1": TestSilentV1, "ManyReplays": TestManyReplays, "SlowEventStream": TestSlowEventStream,
 		"ProtocolDocument": TestProtocolDocument,
-		"NpmWS":            TestNpmWS, "PythonWebsockets": TestPythonWebsockets, "Chromium": TestChromium, "Curl": TestCurl,
+		"EventStreamHTTP2": TestEventStreamHTTP2, "QuietHTTP2": TestQuietHTTP2, "SlowHTTP2": TestSlowHTTP2, "OverHTTP2": TestOverHTTP2,
+		"StreamsTakeOver": TestStreamsTakeOver,
+		"NpmWS":           TestNpmWS, "PythonWebsockets": TestPythonWebsockets, "Chromium": TestChromium, "Curl": TestCurl,
 		"NpmEventSource": TestNpmEventSource, "ChromiumEventSource": TestChromiumEventSource, "CurlEventStream": TestCurlEventStream,
 		"NpmWSv1": TestNpmWSv1, "ChromiumV1": TestChromiumV1, "PythonWebsocketsV1": TestPythonWebsocketsV1,
 	} {
