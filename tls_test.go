@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -200,5 +201,33 @@ func TestOldTLS(t *testing.T) {
 	if conn, err := tls.Dial("tcp", b.addr, older); err == nil {
 		conn.Close()
 		t.Error("TLS 1.1 is accepted")
+	}
+}
+
+// TestHSTS: browsers that came by TLS are told to go on so, but not where a
+// developer tries things out.
+func TestHSTS(t *testing.T) {
+	t.Parallel()
+	secure, plain := startTLS(t), start(t)
+	const header = "Strict-Transport-Security"
+	for _, test := range []struct {
+		b          *testBroker
+		host, want string
+	}{
+		{secure, "events.example", "max-age=31536000"},
+		{secure, "events.example:8443", "max-age=31536000"},
+		{secure, "localhost", ""},
+		{secure, "localhost:8443", ""},
+		{plain, "events.example", ""},
+	} {
+		for _, path := range []string{"/health", "/nowhere", "/sse?topic=cats"} {
+			res, err := http.ReadResponse(test.b.socket(t, "GET "+path+" HTTP/1.1\r\nHost: "+test.host+"\r\n\r\n").reader(t), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := res.Header.Get(header); got != test.want {
+				t.Errorf("%s%s: got %q, want %q", test.host, path, got, test.want)
+			}
+		}
 	}
 }

@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,6 +20,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}
 	header["X-Content-Type-Options"] = nosniff
+	if r.TLS != nil && !isLocalhost(r.Host) {
+		header["Strict-Transport-Security"] = aYear
+	}
 
 	value, err := s.dispatch(x)
 	if err != nil {
@@ -27,6 +32,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := x.answer(value); err != nil {
 		s.fail(x, err)
 	}
+}
+
+// aYear has browsers come by TLS only, for so long (RFC 6797).
+var aYear = []string{"max-age=31536000"}
+
+// isLocalhost reports whether a request's host is localhost: what browsers are told
+// of that would hold for whatever else a developer runs there.
+func isLocalhost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.EqualFold(host, "localhost")
 }
 
 // idleInterval is how often WaitIdle looks.
