@@ -161,7 +161,9 @@ func TestCertificateReload(t *testing.T) {
 	defer actors.http.Close()
 	b := newTestBroker()
 	b.addr = ln.Addr().String()
-	b.useTLS(both[0].trusting())
+	either := both[0].trusting()
+	either.RootCAs.AppendCertsFromPEM(both[1].cert)
+	b.useTLS(either)
 	defer b.http.CloseIdleConnections()
 
 	early := b.socket(t, opening("/ws?topic=cats"))
@@ -173,9 +175,9 @@ func TestCertificateReload(t *testing.T) {
 		if err := certs.reload(); err != nil {
 			t.Fatal(err)
 		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(use.cert)
-		late := &testBroker{addr: b.addr, tls: &tls.Config{RootCAs: pool, ServerName: "localhost"}}
+		trusted := x509.NewCertPool()
+		trusted.AppendCertsFromPEM(use.cert)
+		late := &testBroker{addr: b.addr, tls: &tls.Config{RootCAs: trusted, ServerName: "localhost"}}
 		w := late.socket(t, opening("/ws?topic=cats"))
 		w.accepted(t)
 		b.publish(t, event("cats", fmt.Sprint(i)))
