@@ -212,7 +212,6 @@ func (b *broker) authenticate(token string) (user string, grant *hub.Grant, err 
 // newServer returns the HTTP server. Its time-outs are those of requests: a
 // WebSocket leaves it with the handshake.
 func newServer(cfg config.Config, b *broker, certs *certificates, log *zap.Logger) *http.Server {
-	faults, _ := zap.NewStdLogAt(log, zap.WarnLevel) // fails for unknown levels only
 	b.api = api.New(api.Options{
 		Hub:            b.hub,
 		Guard:          b.guard.Load,
@@ -248,7 +247,7 @@ func newServer(cfg config.Config, b *broker, certs *certificates, log *zap.Logge
 		WriteTimeout:      cfg.PublishTimeout + cfg.WriteTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeaderBytes,
-		ErrorLog:          faults,
+		ErrorLog:          newFaultLog(log),
 	}
 }
 
