@@ -12,6 +12,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"belfry/hub"
 )
 
 // sealedPair returns both ends of a TLS connection, the broker's one taken over.
@@ -67,6 +69,50 @@ func TestSealedGone(t *testing.T) {
 	}
 	if n, err := c.sock.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("it is closed, and a read gives %d, %v", n, err)
+	}
+}
+
+// A deaf broker takes what couriers report.
+type deafBroker struct{ broker }
+
+func (deafBroker) Drained(*hub.Conn) error { return nil }
+
+// TestSealedTrailer: what lies behind the last event is counted in bytes of
+// records, and nothing does that is in a record with an event's end: the peer
+// needs all of that.
+func TestSealedTrailer(t *testing.T) {
+	t.Parallel()
+	const overhead = 5 + 1 + 16 // of a record of TLS 1.3: header, type and tag
+	event := func(position hub.Position, size int) *hub.Frame {
+		return &hub.Frame{Position: position, Bytes: make([]byte, size)}
+	}
+	control := &hub.Frame{Bytes: make([]byte, 20)}
+	for _, test := range []struct {
+		what   string
+		writes [][]*hub.Frame
+		upTo   hub.Position
+		want   uint32
+	}{
+		{"an event", [][]*hub.Frame{{event(1, 100)}}, 1, 0},
+		{"a control frame behind it", [][]*hub.Frame{{event(1, 100)}, {control}}, 1, 20 + overhead},
+		{"two of them", [][]*hub.Frame{{event(1, 100)}, {control}, {control}}, 1, 2 * (20 + overhead)},
+		{"one in the same record", [][]*hub.Frame{{event(1, 100), control}}, 1, 0},
+		{"and another event", [][]*hub.Frame{{event(1, 100)}, {control}, {event(2, 100)}}, 2, 0},
+		{"an event of many records", [][]*hub.Frame{{event(1, 100)}, {event(2, 3*recordBytes)}}, 2, 0},
+		{"a control frame of many", [][]*hub.Frame{{event(1, 100)}, {event(0, 2*recordBytes)}}, 1, 2 * (recordBytes + overhead)},
+	} {
+		c, _ := sealedPair(t)
+		k := newCourier(0, deafBroker{}, &Options{})
+		c.phase = phaseOpen
+		for _, frames := range test.writes {
+			for _, f := range frames {
+				k.push(c, f)
+			}
+			k.flush()
+		}
+		if c.waiting != nil || c.trailer != test.want || c.upTo != test.upTo {
+			t.Errorf("%s: %d bytes behind event %d, want %d behind %d; waiting: %v", test.what, c.trailer, c.upTo, test.want, test.upTo, c.waiting)
+		}
 	}
 }
 
