@@ -207,7 +207,7 @@ var doors = []door{
 	{"sse-http2", "", false},
 	{"bare-tls", bareRequest, true},
 	{"sse-tls", streamRequest, true},
-	{"sse-http2-tls", "", true},
+	{"sse-http2-tls", "", true}, // a connection for each, as browsers have them
 }
 
 // gather connects n subscribers through a door.
@@ -220,15 +220,14 @@ func (p *benchBroker) gather(b *testing.B, through door, n int, query string) *c
 		}
 		c.running.Wait()
 	})
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(p.tls == nil)
-	protocols.SetHTTP2(p.tls != nil)
-	streams := &http.Transport{Protocols: protocols, TLSClientConfig: p.tls.Clone()}
-	b.Cleanup(streams.CloseIdleConnections)
+	streams := p.streams(b)
 	for range n {
 		var from io.ReadCloser
 		var err error
 		if through.request == "" {
+			if p.tls != nil {
+				streams = p.streams(b)
+			}
 			from, err = openStream(b.Context(), streams, p.web("/sse?topic=news"+query))
 		} else {
 			from, err = p.openSocket(fmt.Sprintf(through.request, query))
@@ -240,6 +239,16 @@ func (p *benchBroker) gather(b *testing.B, through door, n int, query string) *c
 		c.running.Go(func() { c.read(from) })
 	}
 	return c
+}
+
+// streams speaks HTTP/2.
+func (p *benchBroker) streams(b *testing.B) http.RoundTripper {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(p.tls == nil)
+	protocols.SetHTTP2(p.tls != nil)
+	t := &http.Transport{Protocols: protocols, TLSClientConfig: p.tls.Clone()}
+	b.Cleanup(t.CloseIdleConnections)
+	return t
 }
 
 func openStream(ctx context.Context, through http.RoundTripper, url string) (io.ReadCloser, error) {
