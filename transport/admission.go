@@ -76,16 +76,19 @@ func (s *unixSocket) Close() error {
 // taken says that a socket is a client's from now on, if anybody wants to know.
 func taken(sock io.Closer) {
 	if secure, ok := sock.(*tls.Conn); ok {
-		sock = secure.NetConn()
+		if s, ok := secure.NetConn().(*sealed); ok {
+			s.visit().Taken()
+		}
+		return
 	}
 	if v, ok := sock.(Visit); ok {
 		v.Taken()
 	}
 }
 
-// unseen is the visit of a connection that nobody counts.
+// unseen is the visit of a connection that nobody counts. Its end nobody could tell.
 type unseen struct{}
 
-func (unseen) Taken()         {}
-func (unseen) Closed()        {}
-func (unseen) OnClose(func()) {}
+func (unseen) Taken()           {}
+func (unseen) Closed()          {}
+func (unseen) OnClose(f func()) { f() }
