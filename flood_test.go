@@ -30,6 +30,7 @@ type flood struct {
 	trickle time.Duration // between two pieces of what is sent slowly
 	few     int           // attackers in the small version
 	many    int           // in the large one
+	long    int           // times as long as others in the large version; 0: once
 	do      func(a *attacker) error
 }
 
@@ -93,7 +94,7 @@ var floods = []flood{
 		},
 	},
 	{
-		name: "frames byte by byte", flags: []string{"--ping-interval=200ms", "--pong-timeout=2s"}, large: []string{"--ping-interval=2s"}, trickle: 100 * time.Millisecond, few: 20, many: 1000,
+		name: "frames byte by byte", flags: []string{"--ping-interval=200ms", "--pong-timeout=2s"}, large: []string{}, trickle: 100 * time.Millisecond, few: 20, many: 1000,
 		do: func(a *attacker) error {
 			return a.drip(opening("/ws?topic=cats")+masked(final|text, strings.Repeat("x", 60_000))[:20], "x")
 		},
@@ -105,15 +106,15 @@ var floods = []flood{
 		},
 	},
 	{
-		name: "a topic for each event", limit: "belfry_events_evicted_total", flags: []string{"--history-age=1s", "--history-bytes=1048576"}, large: []string{"--history-age=10s"}, few: 2, many: 4,
+		name: "a topic for each event", limit: "belfry_events_evicted_total", flags: []string{"--history-age=1s", "--history-bytes=1048576"}, large: []string{"--history-age=10s"}, few: 2, many: 32, long: 6,
 		do: func(a *attacker) error { return a.post(event(fmt.Sprintf("t.%d", a.number.Add(1)), "x")) },
 	},
 	{
-		name: "readers that do not read", limit: slowConsumers, flags: []string{"--client-queue-bytes=131072"}, large: []string{}, pause: 100 * time.Millisecond,
+		name: "readers that do not read", limit: slowConsumers, flags: []string{"--client-queue-bytes=65536"}, large: []string{}, pause: 100 * time.Millisecond,
 		trickle: 50 * time.Millisecond, few: 20, many: 1000,
 		do: func(a *attacker) error {
 			if a.index == 0 {
-				return a.post(event("noise", strings.Repeat("noise ", 10_000)))
+				return a.post(event("noise", strings.Repeat("noise ", 1500)))
 			}
 			return a.drip(opening("/ws?topic=noise"), say("ping"))
 		},
@@ -149,6 +150,9 @@ func (f *flood) attack(ctx context.Context, addr string, n int, rounds *atomic.I
 		a := &attacker{flood: f, ctx: ctx, addr: addr, index: i, number: &number, rounds: rounds, leave: func() {}}
 		through := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return a.connect(2) }}
 		a.http = &http.Client{Transport: through}
+		if !a.wait(time.Millisecond) { // not all in the same moment
+			return
+		}
 		running.Go(func() {
 			defer through.CloseIdleConnections()
 			for {
