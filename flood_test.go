@@ -96,7 +96,7 @@ var floods = []flood{
 	{
 		name: "frames byte by byte", flags: []string{"--ping-interval=200ms", "--pong-timeout=2s"}, large: []string{}, trickle: 100 * time.Millisecond, few: 20, many: 1000,
 		do: func(a *attacker) error {
-			return a.drip(opening("/ws?topic=cats")+masked(final|text, strings.Repeat("x", 60_000))[:20], "x")
+			return a.drip(opening("/ws?topic=cats")+masked(final|binaryFrame, strings.Repeat("x", 60_000))[:20], "x")
 		},
 	},
 	{
@@ -110,7 +110,7 @@ var floods = []flood{
 		do: func(a *attacker) error { return a.post(event(fmt.Sprintf("t.%d", a.number.Add(1)), "x")) },
 	},
 	{
-		name: "readers that do not read", limit: slowConsumers, flags: []string{"--client-queue-bytes=65536"}, large: []string{}, pause: 100 * time.Millisecond,
+		name: "readers that do not read", limit: slowConsumers, flags: []string{"--max-message=10000", "--client-queue-bytes=20000"}, large: []string{}, pause: 100 * time.Millisecond,
 		trickle: 50 * time.Millisecond, few: 20, many: 1000,
 		do: func(a *attacker) error {
 			if a.index == 0 {
