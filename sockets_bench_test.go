@@ -61,7 +61,7 @@ func (p *benchBroker) web(path string) string {
 	return "http://" + p.addr + path
 }
 
-func startBench(b *testing.B, flags ...string) *benchBroker {
+func startBench(b testing.TB, flags ...string) *benchBroker {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "belfry")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
@@ -118,7 +118,7 @@ func (p *benchBroker) cpu(b *testing.B) time.Duration {
 }
 
 // memory returns the resident size of the process, in bytes.
-func (p *benchBroker) memory(b *testing.B) int {
+func (p *benchBroker) memory(b testing.TB) int {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid))
 	if err != nil {

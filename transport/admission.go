@@ -44,7 +44,7 @@ func (l *admission) Accept() (net.Conn, error) {
 		case *net.UnixConn:
 			return &unixSocket{sock, visit}, nil
 		}
-		visit.Closed() // what it is nobody could tell its end of
+		visit.Closed() // of another kind, whose end nobody would hear of
 		sock.Close()
 	}
 }
