@@ -90,7 +90,7 @@ func (f *flood) report(t *testing.T) string {
 		flags = f.large
 	}
 	p := startBench(t, append([]string{"--resume-window=0s"}, flags...)...)
-	good, err := p.openSocket("GET /ws?topic=live HTTP/1.1\r\nHost: localhost\r\n"+upgradeHeader+"\r\n")
+	good, err := p.openSocket("GET /ws?topic=live HTTP/1.1\r\nHost: localhost\r\n" + upgradeHeader + "\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
