@@ -2,11 +2,12 @@ FUZZTIME ?= 5m
 SEEDS ?= 10000
 TIMEOUT ?= 10m
 SOAKTIME ?= 10m
+FLOODTIME ?= 20s
 
 # The race detector needs a C compiler; without one the tests run without it.
 race = $(if $(shell command -v "$$(go env CC)"),-race,$(warning no C compiler: testing without the race detector))
 
-.PHONY: help run build deps lint test soak simulate fuzz vuln bench
+.PHONY: help run build deps lint test soak simulate flood fuzz vuln bench
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do printf '  make %-8s %s\n' "$$target" "$$what"; done
@@ -33,6 +34,9 @@ soak: ## check deliveries at full size, with new seeds for SOAKTIME (10m)
 
 simulate: ## check SEEDS (10000) simulated histories of couriers, lines and peers
 	go test -timeout 0 -count=1 -run '^TestSimulation$$' ./transport -sim.seeds=$(SEEDS)
+
+flood: ## flood a broker, each way for FLOODTIME (20s), and print what a bystander feels
+	go test -timeout 0 -count=1 -v -run '^TestFloodReport$$' . -flood.for=$(FLOODTIME)
 
 fuzz: ## run every fuzz target for FUZZTIME (5m), one after another
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func / /' | while read -r file target; do \

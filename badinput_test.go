@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -319,7 +318,7 @@ func TestHalfFrames(t *testing.T) {
 // its own, without a Close frame: nobody has said farewell to it.
 func (w *wire) hangUp(t *testing.T) {
 	t.Helper()
-	if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := w.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	w.ended(t)
@@ -596,7 +595,7 @@ func TestBadRequests(t *testing.T) {
 	})
 	t.Run("half a body, then end", func(t *testing.T) {
 		w := b.socket(t, half)
-		if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		if err := w.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		w.answer(t).problem(t, 400, "malformed_request")

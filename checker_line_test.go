@@ -73,17 +73,13 @@ type target struct {
 }
 
 // dial opens a TCP connection to the broker.
-func (w *checkWorld) dial(small bool) (*net.TCPConn, error) {
+func (w *checkWorld) dial(small bool) (net.Conn, error) {
 	var d net.Dialer
 	if small {
 		d = smallBuffer
 	}
 	d.Timeout = patience
-	conn, err := d.Dial("tcp", w.b.addr)
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.TCPConn), nil
+	return d.Dial("tcp", w.b.addr)
 }
 
 // request sends the head of a request over a new connection and reads that of
@@ -93,6 +89,7 @@ func (w *checkWorld) request(to target, head string) (*tcpLine, *http.Response, 
 	if err != nil {
 		return nil, nil, err
 	}
+	conn = w.b.secured(conn)
 	l := &tcpLine{w: w, conn: conn, in: bufio.NewReader(conn)}
 	l.say(head)
 	l.conn.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // reading fails then
@@ -107,7 +104,7 @@ func (w *checkWorld) request(to target, head string) (*tcpLine, *http.Response, 
 // A tcpLine has a socket of its own.
 type tcpLine struct {
 	w    *checkWorld
-	conn *net.TCPConn
+	conn net.Conn
 	in   *bufio.Reader
 }
 
@@ -121,7 +118,9 @@ func hangUpConn(conn net.Conn, abort bool) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	if abort {
-		conn.(*net.TCPConn).SetLinger(0) //nolint:errcheck // of an open socket
+		tcp := tcpOf(conn)
+		tcp.SetLinger(0) //nolint:errcheck // of an open socket
+		conn = tcp       // TLS has an end of its own
 	}
 	conn.Close()
 }
@@ -190,8 +189,7 @@ type h2Line struct {
 }
 
 func (w *checkWorld) stream2(to target) (line, error) {
-	l := &h2Line{transport: &http.Transport{Protocols: new(http.Protocols)}}
-	l.transport.Protocols.SetUnencryptedHTTP2(true)
+	l := &h2Line{transport: w.b.http2Transport()}
 	l.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		conn, err := w.dial(to.small)
 		if err != nil {
@@ -204,7 +202,7 @@ func (w *checkWorld) stream2(to target) (line, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel, l.limit = cancel, time.AfterFunc(patience, cancel)
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+w.b.addr+to.path, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", w.b.url("http", to.path), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type poller struct {
 }
 
 func (s *checked) poll() error {
-	transport := &http.Transport{}
+	transport := &http.Transport{TLSClientConfig: s.w.b.tls.Clone()}
 	p := &poller{checked: s, http: http.Client{Transport: transport, Timeout: patience}, topic: checkedTopics[s.random.IntN(endTopic)]}
 	defer transport.CloseIdleConnections()
 	defer p.waiting.Wait()
@@ -106,7 +106,7 @@ func (p *poller) round() error {
 }
 
 func (p *poller) get(ctx context.Context, query string) (told []heard, more bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+p.w.b.addr+"/topics/"+p.topic+"/events"+query, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", p.w.b.url("http", "/topics/"+p.topic+"/events"+query), nil)
 	if err != nil {
 		return nil, false, err
 	}

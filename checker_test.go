@@ -33,14 +33,17 @@ type checkPlan struct {
 	subscribers int
 	kept        int  // events retained of each topic and user; 0: all
 	tight       bool // so little is retained that gaps must appear
+	tls         bool
 	flags       []string
 }
 
 // checkPlans are those of an ordinary test run. The soak has more of everything.
 var checkPlans = []checkPlan{
-	{"everything retained", 5000, 110, 0, false, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
-	{"few events retained", 3000, 55, 5, true, []string{"--history-events=5", "--history-bytes=4294967296"}},
-	{"few bytes retained", 3000, 55, 0, true, []string{"--history-events=1000000", "--history-bytes=131072"}},
+	{"everything retained", 5000, 110, 0, false, false, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
+	{"few events retained", 3000, 55, 5, true, false, []string{"--history-events=5", "--history-bytes=4294967296"}},
+	{"few bytes retained", 3000, 55, 0, true, false, []string{"--history-events=1000000", "--history-bytes=131072"}},
+	{"over TLS", 3000, 110, 0, false, true, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
+	{"few events retained, over TLS", 3000, 55, 5, true, true, []string{"--history-events=5", "--history-bytes=4294967296"}},
 }
 
 func TestChecker(t *testing.T) {
@@ -89,7 +92,11 @@ func (plan checkPlan) run(t *testing.T, seed uint64) {
 		"--log-level=info", "--protocols=http1+http2", "--heartbeat=100ms", "--resume-window=5m", "--publish-timeout=1m",
 		"--client-queue-bytes=131072", "--max-message=16384", "--close-timeout=1m", "--ping-interval=10m",
 	}
-	w := &checkWorld{truth: newTruth(plan.events), plan: plan, b: start(t, append(flags, plan.flags...)...), quit: make(chan struct{})}
+	begin := start
+	if plan.tls {
+		begin = startTLS
+	}
+	w := &checkWorld{truth: newTruth(plan.events), plan: plan, b: begin(t, append(flags, plan.flags...)...), quit: make(chan struct{})}
 	w.stop = sync.OnceFunc(func() { close(w.quit); w.hurry() })
 	for i := range plan.subscribers {
 		w.subs = append(w.subs, newChecked(w, i, rand.New(rand.NewPCG(seed, uint64(i)))))
@@ -124,7 +131,7 @@ func (w *checkWorld) play(t *testing.T, seed uint64) {
 	}
 	for i := range checkPublishers {
 		publishing.Go(func() {
-			if err := w.publish(w.b.addr, rand.New(rand.NewPCG(seed, 1<<32+uint64(i)))); err != nil {
+			if err := w.publish(w.b, rand.New(rand.NewPCG(seed, 1<<32+uint64(i)))); err != nil {
 				fail("publishing: %v", err)
 			}
 		})
@@ -133,7 +140,7 @@ func (w *checkWorld) play(t *testing.T, seed uint64) {
 	w.hurry()
 	left := make(chan struct{})
 	publishing.Go(func() {
-		if err := w.publishEnds(w.b.addr, left); err != nil {
+		if err := w.publishEnds(w.b, left); err != nil {
 			fail("publishing the end: %v", err)
 		}
 	})

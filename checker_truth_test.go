@@ -143,17 +143,18 @@ type mouth struct {
 	in *bufio.Reader
 }
 
-func newMouth(addr string) (*mouth, error) {
-	conn, err := net.Dial("tcp", addr)
+func newMouth(b *testBroker) (*mouth, error) {
+	conn, err := net.Dial("tcp", b.addr)
 	if err != nil {
 		return nil, err
 	}
+	conn = b.secured(conn)
 	return &mouth{conn, bufio.NewReader(conn)}, nil
 }
 
 // publish publishes its share of the events.
-func (tr *truth) publish(addr string, random *rand.Rand) error {
-	m, err := newMouth(addr)
+func (tr *truth) publish(b *testBroker, random *rand.Rand) error {
+	m, err := newMouth(b)
 	if err != nil {
 		return err
 	}
@@ -227,8 +228,8 @@ func (tr *truth) send(m *mouth, keys []int) error {
 
 // publishEnds publishes an event to the last topic again and again, so that
 // everybody gets one however late it is.
-func (tr *truth) publishEnds(addr string, left <-chan struct{}) error {
-	m, err := newMouth(addr)
+func (tr *truth) publishEnds(b *testBroker, left <-chan struct{}) error {
+	m, err := newMouth(b)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func TestForeignPagesInChromium(t *testing.T) {
 	}{
 		{"a foreign page, no keys", evil, open.addr, "", "200 " + nothing, open, 0},
 		{"a foreign page, no keys, by name", evil, "localhost:" + openPort, "", "200 " + nothing, open, 0},
-		{"DNS rebinding", "http://evil.example:" + openPort + "/health", "evil.example:" + openPort, "", "403 websocket failed eventsource failed history 403 json 403 simple 403 form 403", open, 0},
+		{"DNS rebinding", "http://evil.example:" + openPort + "/health", "evil.example:" + openPort, "", "403 " + nothing, open, 0}, // and what it got in place of the page may load nothing,
 		{"a page of this machine, no keys", near, open.addr, "", "200 " + all, open, 3},
 		{"a foreign page where any may", evil, anyPage.addr, "", "200 " + all, anyPage, 3},
 		{"a foreign page without a token", evil, keyed.addr, "", "200 " + denied, keyed, 0},
@@ -60,7 +60,7 @@ func TestForeignPagesInChromium(t *testing.T) {
 	s := meet(t, node, "testdata/clients/foreign_page.mjs", browser, string(cases))
 	for _, row := range rows {
 		got := s.next().Message
-		if !strings.HasPrefix(got, row.want+" blind "+map[bool]string{true: "403", false: "opaque"}[row.what == "DNS rebinding"]) {
+		if !strings.HasPrefix(got, row.want+" blind "+map[bool]string{true: "failed", false: "opaque"}[row.what == "DNS rebinding"]) {
 			t.Errorf("%s: %s, want %s", row.what, got, row.want)
 		}
 		if n := row.b.retained(t, map[*testBroker]string{keyed: token(secret), strict: token(strictSecret)}[row.b]); n != row.published {

@@ -57,7 +57,7 @@ func meet(t *testing.T, program string, args ...string) *stranger {
 	t.Helper()
 	ctx, kill := context.WithTimeout(context.Background(), 4*patience)
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr, cmd.Env = os.Stderr, environment(t)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -216,14 +216,16 @@ func TestCurl(t *testing.T) {
 	b := start(t)
 	call := func(args ...string) string {
 		t.Helper()
-		out, err := exec.Command(curl, append([]string{"-sS", "-w", " %{http_code} %{content_type}"}, args...)...).Output()
+		cmd := exec.Command(curl, append([]string{"-sS", "-w", " %{http_code} %{content_type}"}, args...)...)
+		cmd.Env = environment(t)
+		out, err := cmd.Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(out)
 	}
 	var r registration
-	got := call("-d", `{"user_id": 1, "topic": "cats"}`, b.addr+"/register")
+	got := call("-d", `{"user_id": 1, "topic": "cats"}`, b.url("http", "/register"))
 	if err := json.NewDecoder(strings.NewReader(got)).Decode(&r); err != nil || !strings.HasSuffix(got, " 200 application/json") {
 		t.Fatal(got)
 	}
@@ -240,7 +242,8 @@ func TestCurl(t *testing.T) {
 		{`-d {"user_id":1.5} ADDR/register`, " 400 application/problem+json"},
 		{`-d {"client_id":"0","topic":"cats"} ADDR/add_topic`, " 404 application/problem+json"},
 		{`-H Content-Type:text/xml -d <a/> ADDR/publish`, " 415 application/problem+json"},
-		{`-d @LARGE ADDR/publish`, " 413 application/problem+json"}, // behind Expect: 100-continue
+		// Behind Expect: 100-continue; over HTTP/2 an older curl may lose the answer to what it still sends.
+		{`--http1.1 -d @LARGE ADDR/publish`, " 413 application/problem+json"},
 		{`ADDR/nowhere`, " 404 application/problem+json"},
 		{`-T harness_test.go ADDR/publish`, " 405 application/problem+json"},
 		{`-X DELETE ADDR/register/` + r.ClientID, `{"removed":true}` + "\n 200 application/json"},
@@ -248,7 +251,7 @@ func TestCurl(t *testing.T) {
 		{`ADDR/ws/` + r.ClientID, " 404 application/problem+json"},
 		{`ADDR/health`, " 200 application/json"},
 	} {
-		args := strings.Fields(strings.NewReplacer("ADDR", b.addr, "LARGE", large).Replace(c.args))
+		args := strings.Fields(strings.NewReplacer("ADDR", b.url("http", ""), "LARGE", large).Replace(c.args))
 		if got := call(args...); !strings.HasSuffix(got, c.want) {
 			t.Errorf("curl %s:\n%s", c.args, got)
 		}

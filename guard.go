@@ -62,7 +62,7 @@ Make a key with
 
     belfry key create
 
-and put the entry that it prints into a file for --config. If only friends can reach the broker, say --insecure.`
+and put the entry that it prints into a file for --config. If only friends can reach the broker, say --insecure`
 
 // isLocal reports whether only this machine can reach an address.
 func isLocal(addr string) bool {

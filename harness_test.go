@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -25,6 +26,7 @@ type testBroker struct {
 	unix string     // the path of a socket to reach it by, instead
 	stop func() int // ends the program as SIGTERM does, and waits for its status
 	http http.Client
+	tls  *tls.Config // of clients; nil: there is no TLS
 
 	listening chan string    // tells addr, once; of capacity 1
 	hangups   chan os.Signal // has the program read its configuration again
@@ -45,8 +47,18 @@ func newTestBroker() *testBroker {
 // debug level, as lines of JSON.
 func start(t *testing.T, flags ...string) *testBroker {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	if isOverTLS(t) {
+		return startTLS(t, flags...)
+	}
 	b := newTestBroker()
+	b.run(t, flags...)
+	return b
+}
+
+// run runs the program until the test ends.
+func (b *testBroker) run(t *testing.T, flags ...string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	status := make(chan int, 1)
 	args := append([]string{"--addr=127.0.0.1:0", "--log-level=debug", "--log-format=json"}, flags...)
 	go func() { status <- run(ctx, b.hangups, args, nil, io.Discard, b) }()
@@ -64,7 +76,12 @@ func start(t *testing.T, flags ...string) *testBroker {
 			t.Errorf("the program ended with status %d", s)
 		}
 	})
-	return b
+}
+
+// useTLS has all calls go over TLS.
+func (b *testBroker) useTLS(client *tls.Config) {
+	b.tls = client
+	b.http.Transport.(*http.Transport).TLSClientConfig = client.Clone() // it adds protocols
 }
 
 // idleBroker returns a broker by the defaults that does not run.

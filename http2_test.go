@@ -8,18 +8,25 @@ import (
 	"testing"
 )
 
-// The interface over HTTP/2 without TLS, as proxies speak it.
+// The interface over HTTP/2: without TLS, as proxies speak it, and in TestOverTLS
+// as browsers do.
 
-// h2 returns a client that speaks HTTP/2 without TLS, by prior knowledge. It has
-// room for little that is not read.
-func h2(t *testing.T) *http.Client {
+// http2Transport speaks HTTP/2 alone: agreed on by TLS, or without TLS by prior
+// knowledge.
+func (b *testBroker) http2Transport() *http.Transport {
+	transport := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: b.tls.Clone()}
+	transport.Protocols.SetHTTP2(b.tls != nil)
+	transport.Protocols.SetUnencryptedHTTP2(b.tls == nil)
+	return transport
+}
+
+// h2 returns a client that speaks HTTP/2. It has room for little that is not
+// read.
+func (b *testBroker) h2(t *testing.T) *http.Client {
 	t.Helper()
 	const room = 64 << 10
-	transport := &http.Transport{
-		Protocols: new(http.Protocols),
-		HTTP2:     &http.HTTP2Config{MaxReceiveBufferPerStream: room, MaxReceiveBufferPerConnection: room},
-	}
-	transport.Protocols.SetUnencryptedHTTP2(true)
+	transport := b.http2Transport()
+	transport.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: room, MaxReceiveBufferPerConnection: room}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
@@ -27,7 +34,7 @@ func h2(t *testing.T) *http.Client {
 // streamH2 opens a stream of server-sent events over HTTP/2.
 func (b *testBroker) streamH2(ctx context.Context, t *testing.T, client *http.Client, target string, header ...string) *stream {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+b.addr+target, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", b.url("http", target), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +58,7 @@ func (b *testBroker) streamH2(ctx context.Context, t *testing.T, client *http.Cl
 func TestEventStreamHTTP2(t *testing.T) {
 	t.Parallel()
 	b := start(t, "--protocols=http1+http2", "--history-events=2")
-	client := h2(t)
+	client := b.h2(t)
 	r := b.register(t, `{"user_id": 1}`)
 	first := b.streamH2(t.Context(), t, client, "/sse/"+r.ClientID)
 	at := b.publish(t, event("cats", "one")).Cursor
@@ -71,7 +78,7 @@ func TestEventStreamHTTP2(t *testing.T) {
 	third.expect("message", "four")
 	b.unregister(t, r)
 	third.closing("unregistered", false)
-	over2 := &testBroker{addr: b.addr, http: *client}
+	over2 := &testBroker{addr: b.addr, tls: b.tls, http: *client}
 	if got := over2.call(t, "GET", "/sse/"+r.ClientID, "", "Accept", "text/event-stream"); got.status != 204 || got.header.Get("Content-Type") != "" {
 		t.Errorf("an EventSource that should stop is answered %d %v", got.status, got.header)
 	}
@@ -87,7 +94,7 @@ func TestEventStreamHTTP2(t *testing.T) {
 func TestQuietHTTP2(t *testing.T) {
 	t.Parallel()
 	b := start(t, "--protocols=http1+http2", "--ping-interval=20ms", "--pong-timeout=20ms", "--heartbeat=1h")
-	s := b.streamH2(t.Context(), t, h2(t), "/sse?topic=cats")
+	s := b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
 	b.publish(t, event("cats", "one"))
 	s.expect("message", "one")
 	// A client that does not answer pings is the clock: it ends after that time.
@@ -101,14 +108,14 @@ func TestQuietHTTP2(t *testing.T) {
 func TestSlowHTTP2(t *testing.T) {
 	t.Parallel()
 	b := start(t, append(slowFlags, "--protocols=http1+http2", "--close-timeout=50ms")...)
-	b.streamH2(t.Context(), t, h2(t), "/sse?topic=cats")
+	b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
 	published := b.flood(t)
 	eventually(t, "it is cut off", func() bool { return b.metric(t, "belfry_connections") == 0 })
 	if waits := b.metric(t, "belfry_client_queue_bytes"); waits != 0 {
 		t.Errorf("%v bytes wait", waits)
 	}
 	// Cut off, it is to be had again.
-	s := b.streamH2(t.Context(), t, h2(t), "/sse?topic=cats&last=1")
+	s := b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats&last=1")
 	s.expect("message", padded(published))
 }
 
@@ -116,7 +123,7 @@ func TestSlowHTTP2(t *testing.T) {
 func TestOverHTTP2(t *testing.T) {
 	t.Parallel()
 	b := start(t, "--protocols=http1+http2")
-	over2 := &testBroker{addr: b.addr, http: *h2(t)}
+	over2 := &testBroker{addr: b.addr, tls: b.tls, http: *b.h2(t)}
 	r := over2.register(t, `{"user_id": 1}`)
 	if got := over2.publish(t, event("cats", "1")); got.Matched != 1 {
 		t.Errorf("got %+v", got)

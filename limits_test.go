@@ -125,7 +125,7 @@ func TestForwardedConnections(t *testing.T) {
 	first := b.socket(t, handshake(""))
 	first.accepted(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	b.streamH2(ctx, t, h2(t), "/sse?topic=cats", "X-Forwarded-For", "198.51.100.1")
+	b.streamH2(ctx, t, b.h2(t), "/sse?topic=cats", "X-Forwarded-For", "198.51.100.1")
 
 	got := b.socket(t, handshake("")).answer(t)
 	got.problem(t, 429, "too_many_address_connections")

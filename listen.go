@@ -30,7 +30,11 @@ func (b *broker) listen(ctx context.Context) ([]site, error) {
 	if err != nil {
 		return nil, err
 	}
-	sites := []site{{"listening", b.http, transport.Admit(public, b.limits.admit)}}
+	public = transport.Admit(public, b.limits.admit)
+	if b.certs != nil {
+		public = transport.ListenTLS(public, b.certs.config)
+	}
+	sites := []site{{"listening", b.http, public}}
 	if b.admin == nil {
 		return sites, nil
 	}

@@ -41,6 +41,33 @@ func TestMemoryGuard(t *testing.T) {
 	}
 }
 
+// Without memory nothing is begun, everybody is told so in a way that they
+// understand, and what there is can be looked at.
+func TestOutOfMemory(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "off")
+	b := start(t, "--max-memory=1", "--close-timeout=100ms")
+	eventually(t, "the guard has looked", func() bool { return b.call(t, "GET", "/health/ready", "").status == 503 })
+	b.call(t, "GET", "/health/ready", "").problem(t, 503, "over_capacity")
+	b.call(t, "POST", "/publish", event("cats", "x")).problem(t, 503, "over_capacity")
+	b.call(t, "POST", "/register", `{"user_id": 1}`).problem(t, 503, "over_capacity")
+	b.socket(t, opening("/ws?topic=cats")).answer(t).problem(t, 503, "over_capacity")
+	w := b.socket(t, v1Opening("/ws?topic=cats"))
+	w.acceptedV1(t)
+	if m := w.v1(t); m.Type != "closing" || m.Reason != "over_capacity" {
+		t.Errorf("got %+v", m)
+	}
+	w.closed(t, 1013, "over_capacity")
+	if ev, ok := b.stream(t, "/sse?topic=cats").next(); ok {
+		t.Errorf("an EventSource gets %v", ev)
+	}
+	if got := b.call(t, "GET", "/health", ""); got.status != 200 {
+		t.Errorf("got %+v", got)
+	}
+	if b.metric(t, "belfry_memory_limit_bytes") != 1 || b.metric(t, "belfry_memory_bytes") < 1<<20 || b.metric(t, `belfry_refused_total{limit="max_memory"}`) != 5 {
+		t.Error("the metrics say something else")
+	}
+}
+
 func TestReadMemory(t *testing.T) {
 	t.Parallel()
 	if r := readMemory(); r.process < 1<<20 || r.kernel < 0 {

@@ -92,6 +92,11 @@ func (p *player) play(script transcript) {
 		script.line++
 	}
 	p.b = start(p.t, p.flags...)
+	if isOverTLS(p.t) {
+		for i, line := range script.lines {
+			script.lines[i] = strings.Replace(line, `"url":"ws:`, `"url":"wss:`, 1)
+		}
+	}
 	for i := 0; i < len(script.lines); i++ {
 		line := script.lines[i]
 		p.at = fmt.Sprintf("docs/protocol.md:%d: %s", script.line+i, line)

@@ -31,6 +31,9 @@ func (b *broker) reload(again reader) {
 	if err := b.limits.set(next); err != nil { // config has checked it
 		b.log.Error("the limits have not been changed", zap.Error(err))
 	}
+	if err := b.certs.reload(); err != nil {
+		b.log.Error("the certificate has not been changed", zap.Error(err))
+	}
 	b.cfg = next
 	b.api.SetLimits(apiLimits(next))
 	b.transport.SetLimits(transportLimits(next))

@@ -39,15 +39,22 @@ func (b *keyed) write(t *testing.T, file string) {
 	}
 }
 
-// reload has the program read its configuration again, and waits until it has.
+// reload has the program read another configuration, and returns what the log says
+// of it.
 func (b *keyed) reload(t *testing.T, file string) (line string) {
 	t.Helper()
 	b.write(t, file)
+	return b.hangUp(t)
+}
+
+// hangUp has the program read its configuration again, and waits until it has.
+func (b *testBroker) hangUp(t *testing.T) (line string) {
+	t.Helper()
 	seen := len(b.log())
 	b.hangups <- syscall.SIGHUP
 	eventually(t, "the configuration is read again", func() bool {
 		for _, line = range b.log()[seen:] {
-			if strings.Contains(line, "configuration read again") || strings.Contains(line, "has not been changed") {
+			if strings.Contains(line, "configuration read again") || strings.Contains(line, "configuration has not been changed") {
 				return true
 			}
 		}

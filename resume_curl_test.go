@@ -19,7 +19,9 @@ type curling struct {
 
 func curl(t *testing.T, args ...string) *curling {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), installed(t, "curl"), append([]string{"-sN"}, args...)...)
+	// Over TLS it would speak HTTP/2, which couriers do not.
+	cmd := exec.CommandContext(t.Context(), installed(t, "curl"), append([]string{"-sN", "--http1.1"}, args...)...)
+	cmd.Env = environment(t)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +88,7 @@ func TestCurlEventStream(t *testing.T) {
 	t.Parallel()
 	b, next := start(t, resumeFlags...), start(t, resumeFlags...)
 	p := newProxy(t, b.addr)
-	url := p.addr + "/sse?topic=cats&topic=a%2Fb"
+	url := b.urlAt("http", p.addr, "/sse?topic=cats&topic=a%2Fb")
 	live := curl(t, url)
 	eventually(t, "curl is connected", func() bool { return b.census(t).Connected == 1 })
 	_, one := b.told(t, "cats", "one")

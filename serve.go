@@ -30,6 +30,7 @@ type broker struct {
 	http      *http.Server
 	admin     *http.Server // nil without an address of its own
 	limits    *bounds
+	certs     *certificates // nil: it does not speak TLS
 	denials   *zap.Logger   // of what clients ask for over their connections; sampled
 	stopping  chan struct{} // closed when requests should not wait any more
 
@@ -61,6 +62,7 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	running.Go(func() { tidyMemory(actors) })
 	running.Go(func() { b.api.PublishStats(actors) })
 	running.Go(func() { b.limits.memory.run(actors) })
+	running.Go(func() { b.certs.watch(actors) })
 	defer running.Wait()
 	defer stop()
 
@@ -91,6 +93,10 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 		return nil, err
 	}
 	if err := b.limits.set(cfg); err != nil {
+		return nil, err
+	}
+	var err error
+	if b.certs, err = newCertificates(cfg.TLS, log.Logger); err != nil {
 		return nil, err
 	}
 	couriers := cfg.Couriers
@@ -174,7 +180,7 @@ func (b *broker) newServers(cfg config.Config) {
 		Gate:          b.limits.gate,
 		Publishers:    b.limits.publishers,
 		Overloaded:    b.limits.memory.overloaded,
-		Metrics:       []prometheus.Collector{b.transport, b.limits.memory},
+		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs},
 		Log:           b.log.Logger,
 	}
 	if cfg.AdminAddr != "" {
@@ -183,8 +189,9 @@ func (b *broker) newServers(cfg config.Config) {
 	b.api = api.New(opts)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(cfg.TLS.Enabled())
 	protocols.SetUnencryptedHTTP2(cfg.Protocols == "http1+http2")
-	faults, _ := zap.NewStdLogAt(b.log.Logger, zap.WarnLevel) // fails for unknown levels only
+	faults := newFaultLog(b.log.Logger)
 	b.http = &http.Server{
 		Handler:           b.api,
 		Protocols:         protocols,

@@ -27,7 +27,7 @@ func testShutdownOfAllKinds(t *testing.T, binary string) {
 	b, process := startBinary(t, binary, "--protocols=http1+http2")
 	v1 := b.wireV1(t, "/ws?topic=cats")
 	registered := b.wireV1(t, b.register(t, `{"user_id": 1}`).Path)
-	sse, over2 := b.stream(t, "/sse?topic=cats"), b.streamH2(t.Context(), t, h2(t), "/sse?topic=cats")
+	sse, over2 := b.stream(t, "/sse?topic=cats"), b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
 	poll := b.socket(t, "GET /topics/dogs/events?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	eventually(t, "the poll waits", func() bool { return b.metric(t, "belfry_polls") == 1 })
 	publish := b.slowPublish(t, event("cats", "in flight"))
@@ -75,8 +75,8 @@ func TestShutdownDespiteDeafStreams(t *testing.T) {
 	t.Parallel()
 	b := start(t, "--close-timeout=50ms", "--drain=10s", "--protocols=http1+http2", "--history-events=1000")
 	deaf := b.socketFrom(t, smallBuffer, eventRequest("/sse?topic=cats"))
-	over2 := b.streamH2(t.Context(), t, h2(t), "/sse?topic=cats")
-	quick := b.streamH2(t.Context(), t, h2(t), "/sse?topic=cats")
+	over2 := b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
+	quick := b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
 	const published = 200
 	for i := range published {
 		b.publish(t, event("cats", padded(i+1)))

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,9 +38,30 @@ type benchBroker struct {
 	addr string
 	pid  int
 	http http.Client
+	tls  *tls.Config // of clients; nil: there is no TLS
 }
 
-func startBench(b *testing.B, flags ...string) *benchBroker {
+// startBench starts the program for what comes through a door.
+func (d door) start(b *testing.B, flags ...string) *benchBroker {
+	b.Helper()
+	if !d.tls {
+		return startBench(b, flags...)
+	}
+	p := startBench(b, append(anyCertificate().write(b, b.TempDir()), flags...)...)
+	p.tls = anyCertificate().trusting()
+	p.http.Transport.(*http.Transport).TLSClientConfig = p.tls.Clone()
+	return p
+}
+
+// web returns where something of the broker is.
+func (p *benchBroker) web(path string) string {
+	if p.tls != nil {
+		return "https://" + p.addr + path
+	}
+	return "http://" + p.addr + path
+}
+
+func startBench(b testing.TB, flags ...string) *benchBroker {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "belfry")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
@@ -96,7 +118,7 @@ func (p *benchBroker) cpu(b *testing.B) time.Duration {
 }
 
 // memory returns the resident size of the process, in bytes.
-func (p *benchBroker) memory(b *testing.B) int {
+func (p *benchBroker) memory(b testing.TB) int {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid))
 	if err != nil {
@@ -108,7 +130,7 @@ func (p *benchBroker) memory(b *testing.B) int {
 
 func (p *benchBroker) publish(topic string) error {
 	body := fmt.Sprintf(`{"topic": %q, "message": %q}`, topic, message)
-	response, err := p.http.Post("http://"+p.addr+"/publish", "application/json", strings.NewReader(body))
+	response, err := p.http.Post(p.web("/publish"), "application/json", strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -168,15 +190,24 @@ func (c *crowd) wait(b *testing.B, total int64) {
 // A door is a way to subscribe to the topic news.
 type door struct {
 	name, request string
+	tls           bool
 }
 
 const upgradeHeader = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 
+const (
+	bareRequest   = "GET /ws?topic=news%s HTTP/1.1\r\nHost: localhost\r\n" + upgradeHeader + "\r\n"
+	streamRequest = "GET /sse?topic=news%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+)
+
 var doors = []door{
-	{"bare", "GET /ws?topic=news%s HTTP/1.1\r\nHost: localhost\r\n" + upgradeHeader + "\r\n"},
-	{"belfry.v1", "GET /ws?topic=news%s HTTP/1.1\r\nHost: localhost\r\n" + upgradeHeader + "Sec-WebSocket-Protocol: belfry.v1\r\n\r\n"},
-	{"sse", "GET /sse?topic=news%s HTTP/1.1\r\nHost: localhost\r\n\r\n"},
-	{"sse-http2", ""},
+	{"bare", bareRequest, false},
+	{"belfry.v1", "GET /ws?topic=news%s HTTP/1.1\r\nHost: localhost\r\n" + upgradeHeader + "Sec-WebSocket-Protocol: belfry.v1\r\n\r\n", false},
+	{"sse", streamRequest, false},
+	{"sse-http2", "", false},
+	{"bare-tls", bareRequest, true},
+	{"sse-tls", streamRequest, true},
+	{"sse-http2-tls", "", true}, // a connection for each, as browsers have them
 }
 
 // gather connects n subscribers through a door.
@@ -189,17 +220,17 @@ func (p *benchBroker) gather(b *testing.B, through door, n int, query string) *c
 		}
 		c.running.Wait()
 	})
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	streams := &http.Transport{Protocols: protocols}
-	b.Cleanup(streams.CloseIdleConnections)
+	streams := p.streams(b)
 	for range n {
 		var from io.ReadCloser
 		var err error
 		if through.request == "" {
-			from, err = openStream(b.Context(), streams, "http://"+p.addr+"/sse?topic=news"+query)
+			if p.tls != nil {
+				streams = p.streams(b)
+			}
+			from, err = openStream(b.Context(), streams, p.web("/sse?topic=news"+query))
 		} else {
-			from, err = openSocket(p.addr, fmt.Sprintf(through.request, query))
+			from, err = p.openSocket(fmt.Sprintf(through.request, query))
 		}
 		if err != nil {
 			b.Fatal(err)
@@ -208,6 +239,16 @@ func (p *benchBroker) gather(b *testing.B, through door, n int, query string) *c
 		c.running.Go(func() { c.read(from) })
 	}
 	return c
+}
+
+// streams speaks HTTP/2.
+func (p *benchBroker) streams(b *testing.B) http.RoundTripper {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(p.tls == nil)
+	protocols.SetHTTP2(p.tls != nil)
+	t := &http.Transport{Protocols: protocols, TLSClientConfig: p.tls.Clone()}
+	b.Cleanup(t.CloseIdleConnections)
+	return t
 }
 
 func openStream(ctx context.Context, through http.RoundTripper, url string) (io.ReadCloser, error) {
@@ -223,10 +264,13 @@ func openStream(ctx context.Context, through http.RoundTripper, url string) (io.
 }
 
 // openSocket returns a connection that has been answered.
-func openSocket(addr, request string) (io.ReadCloser, error) {
-	conn, err := net.Dial("tcp", addr)
+func (p *benchBroker) openSocket(request string) (io.ReadCloser, error) {
+	conn, err := net.Dial("tcp", p.addr)
 	if err != nil {
 		return nil, err
+	}
+	if p.tls != nil {
+		conn = tls.Client(conn, p.tls)
 	}
 	_, err = io.WriteString(conn, request)
 	for end := []byte{}; err == nil && !bytes.HasSuffix(end, []byte("\r\n\r\n")); {
@@ -241,7 +285,7 @@ func openSocket(addr, request string) (io.ReadCloser, error) {
 func (p *benchBroker) subscribed(b *testing.B, n int) {
 	b.Helper()
 	for connected := 0; connected < n; {
-		response, err := p.http.Get("http://" + p.addr + "/health")
+		response, err := p.http.Get(p.web("/health"))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -261,7 +305,7 @@ func BenchmarkFanout(b *testing.B) {
 	const subscribers, window = 1000, 4
 	for _, door := range doors {
 		b.Run(door.name, func(b *testing.B) {
-			p := startBench(b, "--protocols=http1+http2")
+			p := door.start(b, "--protocols=http1+http2")
 			c := p.gather(b, door, subscribers, "")
 			p.subscribed(b, subscribers)
 			before, events := p.cpu(b), int64(0)
@@ -284,7 +328,7 @@ func BenchmarkReplay(b *testing.B) {
 	const readers, events = 100, 100_000
 	for _, door := range doors {
 		b.Run(door.name, func(b *testing.B) {
-			p := startBench(b, "--protocols=http1+http2", "--history-events=1000000", "--history-bytes=268435456")
+			p := door.start(b, "--protocols=http1+http2", "--history-events=1000000", "--history-bytes=268435456")
 			var publishers sync.WaitGroup
 			for range 4 {
 				publishers.Go(func() {
@@ -318,7 +362,7 @@ func BenchmarkReplay(b *testing.B) {
 // more than there can be.
 func (p *benchBroker) start(b *testing.B) string {
 	b.Helper()
-	response, err := p.http.Get("http://" + p.addr + "/topics/news/events")
+	response, err := p.http.Get(p.web("/topics/news/events"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -334,7 +378,7 @@ func (p *benchBroker) start(b *testing.B) string {
 // times from publish to arrival, in milliseconds.
 func (p *benchBroker) delays(b *testing.B, while func()) (ms []float64) {
 	b.Helper()
-	bystander, err := openSocket(p.addr, "GET /ws?topic=live HTTP/1.1\r\nHost: localhost\r\n"+upgradeHeader+"\r\n")
+	bystander, err := p.openSocket("GET /ws?topic=live HTTP/1.1\r\nHost: localhost\r\n" + upgradeHeader + "\r\n")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -385,7 +429,7 @@ func BenchmarkIdle(b *testing.B) {
 	for _, door := range doors {
 		b.Run(door.name, func(b *testing.B) {
 			for b.Loop() {
-				p := startBench(b, "--protocols=http1+http2")
+				p := door.start(b, "--protocols=http1+http2")
 				p.gather(b, door, 100, "")
 				p.subscribed(b, 100)
 				<-time.After(10 * time.Second) // for memory to be given back

@@ -32,7 +32,7 @@ func TestStory(t *testing.T) {
 
 	before := time.Now()
 	r := b.register(t, `{"user_id": 1}`)
-	if want := regexp.MustCompile(`^[0-9a-f]{32}$`); !want.MatchString(r.ClientID) || r.Path != "/ws/"+r.ClientID || r.URL != "ws://"+b.addr+r.Path {
+	if want := regexp.MustCompile(`^[0-9a-f]{32}$`); !want.MatchString(r.ClientID) || r.Path != "/ws/"+r.ClientID || r.URL != b.url("ws", r.Path) {
 		t.Errorf("registered as %+v", r)
 	}
 	if d := r.ExpiresAt.Sub(before).Round(time.Minute); d != 10*time.Minute || r.ExpiresAt.Location() != time.UTC {

@@ -9,16 +9,15 @@ import (
 	"time"
 )
 
-// Server-sent events over HTTP/2, without TLS and by prior knowledge.
+// Server-sent events over HTTP/2.
 
 // stream2 asks for events over HTTP/2 as an EventSource does. What the test has
 // not read ends with it.
 func (b *testBroker) stream2(t *testing.T, path string) *http.Response {
 	t.Helper()
-	transport := &http.Transport{Protocols: new(http.Protocols)}
-	transport.Protocols.SetUnencryptedHTTP2(true)
+	transport := b.http2Transport()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+b.addr+path, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", b.url("http", path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ type answer struct {
 
 // do makes an HTTP call. The header is a list of names and values.
 func (b *testBroker) do(method, target, body string, header ...string) (answer, error) {
-	req, err := http.NewRequest(method, "http://"+b.addr+target, strings.NewReader(body))
+	req, err := http.NewRequest(method, b.url("http", target), strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -415,6 +415,7 @@ func (b *testBroker) socketFrom(t *testing.T, d net.Dialer, first ...string) *wi
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	conn = b.secured(conn)
 	w := &wire{conn, bufio.NewReader(conn)}
 	w.send(t, first...)
 	return w
@@ -601,7 +602,7 @@ func (w *wire) reset(t *testing.T) {
 	// be sent, and acknowledging would end, only when it lets go of this one.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	tcp := w.Conn.(*net.TCPConn)
+	tcp := tcpOf(w.Conn)
 	if err := tcp.SetLinger(0); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"belfry/api"
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -61,12 +62,17 @@ func bare(h *hub.Hub) http.Handler {
 }
 
 // production has the limits and the log that a broker has by default.
-func production(b *testing.B) *broker {
-	return newBroker(b, wide, func(_ *hub.Options, o *api.Options) {
+func production(b *testing.B, setups ...setup) *broker {
+	return newBroker(b, append(setups, wide, func(_ *hub.Options, o *api.Options) {
 		o.MaxDepth = 64
 		o.Log = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel))
 		o.WebSocket = func(http.ResponseWriter, *http.Request, hub.Want, error) error { return nil }
-	})
+	})...)
+}
+
+// fast is a limit that nothing comes to.
+func fast(_ *hub.Options, o *api.Options) {
+	o.Publishers = limit.NewPublishers(limit.PublishLimits{Other: 1e9}, nil)
 }
 
 // A discard is a ResponseWriter that costs as little as there can be.
@@ -82,6 +88,7 @@ func BenchmarkPublish(b *testing.B) {
 	broker := production(b)
 	b.Run("handler/bare", func(b *testing.B) { benchHandler(b, bare(broker.hub)) })
 	b.Run("handler/api", func(b *testing.B) { benchHandler(b, broker) })
+	b.Run("handler/limited", func(b *testing.B) { benchHandler(b, production(b, fast)) })
 	b.Run("server/bare", func(b *testing.B) { benchServer(b, bare(broker.hub)) })
 	b.Run("server/api", func(b *testing.B) { benchServer(b, broker) })
 }

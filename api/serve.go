@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,6 +31,9 @@ func (s *Server) serve(f *face, w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet { // what a browser may show as a page
 		header["Content-Security-Policy"], header["Referrer-Policy"] = bareContent, noReferrer
 	}
+	if r.TLS != nil && !isLocalhost(r.Host) {
+		header["Strict-Transport-Security"] = aYear
+	}
 
 	value, err := s.dispatch(f, x)
 	if err != nil {
@@ -38,6 +43,18 @@ func (s *Server) serve(f *face, w http.ResponseWriter, r *http.Request) {
 	if err := x.answer(value); err != nil {
 		s.fail(x, err)
 	}
+}
+
+// aYear has browsers come by TLS only, for so long (RFC 6797).
+var aYear = []string{"max-age=31536000"}
+
+// isLocalhost reports whether a request's host is localhost: what browsers are told
+// of that would hold for whatever else a developer runs there.
+func isLocalhost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.EqualFold(host, "localhost")
 }
 
 // idleInterval is how often WaitIdle looks.

@@ -44,7 +44,7 @@ func (l *admission) Accept() (net.Conn, error) {
 		case *net.UnixConn:
 			return &unixSocket{sock, visit}, nil
 		}
-		visit.Closed() // what it is nobody could tell its end of
+		visit.Closed() // of another kind, whose end nobody would hear of
 		sock.Close()
 	}
 }
@@ -76,16 +76,19 @@ func (s *unixSocket) Close() error {
 // taken says that a socket is a client's from now on, if anybody wants to know.
 func taken(sock io.Closer) {
 	if secure, ok := sock.(*tls.Conn); ok {
-		sock = secure.NetConn()
+		if s, ok := secure.NetConn().(*sealed); ok {
+			s.visit().Taken()
+		}
+		return
 	}
 	if v, ok := sock.(Visit); ok {
 		v.Taken()
 	}
 }
 
-// unseen is the visit of a connection that nobody counts.
+// unseen is the visit of a connection that nobody counts. Its end nobody could tell.
 type unseen struct{}
 
-func (unseen) Taken()         {}
-func (unseen) Closed()        {}
-func (unseen) OnClose(func()) {}
+func (unseen) Taken()           {}
+func (unseen) Closed()          {}
+func (unseen) OnClose(f func()) { f() }

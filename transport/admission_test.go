@@ -2,9 +2,11 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
@@ -85,4 +87,39 @@ func dial(t *testing.T, ln net.Listener) net.Conn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// What is admitted may speak TLS.
+func TestAdmitTLS(t *testing.T) {
+	t.Parallel()
+	tcp, err := Listen(context.Background(), "127.0.0.1:0", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := new(visitor)
+	example := httptest.NewUnstartedServer(nil)
+	example.StartTLS()
+	defer example.Close()
+	ln := ListenTLS(Admit(tcp, func(net.Addr) (Visit, bool) { return v, true }), &tls.Config{Certificates: example.TLS.Certificates})
+	defer ln.Close()
+	peer := tls.Client(dial(t, ln), &tls.Config{InsecureSkipVerify: true})
+	greeted := make(chan error, 1)
+	go func() { greeted <- peer.Handshake() }()
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock := accepted.(*tls.Conn)
+	if err := errors.Join(sock.Handshake(), <-greeted); err != nil {
+		t.Fatal(err)
+	}
+	c := new(conn)
+	if err := c.use(sock); err != nil || c.fd != sealedSocket {
+		t.Errorf("a courier can't use it: %v", err)
+	}
+	taken(sock)
+	cut(sock)
+	if v.taken.Load() != 1 || v.closed.Load() != 1 {
+		t.Errorf("told taken %d times, closed %d times", v.taken.Load(), v.closed.Load())
+	}
 }

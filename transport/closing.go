@@ -115,7 +115,9 @@ func (k *courier) release(c *conn, why hub.Reason) {
 	var lost []*hub.Frame
 	behind := int(c.trailer)
 	if c.waiting != nil {
-		behind += c.waiting.written
+		if c.fd != sealedSocket { // whose trailer has all that is behind
+			behind += c.waiting.written
+		}
 		lost = c.waiting.waiting()
 	}
 	upTo, _ := k.reached(c, lost)
@@ -147,6 +149,7 @@ func (k *courier) end(c *conn) {
 		c.reason = hub.Disconnected
 	}
 	c.phase = phaseEnded
+	abort := !c.readerDone || c.torn()
 	c.deadline.cancel()
 	if c.pulse != nil {
 		c.pulse.cancel()
@@ -156,7 +159,7 @@ func (k *courier) end(c *conn) {
 		k.stats.Waiting -= c.waiting.bytes
 		c.waiting = nil
 	}
-	k.finish(c, !c.readerDone)
+	k.finish(c, abort)
 	k.checkIdle()
 }
 
@@ -164,22 +167,18 @@ func (k *courier) end(c *conn) {
 // Close frame will not be heard sees the end all the same, and what it has sent
 // does not turn the end into a reset, which might overtake our Close frame.
 func hangUp(sock io.Closer) {
-	if secure, ok := sock.(*tls.Conn); ok {
-		_ = secure.CloseWrite() // the end of TLS (RFC 8446 section 6.1) is one more record
-		sock = secure.NetConn()
-	}
 	if half, ok := sock.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // fails only for a socket that is gone
 	}
 }
 
-// cut ends a connection without waiting for what it has not sent.
+// cut ends a connection without waiting for what it has not sent. Its TLS is not
+// ended: that would say that there is no more.
 func cut(sock io.Closer) {
-	below := sock
 	if secure, ok := sock.(*tls.Conn); ok {
-		below = secure.NetConn()
+		sock = secure.NetConn()
 	}
-	if tcp, ok := below.(interface{ SetLinger(seconds int) error }); ok {
+	if tcp, ok := sock.(interface{ SetLinger(seconds int) error }); ok {
 		_ = tcp.SetLinger(0) // fails only for a socket that is gone
 	}
 	sock.Close()

@@ -34,7 +34,7 @@ type conn struct {
 	readerDone bool
 	discards   bool       // the read side is deaf: it will not hear the peer's Close frame
 	reason     hub.Reason // why it is closing
-	trailer    uint32     // bytes of frames that are no events, written behind upTo
+	trailer    uint32     // bytes of frames that are no events, written behind upTo; over TLS, of records
 	deadline   deadline
 	opening    *opening // nil once its request is answered
 
@@ -84,10 +84,13 @@ var inputs = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // start reads what came with the handshake, and then what comes.
 func (c *conn) start(early []byte) {
-	switch {
+	switch more := early == nil || c.take(early); {
+	case !more:
+	case c.fd == sealedSocket: // which may hold what has come: it was decrypted together with the request
+		c.read()
 	case early == nil:
 		c.wait()
-	case c.take(early):
+	default:
 		go c.wait()
 	}
 }

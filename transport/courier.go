@@ -67,6 +67,7 @@ type event struct {
 	reason hub.Reason          // of a refusal
 	text   string              // of a Close frame that is to be sent
 	n      int                 // bytes written, or that may wait
+	wire   int                 // bytes of TLS records that they went in
 	err    error               // of a write
 	work   func()              // to do
 	ask    chan<- CourierStats // where an answer goes; of capacity 1
@@ -237,7 +238,7 @@ func (k *courier) handle(e event) {
 		c.readerDone = true
 		k.end(c)
 	case evWritten:
-		k.written(c, e.n, e.err)
+		k.written(c, e.n, e.wire, e.err)
 	case evIdle:
 		k.idle = append(k.idle, e.ask)
 		k.checkIdle()

@@ -48,7 +48,7 @@ func tryWriteTo(fd int32, p []byte) (int, error) {
 }
 
 // tryRead reads what has come, or fails with notReady.
-func tryRead(fd int32, p []byte) (int, error) {
+func tryRead(fd uintptr, p []byte) (int, error) {
 	for {
 		n, err := syscall.Read(int(fd), p)
 		switch {

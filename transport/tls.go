@@ -6,6 +6,9 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
+
+	"belfry/hub"
 )
 
 // TLS through couriers. A tls.Conn writes and reads its socket as it likes, and
@@ -14,9 +17,26 @@ import (
 // kept for the courier, and when there is nothing to read that is an error that
 // passes.
 
-// ListenTLS returns a listener for [net/http.Server.ServeTLS] whose connections
-// couriers can take over. The one below it is a [Listen]'s.
-func ListenTLS(ln net.Listener) net.Listener { return tlsListener{ln} }
+const (
+	// recordBytes are what one record holds at most (RFC 8446 section 5.1). A
+	// connection is given no more at a time: a peer can use a record only when it
+	// has all of it.
+	recordBytes = 16 << 10
+	// keptBytes bound the records that are kept for a courier: one of its own, and
+	// answers to what the peer does to its TLS. They may wait for what is sent next
+	// (RFC 8446 section 4.6.3), so a peer could have any number of them made.
+	keptBytes = 2 * recordBytes
+)
+
+// ListenTLS returns a listener whose connections speak TLS and can be taken over
+// by couriers. Those of the one below it are like a [Listen]'s.
+func ListenTLS(ln net.Listener, cfg *tls.Config) net.Listener {
+	cfg = cfg.Clone()
+	// Small records would have a reader begin sooner with what it can't use before
+	// it is whole.
+	cfg.DynamicRecordSizingDisabled = true
+	return tls.NewListener(tlsListener{ln}, cfg)
+}
 
 type tlsListener struct{ net.Listener }
 
@@ -26,56 +46,94 @@ func (l tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch sock := sock.(type) {
-	case *socket:
-		return &sealed{socket: sock}, nil
-	case *net.TCPConn:
-		return &sealed{socket: &socket{sock, unseen{}}}, nil
-	}
-	return sock, nil // which is of no use to couriers
+	return &sealed{Conn: sock}, nil
 }
 
 // A sealed is the socket below a tls.Conn.
 type sealed struct {
-	*socket
-	raw   syscall.RawConn
-	fd    int32
-	taken bool // set before there is more than one goroutine
-
-	mu  sync.Mutex // a reader may have to answer its peer's TLS at any time
-	out []byte     // records that wait for the courier
+	net.Conn
+	raw   syscall.RawConn // once it is taken; before there is more than one goroutine
+	fd    int32           // for the courier
+	mu    sync.Mutex      // a reader may have to answer its peer's TLS at any time
+	out   []byte          // records that wait for the courier
+	flood bool            // they were too many
 }
+
+// visit is what those who admit connections know of it.
+func (s *sealed) visit() Visit {
+	if v, ok := s.Conn.(Visit); ok {
+		return v
+	}
+	return unseen{}
+}
+
+// OnClose has f be called when the connection has ended.
+func (s *sealed) OnClose(f func()) { s.visit().OnClose(f) }
 
 // sealedSocket stands for the descriptor of a connection whose bytes are
 // encrypted on their way to it.
 const sealedSocket = -2
 
+// useTLS has a connection use one of TLS.
+func (c *conn) useTLS(sock *tls.Conn) error {
+	s, ok := sock.NetConn().(*sealed)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if err := s.take(); err != nil {
+		return err
+	}
+	c.sock, c.raw, c.fd = sock, s.raw, sealedSocket
+	if c.Slow == hub.SlowLatest {
+		limitUnsent(s.fd, unsentLatestBytes)
+	}
+	return nil
+}
+
 // take has the socket do nothing any more but by its courier.
 func (s *sealed) take() (err error) {
-	s.taken = true
-	if s.raw, err = s.TCPConn.SyscallConn(); err != nil {
+	below, ok := s.Conn.(syscall.Conn)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if s.raw, err = below.SyscallConn(); err != nil {
 		return err
 	}
 	return s.raw.Control(func(fd uintptr) { s.fd = int32(fd) })
 }
 
+// below returns the socket below a connection's TLS.
+func (c *conn) below() *sealed { return c.sock.(*tls.Conn).NetConn().(*sealed) }
+
+var errFlood = errors.New("too many TLS records have to be answered")
+
 // Write keeps records.
 func (s *sealed) Write(p []byte) (int, error) {
-	if !s.taken {
-		return s.TCPConn.Write(p)
+	if s.raw == nil {
+		return s.Conn.Write(p)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.flood = s.flood || len(s.out)+len(p) > keptBytes; s.flood {
+		return 0, errFlood
+	}
 	s.out = append(s.out, p...)
 	return len(p), nil
 }
 
-// records takes what is kept; spare is used for what comes.
-func (s *sealed) records(spare []byte) []byte {
+// lend has a buffer used for records, behind those that are kept already.
+func (s *sealed) lend(buf []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out = append(buf[:0], s.out...)
+}
+
+// records takes what is kept.
+func (s *sealed) records() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.out
-	s.out = spare[:0]
+	s.out = nil
 	return out
 }
 
@@ -88,21 +146,54 @@ func (notReady) Timeout() bool   { return true }
 func (notReady) Temporary() bool { return true }
 
 // Read reads what has come.
-func (s *sealed) Read(p []byte) (int, error) {
-	if !s.taken {
-		return s.TCPConn.Read(p)
+func (s *sealed) Read(p []byte) (n int, err error) {
+	if s.raw == nil {
+		return s.Conn.Read(p)
 	}
-	return tryRead(s.fd, p)
+	s.mu.Lock()
+	flood := s.flood
+	s.mu.Unlock()
+	if flood {
+		return 0, errFlood // else it would be surfaced by the next write only
+	}
+	// Through the runtime's poller, which knows whether the descriptor is still
+	// this socket's: the courier closes it while others read.
+	failed := s.raw.Read(func(fd uintptr) (done bool) {
+		n, err = tryRead(fd, p)
+		return true
+	})
+	if failed != nil {
+		return 0, failed
+	}
+	return n, err
 }
 
-// seal encrypts what waits for a connection and writes as much of it as the
-// socket takes at once. It reports whether that was all.
+// Close closes the socket, behind records that it takes at once: the last ones
+// are an alert or the end of TLS.
+func (s *sealed) Close() error {
+	if s.raw != nil {
+		_ = s.raw.Control(func(fd uintptr) { _, _ = tryWriteTo(int32(fd), s.records()) }) // the peer sees an end all the same
+	}
+	return s.Conn.Close()
+}
+
+// SetLinger is that of the socket, if it has one.
+func (s *sealed) SetLinger(seconds int) error {
+	if below, ok := s.Conn.(interface{ SetLinger(int) error }); ok {
+		return below.SetLinger(seconds)
+	}
+	return nil
+}
+
+// seal encrypts what waits for a connection, a record of it, and writes that. It
+// reports whether the socket took all at once.
 func (k *courier) seal(c *conn) bool {
-	p := c.waiting.next(k.scratch)
+	p := c.waiting.next(k.scratch[:0:recordBytes])
+	p = p[:min(len(p), recordBytes)]
 	s := c.below()
-	_, err := c.sock.Write(p) // into its records
-	records := s.records(k.records)
-	n := 0
+	s.lend(k.records)
+	_, err := c.sock.Write(p)
+	records, n := s.records(), 0
 	if err == nil {
 		n, err = tryWriteTo(s.fd, records)
 		k.stats.Writes++
@@ -113,43 +204,36 @@ func (k *courier) seal(c *conn) bool {
 		return false
 	case n == len(records):
 		k.records = records[:0]
-		k.advance(c, len(p))
+		k.advance(c, len(p), n)
 		return true
 	}
 	k.records = nil // what is left goes with who waits for the socket
+	c.trailer += uint32(n)
 	c.stalled = true
 	k.stats.Blocked++
 	c.waiting.flight = len(p)
 	k.lag(c)
 	k.elsewhere(c, func() {
-		written := len(p)
-		_, err := s.TCPConn.Write(records[n:])
-		if err != nil {
-			written = 0 // as far as can be told
+		e := event{kind: evWritten, c: c, n: len(p), wire: len(records) - n}
+		if _, e.err = s.Conn.Write(records[n:]); e.err != nil {
+			e.n, e.wire = 0, 0 // a part of a record is of no use to the peer
 		}
-		k.tell(event{kind: evWritten, c: c, n: written, err: err})
+		k.tell(e)
 	})
 	return false
 }
 
-// below returns the socket below a connection's TLS.
-func (c *conn) below() *sealed { return c.sock.(*tls.Conn).NetConn().(*sealed) }
+// torn reports whether there may be a part of a record in the kernel: then
+// nothing can follow, not even an end.
+func (c *conn) torn() bool { return c.fd == sealedSocket && c.waiting != nil && c.waiting.flight > 0 }
 
-// CloseWrite ends the sending side.
-func (s *sealed) CloseWrite() error {
-	_, _ = tryWriteTo(s.fd, s.records(nil)) // a peer that does not take so little will not miss it
-	return s.TCPConn.CloseWrite()
-}
-
-// useTLS has a connection use one of TLS.
-func (c *conn) useTLS(sock *tls.Conn) error {
-	s, ok := sock.NetConn().(*sealed)
-	if !ok {
-		return errors.ErrUnsupported
+// hangUpTLS ends the sending side of TLS (RFC 8446 section 6.1) and that of its
+// socket. It may wait for room for that.
+func (c *conn) hangUpTLS() {
+	_ = c.sock.(*tls.Conn).CloseWrite() // fails only for a connection that is gone
+	s := c.below()
+	_ = s.SetWriteDeadline(time.Time{}) // which the library has set
+	if _, err := s.Conn.Write(s.records()); err == nil {
+		hangUp(s.Conn)
 	}
-	if err := s.take(); err != nil {
-		return err
-	}
-	c.sock, c.raw, c.fd = sock, s.raw, sealedSocket
-	return nil
 }

@@ -106,7 +106,7 @@ func (k *courier) flushOne(c *conn) {
 	}
 	if b.mortal {
 		k.stats.Waiting -= b.bury(time.Now().UnixNano())
-		k.advance(c, 0)
+		k.advance(c, 0, 0)
 	}
 	for !b.empty() {
 		if c.fd < 0 {
@@ -118,7 +118,7 @@ func (k *courier) flushOne(c *conn) {
 		p := b.next(k.scratch)
 		n, err := k.write(c, p)
 		k.stats.Writes++
-		k.advance(c, n)
+		k.advance(c, n, n)
 		if err != nil {
 			k.end(c)
 			return
@@ -141,18 +141,25 @@ func (k *courier) writeOtherwise(c *conn) bool {
 	return false
 }
 
-// advance counts n bytes as written.
-func (k *courier) advance(c *conn, n int) {
+// advance counts n bytes as written. Over TLS they went in records of so many
+// bytes on the wire, and an event is confirmed when all of its record is.
+func (k *courier) advance(c *conn, n, wire int) {
 	before := c.waiting.bytes
 	events, last, behind, noted := c.waiting.advance(n)
 	k.stats.Waiting -= before - c.waiting.bytes
 	if last > 0 {
 		c.upTo = last
 	}
-	if last > 0 || noted {
+	told := last > 0 || noted
+	if told {
 		c.trailer = 0
 	}
-	c.trailer += uint32(behind)
+	switch {
+	case c.fd != sealedSocket:
+		c.trailer += uint32(behind)
+	case !told:
+		c.trailer += uint32(wire)
+	}
 	k.stats.Frames += uint64(events)
 	k.stats.Bytes += uint64(n)
 }
@@ -181,7 +188,7 @@ func (k *courier) lend(c *conn) {
 }
 
 // written goes on after block or lend.
-func (k *courier) written(c *conn, n int, err error) {
+func (k *courier) written(c *conn, n, wire int, err error) {
 	if c.fd != noSocket {
 		k.stats.Blocked--
 	}
@@ -189,7 +196,7 @@ func (k *courier) written(c *conn, n int, err error) {
 		return
 	}
 	c.waiting.flight = 0
-	k.advance(c, n)
+	k.advance(c, n, wire)
 	if err != nil {
 		k.end(c)
 		return
@@ -210,6 +217,8 @@ func (k *courier) emptied(c *conn) {
 	case c.readerDone:
 		k.end(c)
 		return
+	case c.discards && c.fd == sealedSocket:
+		k.elsewhere(c, c.hangUpTLS)
 	case c.discards:
 		hangUp(c.sock)
 	}

@@ -236,7 +236,7 @@ const stayPause = 10 * time.Second
 
 var (
 	descHTTP      = prometheus.NewDesc("belfry_http_connections", "Connections that are no client's (yet).", nil, nil)
-	descAddresses = prometheus.NewDesc("belfry_addresses", "Addresses that have connections, or had some just now.", nil, nil)
+	descAddresses = prometheus.NewDesc("belfry_addresses", "Addresses that have connections; this machine and proxies are not counted.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -251,7 +251,7 @@ func (g *Gate) Collect(out chan<- prometheus.Metric) {
 	g.Refusals.Collect(out)
 	h := g.Holdings()
 	out <- prometheus.MustNewConstMetric(descHTTP, prometheus.GaugeValue, float64(h.HTTP))
-	out <- prometheus.MustNewConstMetric(descAddresses, prometheus.GaugeValue, float64(max(h.Addresses, h.Arrivals)))
+	out <- prometheus.MustNewConstMetric(descAddresses, prometheus.GaugeValue, float64(h.Addresses))
 }
 
 // Holdings are what a gate remembers at one moment.

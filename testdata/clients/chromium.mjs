@@ -7,7 +7,7 @@ const told = readline.createInterface({ input: process.stdin })[Symbol.asyncIter
 const browser = await chromium.launch({
   executablePath,
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
+    '--disable-component-update', '--disable-sync', ...(process.env.CHROMIUM_FLAGS ?? '').split(' ').filter(Boolean)],
 });
 const page = await browser.newPage();
 let over;

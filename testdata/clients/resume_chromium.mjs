@@ -8,7 +8,7 @@ const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIte
 const browser = await chromium.launch({
   executablePath,
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
+    '--disable-component-update', '--disable-sync', ...(process.env.CHROMIUM_FLAGS ?? '').split(' ').filter(Boolean)],
 });
 const page = await browser.newPage();
 await page.exposeFunction('say', (line) => { console.log(JSON.stringify(line)); });

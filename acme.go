@@ -1,0 +1,46 @@
+package main
+
+import (
+	"crypto/tls"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+
+	"belfry/config"
+)
+
+// useACME gets certificates when they are asked for (RFC 8555), and shows that
+// the names are the broker's on the same port (TLS-ALPN-01, RFC 8737).
+func (c *certificates) useACME(cfg config.TLS) {
+	manager := &autocert.Manager{
+		Prompt:     autocert.AcceptTOS,
+		Cache:      autocert.DirCache(cfg.ACMEDir),
+		HostPolicy: autocert.HostWhitelist(cfg.ACMEHosts...),
+		Email:      cfg.ACMEEmail,
+		Client:     &acme.Client{DirectoryURL: cfg.ACMEURL}, // "" is Let's Encrypt
+	}
+	var mu sync.Mutex
+	expiries := make(map[string]time.Time) // by name: those of acme_hosts only
+	c.config.NextProtos = append(c.config.NextProtos, acme.ALPNProto)
+	c.config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		cert, err := manager.GetCertificate(hello)
+		if err == nil && !slices.Contains(hello.SupportedProtos, acme.ALPNProto) {
+			mu.Lock()
+			defer mu.Unlock()
+			expiries[cert.Leaf.DNSNames[0]] = cert.Leaf.NotAfter
+		}
+		return cert, err
+	}
+	c.expiry = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(expiries) == 0 {
+			return time.Time{}
+		}
+		return slices.MinFunc(slices.Collect(maps.Values(expiries)), time.Time.Compare)
+	}
+}

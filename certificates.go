@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"belfry/config"
+)
+
+// certificateLook is how often files with a certificate are looked at.
+const certificateLook = 10 * time.Second
+
+// Certificates are what the broker proves its names with: one in files, or some
+// of an ACME issuer. Nil ones are those of a broker that does not speak TLS.
+type certificates struct {
+	config *tls.Config
+	files  *certificateFiles // nil: they come by ACME
+	expiry func() time.Time  // of the first that expires; zero: there is none yet
+}
+
+// newCertificates reads the certificate, if there is to be one in files. It fails
+// if that cannot be used.
+func newCertificates(cfg config.TLS, log *zap.Logger) (*certificates, error) {
+	if !cfg.Enabled() {
+		return nil, nil
+	}
+	c := &certificates{config: &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}}
+	if len(cfg.ACMEHosts) > 0 {
+		c.useACME(cfg)
+		return c, nil
+	}
+	f := &certificateFiles{certFile: cfg.CertFile, keyFile: cfg.KeyFile, log: log}
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	c.files = f
+	c.config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.current.Load(), nil }
+	c.expiry = func() time.Time { return f.current.Load().Leaf.NotAfter }
+	return c, nil
+}
+
+// reload reads the files again. If it fails, the certificate of before stays.
+func (c *certificates) reload() error {
+	if c == nil || c.files == nil {
+		return nil
+	}
+	return c.files.read()
+}
+
+// watch reads the files again when they change, until ctx ends.
+func (c *certificates) watch(ctx context.Context) {
+	if c == nil || c.files == nil {
+		return
+	}
+	look := time.NewTicker(certificateLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			c.files.look()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+var certificateExpiry = prometheus.NewDesc("belfry_tls_certificate_expiry_timestamp_seconds",
+	"When the first of the TLS certificates in use expires, in seconds of Unix time.", nil, nil)
+
+// Describe implements [prometheus.Collector].
+func (c *certificates) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- certificateExpiry
+}
+
+// Collect implements [prometheus.Collector].
+func (c *certificates) Collect(metrics chan<- prometheus.Metric) {
+	if c == nil {
+		return
+	}
+	if at := c.expiry(); !at.IsZero() {
+		metrics <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, float64(at.Unix()))
+	}
+}
+
+// CertificateFiles are a certificate and its key in PEM files.
+type certificateFiles struct {
+	certFile, keyFile string
+	log               *zap.Logger
+	current           atomic.Pointer[tls.Certificate] // with its Leaf
+	seen              atomic.Pointer[[2]fileStamp]    // of what was read last, used or not
+}
+
+// A fileStamp changes with a file.
+type fileStamp struct {
+	changed time.Time
+	size    int64
+}
+
+// read uses what is in the files now.
+func (f *certificateFiles) read() error {
+	seen := f.stamps() // before: what changes meanwhile is read by the next look
+	f.seen.Store(&seen)
+	pair, err := tls.LoadX509KeyPair(f.certFile, f.keyFile)
+	if err != nil {
+		return fmt.Errorf("TLS certificate %s with key %s: %w", f.certFile, f.keyFile, err)
+	}
+	f.current.Store(&pair)
+	about := f.log.Info
+	if time.Now().After(pair.Leaf.NotAfter) {
+		about = f.log.Warn
+	}
+	about("TLS certificate", zap.Strings("names", pair.Leaf.DNSNames), zap.Time("expires", pair.Leaf.NotAfter))
+	return nil
+}
+
+// look reads the files if they have changed.
+func (f *certificateFiles) look() {
+	if f.stamps() == *f.seen.Load() {
+		return
+	}
+	if err := f.read(); err != nil {
+		f.log.Warn("the TLS certificate stays as it was", zap.Error(err))
+	}
+}
+
+func (f *certificateFiles) stamps() (both [2]fileStamp) {
+	for i, name := range []string{f.certFile, f.keyFile} {
+		if info, err := os.Stat(name); err == nil { // one that is gone has changed
+			both[i] = fileStamp{info.ModTime(), info.Size()}
+		}
+	}
+	return both
+}

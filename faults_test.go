@@ -1,0 +1,37 @@
+package main
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// TestFaultLog: what peers can bring about does not fill the log.
+func TestFaultLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		core, logged := observer.New(zapcore.InfoLevel)
+		log := newFaultLog(zap.New(core))
+		for range 2 {
+			for range 500 {
+				log.Print("http: TLS handshake error from 192.0.2.1:1: EOF")
+				log.Print("http2: server: error reading preface")
+			}
+			time.Sleep(time.Second)
+			for message, context := range map[string][2]string{
+				"TLS handshake failed": {"peer", "192.0.2.1:1: EOF"},
+				"HTTP server":          {"fault", "http2: server: error reading preface"},
+			} {
+				lines := logged.FilterMessage(message).All()
+				if len(lines) != 10 || lines[0].ContextMap()[context[0]] != context[1] {
+					t.Errorf("%s: %d lines, such as %v", message, len(lines), lines)
+				}
+			}
+			logged.TakeAll()
+		}
+	})
+}

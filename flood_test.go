@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Floods: strangers take as much as they can get, and somebody who behaves well
+// is served all the same.
+
+var floodTime = flag.Duration("flood.for", 0, "flood a broker in a process of its own, so long for each flood, and print a table")
+
+// A flood is what attackers do.
+type flood struct {
+	name    string
+	flags   []string // of the broker
+	large   []string // flags of the large version instead
+	limit   string   // the series that counts what is refused; "": nobody is, the attackers are cut
+	pause   time.Duration
+	trickle time.Duration // between two pieces of what is sent slowly
+	few     int           // attackers in the small version
+	many    int           // in the large one
+	long    int           // times as long as others in the large version; 0: once
+	do      func(a *attacker) error
+}
+
+const refusedTotal = `belfry_refused_total{limit="max_%s"}`
+
+var floods = []flood{
+	{
+		name: "twice the connections that an address may have", limit: fmt.Sprintf(refusedTotal, "address_connections"),
+		flags: []string{"--max-address-connections=20"}, large: []string{"--max-address-connections=1000", "--max-address-handshakes=0"},
+		pause: 100 * time.Millisecond, few: 40, many: 2000,
+		do: func(a *attacker) error {
+			c, err := a.dial(1)
+			if err == nil {
+				_, err = io.WriteString(c, opening("/ws?topic=cats"))
+			}
+			if err == nil {
+				_, err = io.Copy(io.Discard, c)
+			}
+			return err
+		},
+	},
+	{
+		name: "twice the connections that are no client's", limit: fmt.Sprintf(refusedTotal, "http_connections"),
+		flags: []string{"--max-http-connections=20", "--header-timeout=500ms", "--max-address-connections=0"}, large: []string{"--max-http-connections=1000", "--max-address-connections=0"},
+		pause: 100 * time.Millisecond, few: 40, many: 2000,
+		do: func(a *attacker) error {
+			c, err := a.dial(3)
+			if err == nil {
+				_, err = io.Copy(io.Discard, c)
+			}
+			return err
+		},
+	},
+	{
+		name: "connecting ten times as fast as an address may", limit: fmt.Sprintf(refusedTotal, "address_handshakes"),
+		flags: []string{"--max-address-handshakes=10", "--max-address-connections=10"}, pause: 10 * time.Millisecond, few: 10, many: 10,
+		do: func(a *attacker) error {
+			c, err := a.dial(2)
+			if err == nil {
+				_, err = io.WriteString(c, opening("/ws?topic=cats"))
+			}
+			if err == nil {
+				_, err = c.Read(make([]byte, 1))
+			}
+			return err
+		},
+	},
+	{
+		name: "publishing at ten times the rate", limit: fmt.Sprintf(refusedTotal, "publish_rate"),
+		flags: []string{"--max-publish-rate=200"}, pause: 5 * time.Millisecond, few: 10, many: 10,
+		do: func(a *attacker) error { return a.post(event("cats", "x")) },
+	},
+	{
+		name: "headers byte by byte", flags: []string{"--header-timeout=500ms"}, large: []string{}, trickle: 100 * time.Millisecond, few: 20, many: 1000,
+		do: func(a *attacker) error { return a.drip(opening("/ws?topic=cats")[:60], "x") },
+	},
+	{
+		name: "bodies byte by byte", flags: []string{"--header-timeout=500ms", "--body-timeout=500ms"}, large: []string{}, trickle: 100 * time.Millisecond, few: 20, many: 1000,
+		do: func(a *attacker) error {
+			return a.drip("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "x")
+		},
+	},
+	{
+		name: "frames byte by byte", flags: []string{"--ping-interval=200ms", "--pong-timeout=2s"}, large: []string{}, trickle: 100 * time.Millisecond, few: 20, many: 1000,
+		do: func(a *attacker) error {
+			return a.drip(opening("/ws?topic=cats")+masked(final|binaryFrame, strings.Repeat("x", 60_000))[:20], "x")
+		},
+	},
+	{
+		name: "pings", limit: `belfry_disconnects_total{reason="policy_violation"}`, pause: 100 * time.Millisecond, trickle: 10 * time.Millisecond, few: 10, many: 100,
+		do: func(a *attacker) error {
+			return a.drip(opening("/ws?topic=cats"), strings.Repeat(masked(final|ping, "x"), 5))
+		},
+	},
+	{
+		name: "a topic for each event", limit: "belfry_events_evicted_total", flags: []string{"--history-age=1s", "--history-bytes=1048576"}, large: []string{"--history-age=10s"}, few: 2, many: 32, long: 6,
+		do: func(a *attacker) error { return a.post(event(fmt.Sprintf("t.%d", a.number.Add(1)), "x")) },
+	},
+	{
+		name: "readers that do not read", limit: slowConsumers, flags: []string{"--max-message=10000", "--client-queue-bytes=20000"}, large: []string{}, pause: 100 * time.Millisecond,
+		trickle: 50 * time.Millisecond, few: 20, many: 1000,
+		do: func(a *attacker) error {
+			if a.index == 0 {
+				return a.post(event("noise", strings.Repeat("noise ", 1500)))
+			}
+			return a.drip(opening("/ws?topic=noise"), say("ping"))
+		},
+	},
+	{
+		name: "bodies that are too long or too deep", limit: fmt.Sprintf(refusedTotal, "body"), pause: 20 * time.Millisecond, few: 4, many: 4,
+		do: func(a *attacker) error {
+			n := a.number.Add(1)
+			deep := []string{"[", `{"a":`, `{"topic":"cats","message":[[`, `"\u0000`}[n%4]
+			return a.post(strings.Repeat(deep, (1<<20+int(n%3))/len(deep)+1)[:1<<20+int(n%3)])
+		},
+	},
+}
+
+// An attacker does the same again and again until its flood ends.
+type attacker struct {
+	*flood
+	ctx    context.Context
+	addr   string
+	index  int
+	number *atomic.Int64 // of what has been done that needs one
+	rounds *atomic.Int64 // that the broker has ended
+	http   *http.Client
+	leave  func() // ends the round's connection
+}
+
+// attack has n attackers do what they do until ctx ends, and waits for them.
+func (f *flood) attack(ctx context.Context, addr string, n int, rounds *atomic.Int64) {
+	var number atomic.Int64
+	var running sync.WaitGroup
+	defer running.Wait()
+	for i := range n {
+		a := &attacker{flood: f, ctx: ctx, addr: addr, index: i, number: &number, rounds: rounds, leave: func() {}}
+		through := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return a.connect(2) }}
+		a.http = &http.Client{Transport: through}
+		if !a.wait(time.Millisecond) { // not all in the same moment
+			return
+		}
+		running.Go(func() {
+			defer through.CloseIdleConnections()
+			for {
+				_ = a.do(a) // an attacker does not care
+				a.leave()
+				a.rounds.Add(1)
+				if !a.wait(a.pause) {
+					return
+				}
+			}
+		})
+	}
+}
+
+// wait waits, and reports whether the flood goes on.
+func (a *attacker) wait(d time.Duration) bool {
+	if d == 0 {
+		return a.ctx.Err() == nil
+	}
+	select {
+	case <-a.ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// connect connects from one of so many addresses.
+func (a *attacker) connect(addresses int) (net.Conn, error) {
+	d := smallBuffer
+	d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(2+a.index%addresses))}
+	c, err := d.DialContext(a.ctx, "tcp", a.addr)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.(*net.TCPConn).SetLinger(0) // or ports run out
+	return c, nil
+}
+
+// dial connects from one of so many addresses, until the round or the flood ends.
+func (a *attacker) dial(addresses int) (net.Conn, error) {
+	c, err := a.connect(addresses)
+	if err == nil {
+		forget := context.AfterFunc(a.ctx, func() { c.Close() })
+		a.leave = func() { forget(); c.Close() }
+	}
+	return c, err
+}
+
+// drip sends something, and then a little at a time.
+func (a *attacker) drip(first, little string) error {
+	c, err := a.dial(4)
+	if err == nil {
+		_, err = io.WriteString(c, first)
+	}
+	for err == nil && a.wait(a.trickle) {
+		_, err = io.WriteString(c, little)
+	}
+	return err
+}
+
+func (a *attacker) post(body string) error {
+	req, err := http.NewRequestWithContext(a.ctx, "POST", "http://"+a.addr+"/publish", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	res, err := a.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
+}
+
+// TestFloods: during each flood somebody who behaves well gets every event, the
+// attackers are refused or cut, and in the end nothing is left of them.
+//
+// The test is not parallel: it counts what the whole process holds.
+func TestFloods(t *testing.T) {
+	for _, f := range floods {
+		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
+			b := start(t, append([]string{"--resume-window=0s", "--close-timeout=100ms", "--history-age=1s"}, f.flags...)...)
+			good := b.connect(t, b.register(t, `{"user_id": "good", "topic": "good"}`))
+			good.sync(t)
+			before := abuseHoldings(t, b)
+			ctx, stop := context.WithCancel(t.Context())
+			var rounds atomic.Int64
+			var attackers sync.WaitGroup
+			attackers.Go(func() { f.attack(ctx, b.addr, f.few, &rounds) })
+			defer attackers.Wait()
+			defer stop()
+
+			refused := 0.0
+			for n := 0; n < 50 || rounds.Load() < int64(f.few) || f.limit != "" && refused < float64(f.few); n++ {
+				text := fmt.Sprint("event ", n)
+				eventually(t, "somebody who behaves well is served", func() bool {
+					got, err := b.do("POST", "/publish", event("good", text))
+					return err == nil && got.status == http.StatusOK
+				})
+				good.expect(t, text)
+				if f.limit != "" && n%10 == 9 {
+					refused = b.metric(t, f.limit)
+				}
+				runtime.Gosched()
+			}
+			stop()
+			attackers.Wait()
+			good.silent(t)
+			var after holdings
+			eventually(t, "all is given back", func() bool { after = abuseHoldings(t, b); return after.settled(before) })
+		})
+	}
+}
+
+// settled reports whether a broker holds no more than it did before.
+func (h holdings) settled(before holdings) bool {
+	return h.goroutines <= before.goroutines && h.sockets <= before.sockets && h.wires <= before.wires && h.census == before.census && h.connections == before.connections
+}
