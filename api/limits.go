@@ -38,6 +38,7 @@ func refusalProblem(r *limit.Refusal) *problem {
 // limitsOf are the limits that other problems are of, by their codes.
 var limitsOf = map[string]limit.Limit{
 	tooManyClients.code:  limit.Clients,
+	tooManyOfUser.code:   limit.UserClients,
 	tooManyConns.code:    limit.Connections,
 	tooManyTopics.code:   limit.Subscriptions,
 	payloadTooLarge.code: limit.Body,
