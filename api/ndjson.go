@@ -126,7 +126,7 @@ func (st *stream) run() error {
 		case len(bytes.Trim(line, whitespace)) > 0:
 			st.take(line)
 		}
-		if err == io.EOF || len(st.batch) >= streamEvents || st.bytes >= streamBytes || st.in.Buffered() == 0 {
+		if err == io.EOF || len(st.batch) >= streamEvents || st.bytes >= streamBytes || !st.isAhead() {
 			if err := st.flush(); err != nil {
 				return err
 			}
@@ -135,6 +135,13 @@ func (st *stream) run() error {
 			return nil
 		}
 	}
+}
+
+// isAhead reports whether the next line has been read already. If not, it may be
+// long until it has come.
+func (st *stream) isAhead() bool {
+	there, _ := st.in.Peek(st.in.Buffered()) // cannot fail: they are there
+	return bytes.IndexByte(there, '\n') >= 0
 }
 
 var errLongLine = errors.New("the line is too long")
