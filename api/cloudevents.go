@@ -105,7 +105,7 @@ func (req *cloudEventRequest) check() error {
 	case !isName(req.Type):
 		return invalidEvent.because(fmt.Sprintf("type is missing, or no text of 1 to %d bytes without control characters", maxIDBytes))
 	}
-	if _, err := url.Parse(req.Source); err != nil || !isName(req.Source) {
+	if _, err := url.Parse(req.Source); err != nil || !isName(req.Source) || !isURI(req.Source) {
 		return invalidEvent.because(fmt.Sprintf("source is missing, or no URI reference of 1 to %d bytes", maxIDBytes))
 	}
 	if _, err := time.Parse(time.RFC3339, req.Time); req.Time != "" && (err != nil || !isName(req.Time)) {
@@ -114,10 +114,26 @@ func (req *cloudEventRequest) check() error {
 	if _, _, err := mime.ParseMediaType(req.ContentType); req.ContentType != "" && (err != nil || !isName(req.ContentType)) {
 		return invalidEvent.because("datacontenttype is no media type, such as application/json")
 	}
-	if _, err := url.Parse(req.Schema); err != nil {
+	if u, err := url.Parse(req.Schema); req.Schema != "" && (err != nil || !u.IsAbs() || !isURI(req.Schema)) {
 		return invalidEvent.because("dataschema is no URI")
 	}
 	return nil
+}
+
+// isURI reports whether a text has nothing that a URI reference has not (RFC 3986
+// section 2): [url.Parse] is laxer, and who reads the event may not be.
+func isURI(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '%':
+			if i+2 >= len(text) || strings.Trim(text[i+1:i+3], "0123456789abcdefABCDEF") != "" {
+				return false
+			}
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
+			return false
+		}
+	}
+	return true
 }
 
 // What some extensions mean to the broker; sequence it sets itself.
