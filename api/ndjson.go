@@ -236,7 +236,12 @@ func (st *stream) flush() error {
 		return nil
 	}
 	ctx := st.x.r.Context()
-	if err := st.allowed(ctx); err != nil {
+	err := st.s.mayStill(st.x)
+	if err == nil {
+		err = st.allowed(ctx)
+	}
+	if err != nil {
+		st.line = st.lines[0] - 1
 		return err
 	}
 	for {

@@ -16,6 +16,9 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 	}
 	return func(sub hub.Submission) (hub.Receipt, error) {
 		x := &exchange{who: who, limits: s.limits.Load()}
+		if err := s.mayStill(x); err != nil {
+			return hub.Receipt{}, s.asProblem(err)
+		}
 		if err := s.room(); err != nil {
 			return hub.Receipt{}, s.asProblem(err)
 		}
@@ -33,6 +36,17 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 		}
 		return done[0], nil
 	}
+}
+
+// mayStill fails if who was allowed to publish may not do so any more: keys change
+// while connections and streams go on.
+func (s *Server) mayStill(x *exchange) error {
+	who, err := s.opts.Guard().Still(x.who)
+	if err != nil {
+		return err
+	}
+	x.who = who
+	return who.Has(auth.Publish)
 }
 
 // submitted returns what a client asks to be published.
