@@ -363,7 +363,7 @@ func (op *operation) publish(c *conn) error {
 		if *op.ExpiresIn <= 0 || *op.ExpiresIn > hub.MaxExpires.Seconds() {
 			return &refusal{"invalid_expires_in", fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds())}
 		}
-		ev.Expires = time.Duration(*op.ExpiresIn * float64(time.Second))
+		ev.Expires = max(1, time.Duration(*op.ExpiresIn*float64(time.Second))) // 0 would be never
 	}
 	receipt, err := c.pulse.publish(ev)
 	if err != nil {
