@@ -18,7 +18,8 @@ type Publish struct {
 	User      string        `default:"" placeholder:"NAME" form:"user" help:"Only this user's clients get it."`
 	ID        string        `default:"" placeholder:"ID" form:"id" help:"The event's id; made up unless given."`
 	Key       string        `default:"" placeholder:"KEY" form:"token" help:"Idempotency key: publishing the same again with it within the broker's dedupe_window has no effect. No API key."`
-	ExpiresIn time.Duration `default:"0s" range:"0s..168h" placeholder:"DURATION" help:"How long it is of use; 0s: as long as the broker keeps it."`
+	ExpiresIn time.Duration `default:"0s" range:"0s..8760h" placeholder:"DURATION" help:"How long it is of use; 0s: as long as the broker keeps it."`
+	RetryFor  time.Duration `default:"15s" range:"0s..2m" placeholder:"DURATION" help:"How long to try again without an answer (${default}). A file is sent once."`
 
 	Broker `embed:""`
 }
