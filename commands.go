@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"belfry/cli"
+	"belfry/cli/bench"
 	"belfry/config"
 )
 
@@ -27,6 +28,11 @@ func runClient(ctx context.Context, command any, s cli.Streams) error {
 		return cli.Health(ctx, brokerOf(c.Broker), cli.HealthOptions{Ready: c.Ready, Live: c.Live}, s)
 	case config.Top:
 		return cli.Top(ctx, brokerOf(c.Broker), cli.TopOptions{Once: c.Once, Interval: c.Interval}, s)
+	case config.Bench:
+		return bench.Run(ctx, brokerOf(c.Broker), bench.Options{
+			Connections: c.Connections, Topics: c.Topics, Rate: c.Rate, Window: c.Window, Size: c.Size, Duration: c.Duration,
+			Transport: c.Transport, Publishers: c.Publishers, JSON: c.JSON, SVG: c.SVG,
+		}, s)
 	case config.Version:
 		return build().Print(s.Out, c.JSON)
 	case config.Completion:
