@@ -8,7 +8,7 @@ import (
 // A histogram counts durations in buckets that are at most 1/32 wide of what is
 // in them.
 type histogram struct {
-	counts [60 * steps]uint64
+	counts [59 * steps]uint64 // up to the longest duration that there is
 	total  uint64
 	max    time.Duration
 }

@@ -130,9 +130,11 @@ func (s *stream) scan(b []byte) {
 			break
 		}
 		var clock [stampLen / 2]byte
-		if _, err := hex.Decode(clock[:], b[len(mark):MinSize]); err == nil {
-			s.event(time.Duration(binary.BigEndian.Uint64(clock[:])))
+		if _, err := hex.Decode(clock[:], b[len(mark):MinSize]); err != nil {
+			b = b[1:] // it only looked like one
+			continue
 		}
+		s.event(time.Duration(binary.BigEndian.Uint64(clock[:])))
 		b = b[MinSize:]
 	}
 	s.rest = append(s.rest[:0], b...)
