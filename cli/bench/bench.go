@@ -45,6 +45,7 @@ type run struct {
 	began  time.Time // of the clock that messages are stamped with
 	prefix string    // of the topics
 
+	poller *poller
 	shards [8]shard
 	note   chan struct{} // of capacity 1: something has been received
 
@@ -76,10 +77,14 @@ func Run(ctx context.Context, b cli.Broker, o Options, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
+	if r.poller, err = newPoller(); err != nil {
+		return err
+	}
 	receiving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var receivers sync.WaitGroup
 	defer receivers.Wait()
 	defer stop()
+	receivers.Go(func() { r.poller.run(receiving) })
 	if err := r.connect(ctx, receiving, &receivers); err != nil {
 		return ended(ctx, err)
 	}

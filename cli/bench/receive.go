@@ -134,27 +134,20 @@ func (r *run) receive(ctx context.Context, l *line, i int) {
 
 // listen counts what comes over a connection until that is lost.
 func (r *run) listen(ctx context.Context, l *line, i int) {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
-	defer l.Close()
 	shard := &r.shards[i%len(r.shards)]
 	count, now := int64(0), time.Duration(0)
+	write := func(b []byte) { _, _ = l.Write(b) } // if it fails, reading does
 	s := &stream{
 		frames: r.Transport != "sse",
 		event:  func(sent time.Duration) { count++; shard.add(now - sent) },
 		pong: func(payload []byte) { // with a mask of zeros (RFC 6455 section 5.3)
-			_, _ = l.Write(append([]byte{0x8a, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...)) // if it fails, reading does
+			write(append([]byte{0x8a, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...))
 		},
 	}
-	buffer := make([]byte, readBuffer)
-	for {
-		n, err := l.read.Read(buffer)
-		if err != nil {
-			return
-		}
+	feed := func(b []byte) error {
 		count, now = 0, r.clock()
 		shard.Lock()
-		err = s.feed(buffer[:n])
+		err := s.feed(b)
 		shard.Unlock()
 		if count > 0 {
 			r.newest.Store(int64(now))
@@ -164,7 +157,23 @@ func (r *run) listen(ctx context.Context, l *line, i int) {
 			default:
 			}
 		}
-		if err != nil {
+		return err
+	}
+	early, _ := l.read.Peek(l.read.Buffered()) // as much as there is
+	if feed(early) != nil {
+		l.Close()
+		return
+	}
+	if r.poller.take(l.Conn, feed, func(w func([]byte)) { write = w }) {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	buffer := make([]byte, readBuffer)
+	for {
+		n, err := l.Read(buffer)
+		if err != nil || feed(buffer[:n]) != nil {
 			return
 		}
 	}
