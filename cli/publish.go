@@ -47,7 +47,7 @@ func Publish(ctx context.Context, b Broker, o PublishOptions, s Streams) error {
 	p := &publishing{o, s, client.NewPublisher(b.Base(), &client.PublisherOptions{
 		HTTPClient: calls, Header: b.Header(), RetryFor: o.RetryFor,
 		OnRetry: func(err error, retryIn time.Duration) {
-			fmt.Fprintf(s.Err, "%v; trying again in %v\n", err, retryIn.Round(time.Millisecond))
+			fmt.Fprintf(s.Err, "%s; trying again in %v\n", printable(err.Error()), retryIn.Round(time.Millisecond))
 		},
 	})}
 	switch {

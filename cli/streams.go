@@ -64,7 +64,9 @@ func Status(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, err)
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintln(stderr, printable(line))
+	}
 	if errors.Is(err, ErrInterrupted) {
 		return 130 // as shells say of SIGINT
 	}
