@@ -10,6 +10,7 @@ import (
 // printable is a text that does nothing to a terminal: what is not to be seen is
 // written as it would be in JSON.
 func printable(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
 	shown := func(r rune) bool { return unicode.IsPrint(r) || r == '\t' }
 	if !strings.ContainsFunc(text, func(r rune) bool { return !shown(r) }) {
 		return text
