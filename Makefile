@@ -2,11 +2,8 @@ FUZZTIME ?= 5m
 SEEDS ?= 10000
 TIMEOUT ?= 10m
 SOAKTIME ?= 10m
-<<<<<<< HEAD
 FLOODTIME ?= 20s
-=======
 SLOWTIME ?= 1m
->>>>>>> five-pub
 
 # The race detector needs a C compiler; without one the tests run without it.
 race = $(if $(shell command -v "$$(go env CC)"),-race,$(warning no C compiler: testing without the race detector))

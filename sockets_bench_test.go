@@ -68,7 +68,7 @@ func startBench(b testing.TB, flags ...string) *benchBroker {
 
 // startProcess builds a program and starts it. It logs where it listens as the
 // broker does.
-func startProcess(b *testing.B, dir string, args ...string) *benchBroker {
+func startProcess(b testing.TB, dir string, args ...string) *benchBroker {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "program")
 	if out, err := exec.Command("go", "build", "-o", binary, dir).CombinedOutput(); err != nil {
