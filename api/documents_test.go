@@ -13,7 +13,7 @@ import (
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	const origin = "https://page.example"
-	keysOnly, err := auth.New(auth.Options{Origins: []string{origin}})
+	keysOnly, err := auth.New(auth.Options{Keys: []auth.Key{{Name: "one", Rights: auth.Admin, Topics: []string{">"}}}, Origins: []string{origin}})
 	if err != nil {
 		t.Fatal(err)
 	}
