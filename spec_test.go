@@ -42,7 +42,7 @@ func loadSpec(t *testing.T, name string, draft *jsonschema.Draft) *spec {
 	s := &spec{t: t, root: jsonTree(t, tree), compiler: jsonschema.NewCompiler()}
 	s.compiler.DefaultDraft(draft)
 	s.compiler.AssertFormat()
-	if err := s.compiler.AddResource(specURL, closed(s.root)); err != nil {
+	if err := s.compiler.AddResource(specURL, closedSchema(s.root)); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -62,15 +62,15 @@ func jsonTree(t *testing.T, value any) any {
 	return tree
 }
 
-// closed returns a copy of a document whose objects have no other members than
+// closedSchema returns a copy of a document whose objects have no other members than
 // those that it names. For readers they are open, since there may be more in
 // time; for these tests a member that is not described is a fault.
-func closed(tree any) any {
+func closedSchema(tree any) any {
 	switch tree := tree.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(tree)+1)
 		for name, value := range tree {
-			out[name] = closed(value)
+			out[name] = closedSchema(value)
 		}
 		_, described := tree["properties"].(map[string]any)
 		if _, said := tree["additionalProperties"]; described && !said && tree["type"] == "object" {
@@ -80,7 +80,7 @@ func closed(tree any) any {
 	case []any:
 		out := make([]any, len(tree))
 		for i, value := range tree {
-			out[i] = closed(value)
+			out[i] = closedSchema(value)
 		}
 		return out
 	}
