@@ -97,8 +97,11 @@ func badOps() []struct{ send, code, ref string } {
 		{`{"topics":["dogs"],"ref":7}`, "unknown_op", `7`},
 		{`{"op":1,"ref":7}`, "malformed_json", `7`},
 		{`{"op":["ping"],"ref":7}`, "malformed_json", `7`},
-		{`{"op":"publish","topic":"victim","data":"not sent","ref":7}`, "forbidden", `7`},
-		{`{"op":"publish","ref":7}`, "forbidden", `7`},
+		{`{"op":"publish","topic":"victim","data":"not sent","user_id":"","ref":7}`, "invalid_user_id", `7`},
+		{`{"op":"publish","topic":"victim","data":"not sent","expires_in":0,"ref":7}`, "invalid_expires_in", `7`},
+		{`{"op":"publish","topic":"victim.*","data":"not sent","ref":7}`, "invalid_topic", `7`},
+		{`{"op":"publish","topic":"victim","ref":7}`, "invalid_message", `7`},
+		{`{"op":"publish","ref":7}`, "invalid_topic", `7`},
 
 		// Members that there are not, or not with this operation.
 		{`{"op":"ping","id":1,"ref":7}`, "unknown_member", `7`},

@@ -259,7 +259,8 @@ func (st *stream) flush() error {
 		}
 		st.summary.last = done[len(done)-1].Cursor
 		st.summary.accepted += len(done)
-		st.batch, st.lines, st.bytes = nil, nil, 0
+		clear(st.batch) // the hub has copies; nothing here keeps what it will drop
+		st.batch, st.lines, st.bytes = st.batch[:0], st.lines[:0], 0
 		return nil
 	}
 }

@@ -77,8 +77,8 @@ func TestStream(t *testing.T) {
 		"a cut one":     {line(1) + "\n" + line(2)[:10], "1", []string{"2 malformed_json"}},
 		"the longest":   {(long + line(1))[len(line(1))+1:] + "\n" + line(2), "1 2", nil},
 		"over-long":     {line(1) + "\n" + long + line(2) + "\n" + line(3) + "\n", "1 3", []string{"2 payload_too_large"}},
-		"very long":     {strings.Repeat(long, 20) + "\n" + line(3) + "\n", "3", []string{"1 payload_too_large"}},
-		"long at last":  {line(1) + "\n" + strings.Repeat(long, 20), "1", []string{"2 payload_too_large"}},
+		"very long":     {strings.Repeat(long, 5) + "\n" + line(3) + "\n", "3", []string{"1 payload_too_large"}},
+		"long at last":  {line(1) + "\n" + strings.Repeat(long, 5), "1", []string{"2 payload_too_large"}},
 		"long between":  {long + long + "\n" + long + long + "\n" + line(3), "3", []string{"1 payload_too_large", "2 payload_too_large"}},
 	} {
 		for way, body := range map[string]io.Reader{"at once": strings.NewReader(c.body), "by bytes": oneByOne{strings.NewReader(c.body)}} {
@@ -225,7 +225,7 @@ func TestStreamRate(t *testing.T) {
 			body.WriteString(line(i) + "\n")
 		}
 		got := b.stream(strings.NewReader(body.String()))
-		if took := time.Since(begun); got.Accepted != 60 || got.Errors != nil && len(got.Errors) > 0 || took < 4900*time.Millisecond || took > 5100*time.Millisecond {
+		if took := time.Since(begun); got.Accepted != 60 || len(got.Errors) > 0 || took < 4900*time.Millisecond || took > 5100*time.Millisecond {
 			t.Errorf("after %v: %+v", took, got)
 		}
 		if page := b.call("GET", "/metrics", "").Body.String(); !strings.Contains(page, `belfry_refused_total{limit="max_publish_rate"} 0`) {
@@ -261,7 +261,7 @@ func TestStreamMemory(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
-	const count = 50_000
+	const count = 20_000
 	read, write := io.Pipe()
 	grown := make(chan int64, 1)
 	go func() {
@@ -280,7 +280,7 @@ func TestStreamMemory(t *testing.T) {
 	if got := b.stream(read); got.Accepted != count || len(got.Errors) > 0 {
 		t.Fatalf("got %+v", got)
 	}
-	if n := <-grown; n > 1<<20 { // 40,000 lines are 5 MB
+	if n := <-grown; n > 1<<19 { // 16,000 lines are 2 MB
 		t.Errorf("the heap has grown by %d bytes", n)
 	}
 }
