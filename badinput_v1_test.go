@@ -104,7 +104,7 @@ func badOps() []struct{ send, code, ref string } {
 		{`{"op":"publish","ref":7}`, "invalid_topic", `7`},
 
 		// Members that there are not, or not with this operation.
-		{`{"op":"ping","id":1,"ref":7}`, "unknown_member", `7`},
+		{`{"op":"ping","id":"1","ref":7}`, "unknown_member", `7`},
 		{`{"Op":"ping","ref":7}`, "unknown_member", `7`},
 		{subscribe(`"LAST":5`), "unknown_member", `7`},
 		{subscribe(`"user_id":1`), "unknown_member", `7`},
