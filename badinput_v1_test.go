@@ -98,6 +98,8 @@ func badOps() []struct{ send, code, ref string } {
 		{`{"op":1,"ref":7}`, "malformed_json", `7`},
 		{`{"op":["ping"],"ref":7}`, "malformed_json", `7`},
 		{`{"op":"publish","topic":"victim","data":"not sent","user_id":"","ref":7}`, "invalid_user_id", `7`},
+		{`{"op":"publish","topic":"victim","data":"not sent","user_id":1.5,"ref":7}`, "malformed_json", `7`},
+		{`{"op":"publish","topic":"victim","data":"not sent","user_id":true,"ref":7}`, "malformed_json", `7`},
 		{`{"op":"publish","topic":"victim","data":"not sent","expires_in":0,"ref":7}`, "invalid_expires_in", `7`},
 		{`{"op":"publish","topic":"victim.*","data":"not sent","ref":7}`, "invalid_topic", `7`},
 		{`{"op":"publish","topic":"victim","ref":7}`, "invalid_message", `7`},

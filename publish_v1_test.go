@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -68,5 +69,20 @@ func TestOpenNoMore(t *testing.T) {
 	stream.send(t, "20\r\n"+`{"topic":"cats","message":"two"}`+"\r\n1\r\n\n\r\n0\r\n\r\n")
 	if got := stream.answer(t); !strings.HasPrefix(got.body, `{"accepted":1,`) || !strings.Contains(got.body, `{"line":2,"code":"credentials_invalid"`) {
 		t.Errorf("by its stream: %s", got.body)
+	}
+}
+
+// TestPublishV1User: a user is named by a string or an integer, and is the same.
+func TestPublishV1User(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	p := b.connect(t, b.register(t, `{"user_id": 12345678901234567890, "topic": "cats"}`))
+	w := b.wireV1(t, "/ws?topic=dogs")
+	for i, user := range []string{`12345678901234567890`, `"12345678901234567890"`} {
+		w.send(t, say(fmt.Sprintf(`{"op":"publish","topic":"cats","data":%d,"user_id":%s}`, i, user)))
+		if m := w.v1(t); m.Type != "ack" {
+			t.Errorf("%+v", m)
+		}
+		p.expect(t, fmt.Sprint(i))
 	}
 }
