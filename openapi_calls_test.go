@@ -399,11 +399,7 @@ func bodyOf(t *testing.T, value any) string {
 	if text, ok := value.(string); ok || value == nil {
 		return text
 	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return string(jsonText(t, value))
 }
 
 // What differs from run to run.
