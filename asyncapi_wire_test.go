@@ -145,39 +145,40 @@ func TestAsyncAPIV1(t *testing.T) {
 		t.Parallel()
 		b, secret := withTokens(t, flags...)
 		token := newToken(t, secret, "--user=17", "--subscribe=cats,news,orders.*", "--publish=cats,news,chat", "--expires=30s")
-		backend := func(topic string) string {
-			status, body := b.ask(t, token, "POST", "/publish", event(topic, "purr"))
-			if status != http.StatusOK {
-				t.Fatalf("%d %s", status, body)
-			}
-			return jsonOf[receipt](body).Cursor
-		}
 		l := listen(t, "v1")
 		w := b.socket(t, v1Opening("/ws?topic=cats&access_token="+token))
 		w.acceptedV1(t)
 		l.until(w, "expiring")
-		l.drive(b, w, backend, strings.NewReplacer("TOKEN", token))
+		l.drive(b, w, token)
 		l.done()
 	})
 	t.Run("registered", func(t *testing.T) {
 		t.Parallel()
 		b := start(t, flags...)
-		backend := func(topic string) string { return b.publish(t, event(topic, "purr")).Cursor }
 		l := listen(t, "v1Client")
 		w := b.socket(t, v1Opening(b.register(t, `{"user_id":17,"topics":["cats"]}`).Path))
 		w.acceptedV1(t)
-		l.drive(b, w, backend, strings.NewReplacer())
+		l.drive(b, w, "")
 		l.done()
 	})
 }
 
-// drive has all happen to a connection that can happen to one of belfry.v1.
-func (l *listener) drive(b *testBroker, w *wire, publish func(topic string) (cursor string), fill *strings.Replacer) {
+// drive has all happen to a connection that can happen to one of belfry.v1, of
+// user 17. The token is what it began with, or "".
+func (l *listener) drive(b *testBroker, w *wire, token string) {
 	l.t.Helper()
+	header := []string{"Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	if token != "" {
+		header = append(header, "Authorization", "Bearer "+token)
+	}
+	publish := func(topic string) (cursor string) {
+		l.t.Helper()
+		return ask[receipt](l.t, b, "POST", "/publish", `{"topic":"`+topic+`","user_id":17,"message":{"n": 1}}`, header...).Cursor
+	}
 	first := publish("news")
 	publish("cats")
 	l.until(w, "event")
-	l.asks(w, fill)
+	l.asks(w, strings.NewReplacer("TOKEN", token))
 	w.send(l.t, say(`{"op":"subscribe","topics":["news"],"last":1}`))
 	l.until(w, "replayed")
 	l.until(w, "live")
