@@ -289,6 +289,8 @@ func (a *auditor) auditLimits() {
 		{"POST", "/register", `{"user_id":3}`, nil, 503, "too_many_clients"},
 		{"GET", "/sse?topic=cats", ``, nil, 503, "too_many_clients"},
 	}, nothing)
+	b = start(a.t, "--max-publish-rate=2")
+	a.calls(b, []request{{"POST", "/publish", "[" + event("cats", "purr") + strings.Repeat(","+event("cats", "purr"), 2) + "]", nil, 413, "list_too_long"}}, nothing)
 	b = start(a.t, "--dedupe-bytes=1024")
 	for n := range 100 {
 		got := b.call(a.t, "POST", "/publish", event("cats", "purr"), "Idempotency-Key", fmt.Sprint(n))
@@ -399,11 +401,7 @@ func bodyOf(t *testing.T, value any) string {
 	if text, ok := value.(string); ok || value == nil {
 		return text
 	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return string(jsonText(t, value))
 }
 
 // What differs from run to run.

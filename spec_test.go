@@ -51,11 +51,7 @@ func loadSpec(t *testing.T, name string, draft *jsonschema.Draft) *spec {
 // jsonTree returns a value as the schemas' library wants it.
 func jsonTree(t *testing.T, value any) any {
 	t.Helper()
-	text, err := json.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tree, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	tree, err := jsonschema.UnmarshalJSON(bytes.NewReader(jsonText(t, value)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,4 +185,14 @@ func (n node) walk(f func(node)) {
 			node{n.spec, n.at + "/" + strconv.Itoa(i), value[i]}.walk(f)
 		}
 	}
+}
+
+// jsonText returns a value as JSON.
+func jsonText(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
