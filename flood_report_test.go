@@ -89,8 +89,10 @@ func (f *flood) report(t *testing.T) string {
 	if f.large != nil {
 		flags = f.large
 	}
-	p := startBench(t, append([]string{"--resume-window=0s"}, flags...)...)
-	good, err := p.openSocket("GET /ws?topic=live HTTP/1.1\r\nHost: localhost\r\n" + upgradeHeader + "\r\n")
+	flags = append([]string{"--resume-window=0s"}, f.settings(t, flags)...)
+	p := startBench(t, flags...)
+	f.give(&p.http)
+	good, err := p.openSocket("GET /ws?topic=live HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + goodKey + "\r\n" + upgradeHeader + "\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +100,7 @@ func (f *flood) report(t *testing.T) string {
 	before := p.memory(t)
 	calm, _ := p.feel(t, good, *floodTime/2)
 
-	other := startBench(t, append([]string{"--resume-window=0s"}, flags...)...)
+	other := startBench(t, flags...)
 	stop := f.attackFromElsewhere(t, other.addr)
 	beside, _ := p.feel(t, good, *floodTime/2)
 	stop()

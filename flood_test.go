@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -30,6 +32,7 @@ type flood struct {
 	trickle time.Duration // between two pieces of what is sent slowly
 	few     int           // attackers in the small version
 	many    int           // in the large one
+	keys    bool          // attackers and others have keys of their own
 	long    int           // times as long as others in the large version; 0: once
 	do      func(a *attacker) error
 }
@@ -80,7 +83,7 @@ var floods = []flood{
 	},
 	{
 		name: "publishing at ten times the rate", limit: fmt.Sprintf(refusedTotal, "publish_rate"),
-		flags: []string{"--max-publish-rate=200"}, pause: 5 * time.Millisecond, few: 10, many: 10,
+		keys: true, pause: 5 * time.Millisecond, few: 10, many: 10,
 		do: func(a *attacker) error { return a.post(event("cats", "x")) },
 	},
 	{
@@ -127,6 +130,46 @@ var floods = []flood{
 			return a.post(strings.Repeat(deep, (1<<20+int(n%3))/len(deep)+1)[:1<<20+int(n%3)])
 		},
 	},
+}
+
+// The keys of floods that have some.
+const (
+	goodKey = "good"
+	evilKey = "evil"
+)
+
+// settings are the flags of a flood's broker.
+func (f *flood) settings(t *testing.T, flags []string) []string {
+	t.Helper()
+	if !f.keys {
+		return flags
+	}
+	file := filepath.Join(t.TempDir(), "belfry.yaml")
+	keys := "keys:\n" + entry(goodKey, "publish, register, subscribe, admin", ">") + strings.Replace(entry(evilKey, "publish", ">"), "}", ", rate: 200}", 1)
+	if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return append([]string{"--config=" + file}, flags...)
+}
+
+// give has a client who behaves well show its key.
+func (f *flood) give(client *http.Client) {
+	if f.keys {
+		client.Transport = bearer{client.Transport.(*http.Transport), goodKey}
+	}
+}
+
+// A bearer shows a key with each request.
+type bearer struct {
+	*http.Transport
+	key string
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.key)
+	return b.Transport.RoundTrip(r)
 }
 
 // An attacker does the same again and again until its flood ends.
@@ -219,6 +262,9 @@ func (a *attacker) post(body string) error {
 	if err != nil {
 		return err
 	}
+	if a.keys {
+		req.Header.Set("Authorization", "Bearer "+evilKey)
+	}
 	res, err := a.http.Do(req)
 	if err != nil {
 		return err
@@ -235,7 +281,8 @@ func (a *attacker) post(body string) error {
 func TestFloods(t *testing.T) {
 	for _, f := range floods {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
-			b := start(t, append([]string{"--resume-window=0s", "--close-timeout=100ms", "--history-age=1s"}, f.flags...)...)
+			b := start(t, append([]string{"--resume-window=0s", "--close-timeout=100ms", "--history-age=1s"}, f.settings(t, f.flags)...)...)
+			f.give(&b.http)
 			good := b.connect(t, b.register(t, `{"user_id": "good", "topic": "good"}`))
 			good.sync(t)
 			before := abuseHoldings(t, b)

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"belfry/cli"
 	"belfry/config"
 	"belfry/hub"
 )
@@ -30,6 +31,12 @@ func main() {
 // default to serve until ctx ends, and returns the exit status, 2 for a wrong
 // command line. On a hangup the broker reads its configuration again.
 func run(ctx context.Context, hangups <-chan os.Signal, args, environ []string, stdout, stderr io.Writer) int {
+	return runWith(ctx, hangups, args, environ, cli.StreamsOf(os.Stdin, stdout, stderr, environ))
+}
+
+// runWith is [run] with streams of any kind.
+func runWith(ctx context.Context, hangups <-chan os.Signal, args, environ []string, streams cli.Streams) int {
+	stdout, stderr := streams.Out, streams.Err
 	command, err := config.ParseCommand(args, environ, version(), stdout, stderr)
 	if errors.Is(err, config.ErrDone) {
 		return 0
@@ -52,12 +59,14 @@ func run(ctx context.Context, hangups <-chan os.Signal, args, environ []string, 
 		}
 		err = createToken(command, stdout)
 	case config.TokenCheck:
-		err = checkToken(command, os.Stdin, stdout, newLogger(command.Config, stderr).Logger)
+		err = checkToken(command, streams.In, stdout, newLogger(command.Config, stderr).Logger)
 	case config.Config:
 		again := func(running config.Config) (config.Config, []string, error) {
 			return config.Reload(running, args, environ)
 		}
 		return runBroker(ctx, hangups, command, again, stderr)
+	default:
+		return cli.Status(runClient(ctx, command, streams), stderr)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)

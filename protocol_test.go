@@ -155,11 +155,12 @@ func (p *player) happens(what string) {
 func (p *player) request(lines []string) {
 	p.t.Helper()
 	p.finishAnswer()
-	var header, body strings.Builder
+	var header strings.Builder
+	var body []string
 	for _, line := range lines[1:] {
 		line = p.fill(line)
-		if strings.HasPrefix(line, "{") {
-			body.WriteString(line)
+		if strings.HasPrefix(line, "{") || strings.HasPrefix(line, "[") {
+			body = append(body, line)
 			continue
 		}
 		header.WriteString(line + "\r\n")
@@ -169,7 +170,7 @@ func (p *player) request(lines []string) {
 	}
 	p.head, p.body, p.left = nil, nil, false
 	p.wire = p.b.socket(p.t, p.fill(lines[0])+" HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n"+header.String()+
-		"Content-Length: "+strconv.Itoa(body.Len())+"\r\n\r\n"+body.String())
+		"Content-Length: "+strconv.Itoa(len(strings.Join(body, "\n")))+"\r\n\r\n"+strings.Join(body, "\n"))
 }
 
 // send sends a text message or a Close frame.

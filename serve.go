@@ -16,6 +16,7 @@ import (
 	"belfry/api"
 	"belfry/api/auth"
 	"belfry/config"
+	"belfry/docs"
 	"belfry/hub"
 	"belfry/transport"
 )
@@ -181,6 +182,7 @@ func (b *broker) newServers(cfg config.Config) {
 		Publishers:    b.limits.publishers,
 		Overloaded:    b.limits.memory.overloaded,
 		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs},
+		Documents:     []api.Document{{Path: "/openapi.yaml", Content: docs.OpenAPI}, {Path: "/asyncapi.yaml", Content: docs.AsyncAPI}},
 		Log:           b.log.Logger,
 	}
 	if cfg.AdminAddr != "" {

@@ -63,11 +63,18 @@ func (p *benchBroker) web(path string) string {
 
 func startBench(b testing.TB, flags ...string) *benchBroker {
 	b.Helper()
-	binary := filepath.Join(b.TempDir(), "belfry")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	return startProcess(b, ".", append([]string{"--addr=127.0.0.1:0", "--log-format=json", "--ping-interval=1h"}, flags...)...)
+}
+
+// startProcess builds a program and starts it. It logs where it listens as the
+// broker does.
+func startProcess(b testing.TB, dir string, args ...string) *benchBroker {
+	b.Helper()
+	binary := filepath.Join(b.TempDir(), "program")
+	if out, err := exec.Command("go", "build", "-o", binary, dir).CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.Command(binary, append([]string{"--addr=127.0.0.1:0", "--log-format=json", "--ping-interval=1h"}, flags...)...)
+	cmd := exec.Command(binary, args...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		b.Fatal(err)

@@ -54,6 +54,8 @@ type Options struct {
 	Clock   func() time.Time       // nil is time.Now
 	Metrics []prometheus.Collector // what /metrics shows besides
 	Log     *zap.Logger            // nil is silence
+
+	Documents []Document // what describes the interface; may be nil
 }
 
 // Limits are those options that can change while the API runs.
@@ -114,7 +116,7 @@ func New(opts Options) *Server {
 	s.limits.Store(&opts.Limits)
 	s.access = newAccessLog(opts.Log, s.remote)
 	s.metrics = newMetrics(&s.opts, &s.probe)
-	public := append(s.table(), s.healthTable()...)
+	public := append(append(s.table(), s.healthTable()...), s.documentTable()...)
 	if opts.AdminGuard == nil {
 		public = append(public, s.adminTable()...)
 	} else {

@@ -134,3 +134,38 @@ func BenchmarkWrapper(b *testing.B) {
 		})
 	}
 }
+
+// A line of a stream, to a topic without subscribers.
+func BenchmarkStream(b *testing.B) {
+	broker := newBroker(b, func(h *hub.Options, o *api.Options) { o.MaxMessage, o.MaxBody = 1<<20, 1<<20 })
+	line := []byte(`{"topic":"news","message":"` + strings.Repeat("x", 128) + `"}` + "\n")
+	b.ReportAllocs()
+	b.ResetTimer()
+	if got := broker.stream(&repeated{line: line, times: b.N}); got.Accepted != b.N {
+		b.Fatalf("%+v", got)
+	}
+}
+
+// repeated is a line so many times.
+type repeated struct {
+	line  []byte
+	times int
+	rest  []byte
+}
+
+func (r *repeated) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(r.rest) == 0 {
+			if r.times == 0 {
+				break
+			}
+			r.times, r.rest = r.times-1, r.line
+		}
+		k := copy(p[n:], r.rest)
+		n, r.rest = n+k, r.rest[k:]
+	}
+	if n == 0 {
+		err = io.EOF
+	}
+	return n, err
+}

@@ -58,12 +58,17 @@ func checkContent(header http.Header) error {
 		return nil
 	default:
 		media, params, err := mime.ParseMediaType(given)
-		isUTF8 := params["charset"] == "" || strings.EqualFold(params["charset"], "utf-8")
-		if err == nil && isUTF8 && (media == "application/json" || media == "application/x-www-form-urlencoded") {
+		if err == nil && isUTF8(params) && (media == "application/json" || media == "application/x-www-form-urlencoded") {
 			return nil
 		}
 		return unsupportedMedia.because("send JSON as Content-Type: application/json, in UTF-8").with("Accept", acceptableTypes)
 	}
+}
+
+// isUTF8 reports whether a media type with those parameters is, or may be, of UTF-8.
+func isUTF8(params map[string]string) bool {
+	charset := params["charset"]
+	return charset == "" || strings.EqualFold(charset, "utf-8")
 }
 
 func checkCoding(header http.Header) error {

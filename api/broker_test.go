@@ -47,6 +47,7 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		Limits:      hub.Limits{MaxClients: 100, MaxConnections: 100, MaxSubscriptions: testMaxTopics},
 		RegisterTTL: time.Hour, ResumeWindow: time.Hour,
 		HistoryEvents: 100, HistoryAge: time.Hour, HistoryBytes: 1 << 20,
+		DedupeWindow: time.Minute, DedupeBytes: 1 << 20,
 		Couriers: 1, Backlog: 1000, BacklogBytes: 1 << 20, Queue: 16, PublishTimeout: 5 * time.Second,
 	}
 	everybody, err := auth.New(auth.Options{Open: true, Origins: []string{"*"}})
@@ -189,6 +190,7 @@ type document struct {
 	Detail    string `json:"detail"`
 	Code      string `json:"code"`
 	RequestID string `json:"request_id"`
+	Index     *int   `json:"index"` // in a list
 
 	// Of a gap.
 	Topics []string `json:"topics"`

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -71,7 +72,8 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 	case req.Base64 != nil && req.Data.text != nil:
 		return conflictingInput.because("data and data_base64 are both given; send one of them")
 	case req.Base64 != nil:
-		if _, err := base64.StdEncoding.DecodeString(*req.Base64); err != nil {
+		// The decoder passes over line ends, which are none of the alphabet.
+		if _, err := base64.StdEncoding.DecodeString(*req.Base64); err != nil || strings.ContainsAny(*req.Base64, "\r\n") {
 			return invalidMessage.because("data_base64 is no base64 (RFC 4648 section 4)")
 		}
 		ev.Message, ev.Text, ev.Details.Base64 = []byte(*req.Base64), true, true
@@ -88,7 +90,8 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 		return err
 	}
 	p.Events = append(p.Events, ev)
-	p.Keys = append(p.Keys, x.keyOf("event", fmt.Appendf(nil, "%s\n%t%t\n%s\n%s\n%s", ev.Topic, ev.Text, ev.Details.Base64, ev.Message, req.Type, ev.Details.Attributes), req.Source, req.ID))
+	p.Keys = append(p.Keys, x.keyOf("event", []string{req.Source, req.ID}, ev.Topic, ev.User, req.Type, string(ev.Details.Attributes),
+		fmt.Sprint(ev.Text, ev.Details.Base64), string(ev.Message)))
 	return nil
 }
 
@@ -102,19 +105,35 @@ func (req *cloudEventRequest) check() error {
 	case !isName(req.Type):
 		return invalidEvent.because(fmt.Sprintf("type is missing, or no text of 1 to %d bytes without control characters", maxIDBytes))
 	}
-	if _, err := url.Parse(req.Source); err != nil || !isName(req.Source) {
+	if _, err := url.Parse(req.Source); err != nil || !isName(req.Source) || !isURI(req.Source) {
 		return invalidEvent.because(fmt.Sprintf("source is missing, or no URI reference of 1 to %d bytes", maxIDBytes))
 	}
-	if _, err := time.Parse(time.RFC3339, req.Time); err != nil && req.Time != "" {
+	if _, err := time.Parse(time.RFC3339, req.Time); req.Time != "" && (err != nil || !isName(req.Time)) {
 		return invalidEvent.because("time is none of RFC 3339, such as 2026-01-02T03:04:05Z")
 	}
-	if _, _, err := mime.ParseMediaType(req.ContentType); err != nil && req.ContentType != "" {
+	if _, _, err := mime.ParseMediaType(req.ContentType); req.ContentType != "" && (err != nil || !isName(req.ContentType)) {
 		return invalidEvent.because("datacontenttype is no media type, such as application/json")
 	}
-	if _, err := url.Parse(req.Schema); err != nil {
+	if u, err := url.Parse(req.Schema); req.Schema != "" && (err != nil || !u.IsAbs() || !isURI(req.Schema)) {
 		return invalidEvent.because("dataschema is no URI")
 	}
 	return nil
+}
+
+// isURI reports whether a text has nothing that a URI reference has not (RFC 3986
+// section 2): [url.Parse] is laxer, and who reads the event may not be.
+func isURI(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '%':
+			if i+2 >= len(text) || strings.Trim(text[i+1:i+3], "0123456789abcdefABCDEF") != "" {
+				return false
+			}
+		case c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
+			return false
+		}
+	}
+	return true
 }
 
 // What some extensions mean to the broker; sequence it sets itself.
@@ -143,7 +162,11 @@ func (req *cloudEventRequest) attributes(ev *hub.Event) error {
 		case 'n':
 			continue // as if it were not there
 		case '{', '[':
-			return invalidEvent.because(fmt.Sprintf("the attribute %s is no string, number or boolean", name))
+			return notSimple(name)
+		case '0':
+			if _, err := strconv.ParseInt(string(value), 10, 32); err != nil {
+				return notSimple(name)
+			}
 		}
 		text := ""
 		if value.Kind() == '"' {
@@ -180,6 +203,12 @@ func (req *cloudEventRequest) attributes(ev *hub.Event) error {
 	return nil
 }
 
+// notSimple says that an attribute has a value of a type that there is not
+// (CloudEvents section 2).
+func notSimple(name string) error {
+	return invalidEvent.because(fmt.Sprintf("the attribute %s is no string, no boolean and no integer of 32 bits", name))
+}
+
 func appendAttribute(dst []byte, name, value string) []byte {
 	if value == "" {
 		return dst
@@ -198,11 +227,14 @@ func (s *Server) readBinaryCloudEvent(x *exchange, body []byte, p *publication) 
 		"time": &req.Time, "dataschema": &req.Schema,
 	}
 	for header, values := range x.r.Header {
-		name, ok := strings.CutPrefix(header, "Ce-")
+		name, ok := strings.CutPrefix(header, attributePrefix)
 		if !ok {
 			continue
 		}
 		name = strings.ToLower(name)
+		if name == "data" || name == "datacontenttype" {
+			return invalidEvent.because("the data is the body, and Content-Type says what it is; send no " + header)
+		}
 		value, err := attributeOf(values)
 		if err != nil {
 			return err
@@ -220,12 +252,27 @@ func (s *Server) readBinaryCloudEvent(x *exchange, body []byte, p *publication) 
 	return s.addCloudEvent(x, &req, p)
 }
 
+// attributePrefix begins the name of a header that holds an attribute.
+const attributePrefix = "Ce-"
+
+// unescape returns what stands in a quoted string (RFC 9110 section 5.6.4).
+func unescape(quoted string) string {
+	var text strings.Builder
+	for i := 0; i < len(quoted); i++ {
+		if quoted[i] == '\\' && i+1 < len(quoted) {
+			i++
+		}
+		text.WriteByte(quoted[i])
+	}
+	return text.String()
+}
+
 // attributeOf returns the value of a header that holds an attribute (section
 // 3.1.3.2).
 func attributeOf(values []string) (string, error) {
 	value := values[0]
 	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
-		value = value[1 : n-1]
+		value = unescape(value[1 : n-1])
 	}
 	value, err := url.PathUnescape(value)
 	if err != nil || len(values) > 1 || !utf8.ValidString(value) {
@@ -234,10 +281,10 @@ func attributeOf(values []string) (string, error) {
 	return value, nil
 }
 
-// readData takes the body as the event's data: JSON if it is said to be that,
-// text if it is that, else bytes.
+// readData takes the body as the event's data: JSON or text if it is said to be
+// that, else bytes. What is not said to be anything is text if it can be.
 func (req *cloudEventRequest) readData(x *exchange, body []byte) error {
-	media, _, _ := mime.ParseMediaType(req.ContentType)
+	media, params, _ := mime.ParseMediaType(req.ContentType)
 	switch {
 	case len(body) == 0:
 	case media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"):
@@ -247,11 +294,20 @@ func (req *cloudEventRequest) readData(x *exchange, body []byte) error {
 		if err := json.Unmarshal(body, &req.Data); err != nil {
 			return decodeProblem(err, "any value as data")
 		}
-	case utf8.Valid(body):
+	case isText(media) && isUTF8(params) && utf8.Valid(body):
 		req.Data = message{bytes.Clone(body), true}
 	default:
 		text := base64.StdEncoding.EncodeToString(body)
 		req.Base64 = &text
 	}
 	return nil
+}
+
+// isText reports whether what is of a media type is for people to read.
+func isText(media string) bool {
+	switch media {
+	case "", "application/xml", "application/x-www-form-urlencoded", "application/javascript":
+		return true
+	}
+	return strings.HasPrefix(media, "text/") || strings.HasSuffix(media, "+xml")
 }

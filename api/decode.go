@@ -40,8 +40,8 @@ func decode(body []byte, target any, maxDepth int, members string) error {
 // decodeList reads a JSON array, each element into a T that take is called with.
 // What is wrong is told with the element's place.
 func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) error) error {
-	if isDeeper(body, maxDepth+1) {
-		return tooDeep.because(fmt.Sprintf("the body nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth))
+	if start := bytes.TrimLeft(body, whitespace); len(start) == 0 || start[0] != '[' {
+		return malformedJSON.because("the body is no JSON array; send one of objects with " + members)
 	}
 	// Twice over the text: a name that comes twice, or what follows the list, is
 	// found before anything is made of it.

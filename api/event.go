@@ -84,15 +84,18 @@ func isName(text string) bool {
 
 // keyOf returns the key of a publication: of who publishes it, the kind of key,
 // and its parts; and what is published under it.
-func (x *exchange) keyOf(kind string, published []byte, parts ...string) (key hub.Key) {
-	name := sha256.New()
-	for _, part := range append([]string{kind, x.who.Name, x.who.User}, parts...) {
-		fmt.Fprintf(name, "%d:%s", len(part), part)
+func (x *exchange) keyOf(kind string, parts []string, published ...string) hub.Key {
+	return hub.Key{Name: digest(append([]string{kind, x.who.Name, x.who.User}, parts...)), Print: digest(published)}
+}
+
+// digest hashes parts so that no others have the same hash.
+func digest(parts []string) (sum [16]byte) {
+	h := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
-	print := sha256.Sum256(published)
-	copy(key.Name[:], name.Sum(nil))
-	copy(key.Print[:], print[:])
-	return key
+	copy(sum[:], h.Sum(nil))
+	return sum
 }
 
 // traceParent returns the trace that a request belongs to (W3C Trace Context

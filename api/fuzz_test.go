@@ -59,6 +59,9 @@ func FuzzPublish(f *testing.F) {
 	}
 	f.Add([]byte(`{"topic":"cats","user_id":null,"message":"are awesome"}`))
 	f.Add([]byte(`{"topic":"cats","user_id":"7","message":{"a":[1.0,"\u0020"]}}`))
+	f.Add([]byte(` [{"topic":"cats","message":1} , {"topic":"dogs","message":"x","id":"y","expires_in":1e-9}]`))
+	f.Add([]byte(`[{"topic":"cats","message":1},{"topic":"cats"}]`))
+	f.Add([]byte(`[]`))
 	f.Add([]byte(`{"topic":"cats","user_id":-0,"message":" \ud83d\ude00"}`))
 	b := newBroker(f, wide)
 	b.connect(b.register(`{"user_id":1,"topic":">"}`))
@@ -78,31 +81,52 @@ func FuzzPublish(f *testing.F) {
 			unchanged(t, before, after)
 			return
 		}
-		var got receipt
-		if err := stdjson.Unmarshal(w.Body.Bytes(), &got); err != nil || after.Published != before.Published+1 {
-			t.Fatalf("%v: %s: %d published", err, w.Body, after.Published-before.Published)
-		}
-		m := members(t, body)
-		var topic, message string
-		if !isString(m["topic"], &topic) || hub.CheckTopic(topic) != nil || topic != got.Topic {
-			t.Fatalf("published to %q: %s", body, w.Body)
-		}
-		if user := m["user_id"]; !isNull(user) && !isUser(user) {
-			t.Fatalf("published for the user %s", user)
-		}
-		if !isString(m["message"], &message) {
-			var compact bytes.Buffer
-			if err := stdjson.Compact(&compact, m["message"]); err != nil {
-				t.Fatalf("published %q: %v", m["message"], err)
+		var receipts []receipt
+		var events []stdjson.RawMessage
+		if bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {
+			if err := stdjson.Unmarshal(body, &events); err != nil {
+				t.Fatalf("accepted %q: %v", body, err)
 			}
-			message = compact.String()
-		}
-		if got.Queued == 1 {
-			if frame := <-b.frames; frame != message {
-				t.Fatalf("%q was delivered as %q", m["message"], frame)
+			if err := stdjson.Unmarshal(w.Body.Bytes(), &receipts); err != nil {
+				t.Fatalf("%v: %s", err, w.Body)
 			}
+		} else {
+			events, receipts = []stdjson.RawMessage{body}, make([]receipt, 1)
+			if err := stdjson.Unmarshal(w.Body.Bytes(), &receipts[0]); err != nil {
+				t.Fatalf("%v: %s", err, w.Body)
+			}
+		}
+		if n := after.Published - before.Published; n != uint64(len(events)) || len(receipts) != len(events) {
+			t.Fatalf("%d published of %d: %s", n, len(events), w.Body)
+		}
+		for i, event := range events {
+			checkPublished(t, b, event, receipts[i])
 		}
 	})
+}
+
+// checkPublished checks an event that was taken, and its receipt.
+func checkPublished(t *testing.T, b *broker, event []byte, got receipt) {
+	m := members(t, event)
+	var topic, message string
+	if !isString(m["topic"], &topic) || hub.CheckTopic(topic) != nil || topic != got.Topic {
+		t.Fatalf("published to %q: %+v", event, got)
+	}
+	if user := m["user_id"]; !isNull(user) && !isUser(user) {
+		t.Fatalf("published for the user %s", user)
+	}
+	if !isString(m["message"], &message) {
+		var compact bytes.Buffer
+		if err := stdjson.Compact(&compact, m["message"]); err != nil {
+			t.Fatalf("published %q: %v", m["message"], err)
+		}
+		message = compact.String()
+	}
+	if got.Queued == 1 {
+		if frame := <-b.frames; frame != message {
+			t.Fatalf("%q was delivered as %q", m["message"], frame)
+		}
+	}
 }
 
 func FuzzRegister(f *testing.F) {

@@ -66,6 +66,8 @@ func (c *hubCollector) counters() {
 	counter("events_matched_total", "Clients that events were for.", func(s *hub.Stats) uint64 { return s.Matched })
 	counter("events_queued_total", "Connected clients that events were for.", func(s *hub.Stats) uint64 { return s.Queued })
 	counter("events_replayed_total", "Events read from the log for a client.", func(s *hub.Stats) uint64 { return s.Replayed })
+	counter("events_dropped_total", "Events that connections of the policy drop_oldest were not given.", func(s *hub.Stats) uint64 { return s.Dropped })
+	counter("lags_total", "Times that a connection was slow and read on from the log.", func(s *hub.Stats) uint64 { return s.Lags })
 	counter("events_evicted_total", "Events that retention dropped.", func(s *hub.Stats) uint64 { return s.Evicted })
 	counter("gaps_total", "Gaps that connections were told of.", func(s *hub.Stats) uint64 { return s.Gaps })
 }

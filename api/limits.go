@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -38,6 +39,7 @@ func refusalProblem(r *limit.Refusal) *problem {
 // limitsOf are the limits that other problems are of, by their codes.
 var limitsOf = map[string]limit.Limit{
 	tooManyClients.code:  limit.Clients,
+	tooManyOfUser.code:   limit.UserClients,
 	tooManyConns.code:    limit.Connections,
 	tooManyTopics.code:   limit.Subscriptions,
 	payloadTooLarge.code: limit.Body,
@@ -118,10 +120,13 @@ func (s *Server) mayPublish(x *exchange, n int) error {
 		header["Ratelimit-Policy"] = standing.Policy
 		header["Ratelimit"] = []string{standing.Header()}
 	}
-	if !ok {
-		return s.opts.Gate.Refuse(standing.Limit, standing.Wait)
+	switch {
+	case ok:
+		return nil
+	case n >= standing.Burst && n > 1: // one of the list was taken before it was read
+		return listTooLong.because(fmt.Sprintf("the list has %d events, and %v or the key's rate permits %d at once; send shorter ones, or a stream", n+1, standing.Limit, standing.Burst))
 	}
-	return nil
+	return s.opts.Gate.Refuse(standing.Limit, standing.Wait)
 }
 
 // countRefusal counts a problem if it is one of a limit that the hub or the

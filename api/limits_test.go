@@ -152,10 +152,12 @@ func TestOverloaded(t *testing.T) {
 // Every limit that the hub or the reading of a request keeps is counted.
 func TestRefusedTotal(t *testing.T) {
 	t.Parallel()
-	b := newBroker(t, func(h *hub.Options, _ *api.Options) { h.MaxClients = 1 })
+	b := newBroker(t, func(h *hub.Options, _ *api.Options) { h.MaxClients, h.MaxUserClients = 2, 1 })
 	b.register(`{"user_id":1}`)
 	for _, c := range [][2]string{
 		{"/register", `{"user_id":1}`},
+		{"/register", `{"user_id":2}`},
+		{"/register", `{"user_id":3}`},
 		{"/publish", strings.Repeat("x", testMaxBody+1)},
 		{"/publish", `{"topic":"cats","message":"` + strings.Repeat("x", testMaxMessage+1) + `"}`},
 		{"/publish", `{"topic":"cats","message":` + strings.Repeat("[", testMaxDepth) + strings.Repeat("]", testMaxDepth) + `}`},
@@ -164,7 +166,7 @@ func TestRefusedTotal(t *testing.T) {
 		b.call("POST", c[0], c[1])
 	}
 	page := b.call("GET", "/metrics", "").Body.String()
-	for _, name := range []string{"max_clients", "max_body", "max_message", "max_depth", "max_subscriptions"} {
+	for _, name := range []string{"max_clients", "max_user_clients", "max_body", "max_message", "max_depth", "max_subscriptions"} {
 		if !strings.Contains(page, `belfry_refused_total{limit="`+name+`"} 1`) {
 			t.Errorf("%s is not counted", name)
 		}

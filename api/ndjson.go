@@ -14,7 +14,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -28,7 +27,8 @@ const (
 	streamBytes  = 64 << 10
 )
 
-// maxLineErrors bounds the errors that a summary lists.
+// maxLineErrors bounds the lines that a summary says the error of. Why a stream
+// was not read to its end it says besides.
 const maxLineErrors = 100
 
 // A stream is a request under way.
@@ -37,8 +37,8 @@ type stream struct {
 	x       *exchange
 	control *http.ResponseController
 	in      *bufio.Reader
-	line    int // number of the last line read
-	long    []byte
+	line    int    // number of the last line read
+	long    []byte // of a line that the reader's buffer does not hold
 
 	batch []hub.Event
 	lines []int // of the batch's events
@@ -95,14 +95,13 @@ func (s *Server) publishStream(x *exchange) error {
 	// not known. What was taken is.
 	if err := st.run(); err != nil {
 		p, _ := problemOf(err)
-		st.reject(st.line+1, p)
+		st.summary.errors = append(st.summary.errors, lineError{st.line + 1, p})
 	}
 	s.metrics.published(x.start)
 	x.Header()["Content-Type"] = contentJSON
 	st.extend()
 	x.out.Write(append(st.summary.appendJSON(x.out.AvailableBuffer()), '\n'))
-	_, err := x.Write(x.out.Bytes())
-	_ = err // if the peer is gone, there is nobody to tell
+	_, _ = x.Write(x.out.Bytes()) // if the peer is gone, there is nobody to tell
 	return nil
 }
 
@@ -113,19 +112,21 @@ func (st *stream) run() error {
 	go func() {
 		select {
 		case <-st.s.opts.Stopping:
-			_ = st.control.SetReadDeadline(time.Unix(1, 0)) // the stream ends here
+			st.endReading()
 		case <-ended:
 		}
 	}()
 	for {
 		line, err := st.next()
-		if err != nil && err != io.EOF {
+		switch {
+		case err == errLongLine:
+			st.reject(payloadTooLarge.because(fmt.Sprintf("the line has more than %d bytes; send less, or raise max_body", st.x.limits.MaxBody)))
+		case err != nil && err != io.EOF:
 			return errors.Join(st.flush(), err)
-		}
-		if len(bytes.Trim(line, whitespace)) > 0 {
+		case len(bytes.Trim(line, whitespace)) > 0:
 			st.take(line)
 		}
-		if err == io.EOF || len(st.batch) >= streamEvents || st.bytes >= streamBytes || st.in.Buffered() == 0 {
+		if err == io.EOF || len(st.batch) >= streamEvents || st.bytes >= streamBytes || !st.isAhead() {
 			if err := st.flush(); err != nil {
 				return err
 			}
@@ -136,40 +137,58 @@ func (st *stream) run() error {
 	}
 }
 
-// next returns the next line. It fails with [io.EOF] behind the last.
-func (st *stream) next() ([]byte, error) {
-	most := st.x.limits.MaxBody
+// isAhead reports whether the next line has been read already. If not, it may be
+// long until it has come.
+func (st *stream) isAhead() bool {
+	there, _ := st.in.Peek(st.in.Buffered()) // cannot fail: they are there
+	return bytes.IndexByte(there, '\n') >= 0
+}
+
+var errLongLine = errors.New("the line is too long")
+
+// next returns the next line, which is valid until the next call. It fails with
+// [io.EOF] behind the last, with which what has no end of line comes, and with
+// errLongLine, which has been read over.
+func (st *stream) next() (line []byte, err error) {
 	st.long = st.long[:0]
-	for {
-		if st.in.Buffered() == 0 && !st.s.isStopping() {
+	for size := 0; ; {
+		if st.in.Buffered() == 0 {
 			st.extend()
 		}
 		part, err := st.in.ReadSlice('\n')
-		if len(st.long)+len(part) > most {
-			return nil, payloadTooLarge.because(fmt.Sprintf("the line has more than %d bytes; send less, or raise max_body", most))
+		if size += len(part); size > 0 && (err == nil || err == io.EOF) {
+			st.line++
 		}
+		tooLong := size > st.x.limits.MaxBody
 		switch {
-		case err == nil && len(st.long) == 0:
-			st.line++
-			return part, nil
-		case err == bufio.ErrBufferFull:
-			st.long = append(st.long, part...)
-			continue
+		case err == nil && tooLong:
+			return nil, errLongLine
+		case err == nil && size == len(part):
+			return part, nil // nearly all
 		case err == nil:
-			st.line++
 			return append(st.long, part...), nil
+		case err == io.EOF && tooLong:
+			st.long = st.long[:0]
+			return nil, errLongLine // and then the end
 		case err == io.EOF:
-			if st.long = append(st.long, part...); len(st.long) > 0 {
-				st.line++
-			}
-			return st.long, io.EOF
-		case st.s.isStopping():
-			return nil, hub.ErrDraining
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, requestTimeout.because("the next line took too long to arrive; send faster, or raise body_timeout")
+			return append(st.long, part...), io.EOF
+		case err != bufio.ErrBufferFull:
+			return nil, st.broken(err)
+		case !tooLong:
+			st.long = append(st.long, part...)
 		}
-		return nil, malformedRequest.because("the stream did not arrive whole; send what is behind the last line that was accepted again")
 	}
+}
+
+// broken says why the body can't be read on.
+func (st *stream) broken(err error) error {
+	switch {
+	case st.s.isStopping():
+		return hub.ErrDraining
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return requestTimeout.because("the next line took too long to arrive; send faster, or raise body_timeout")
+	}
+	return malformedRequest.because("the stream did not arrive whole; send what is behind the last line that was accepted again")
 }
 
 // extend gives the peer the time that it has for the next bytes.
@@ -178,7 +197,13 @@ func (st *stream) extend() {
 	now := time.Now()
 	_ = st.control.SetReadDeadline(now.Add(st.s.opts.BodyTimeout))
 	_ = st.control.SetWriteDeadline(now.Add(st.s.opts.BodyTimeout + st.s.opts.WriteTimeout))
+	if st.s.isStopping() {
+		st.endReading() // it may have begun between
+	}
 }
+
+// endReading ends the stream where it is.
+func (st *stream) endReading() { _ = st.control.SetReadDeadline(time.Unix(1, 0)) }
 
 // take adds the event of a line to those that are published next.
 func (st *stream) take(line []byte) {
@@ -190,17 +215,18 @@ func (st *stream) take(line []byte) {
 	}
 	if err != nil {
 		p, _ := problemOf(err)
-		st.reject(st.line, p)
+		st.reject(p)
 		return
 	}
 	st.batch, st.lines = append(st.batch, ev), append(st.lines, st.line)
 	st.bytes += len(ev.Message)
 }
 
-func (st *stream) reject(line int, p *problem) {
+// reject passes over the line that was read last.
+func (st *stream) reject(p *problem) {
 	st.summary.rejected++
 	if len(st.summary.errors) < maxLineErrors {
-		st.summary.errors = append(st.summary.errors, lineError{line, p})
+		st.summary.errors = append(st.summary.errors, lineError{st.line, p})
 	}
 }
 
@@ -210,13 +236,19 @@ func (st *stream) flush() error {
 		return nil
 	}
 	ctx := st.x.r.Context()
-	if err := st.allowed(ctx); err != nil {
+	err := st.s.mayStill(st.x)
+	if err == nil {
+		err = st.allowed(ctx)
+	}
+	if err != nil {
+		st.line = st.lines[0] - 1
 		return err
 	}
 	for {
 		done, err := st.s.opts.Hub.PublishAll(ctx, hub.Publication{Events: st.batch})
 		if err == hub.ErrBusy && ctx.Err() == nil && !st.s.isStopping() {
-			continue // it has waited already
+			st.extend() // it has waited already
+			continue
 		}
 		if err != nil {
 			st.line = st.lines[0] - 1
@@ -227,7 +259,8 @@ func (st *stream) flush() error {
 		}
 		st.summary.last = done[len(done)-1].Cursor
 		st.summary.accepted += len(done)
-		st.batch, st.lines, st.bytes = nil, nil, 0
+		clear(st.batch) // the hub has copies; nothing here keeps what it will drop
+		st.batch, st.lines, st.bytes = st.batch[:0], st.lines[:0], 0
 		return nil
 	}
 }
@@ -238,28 +271,35 @@ func (st *stream) allowed(ctx context.Context) error {
 	if st.summary.accepted == 0 {
 		left-- // one was taken before the body was read
 	}
-	for left > 0 {
-		err := st.s.mayPublish(st.x, 1)
-		refusal, ok := errors.AsType[*limit.Refusal](err)
-		if err != nil && !ok {
-			return err
-		}
-		if !ok {
-			left--
-			continue
-		}
-		wait := time.NewTimer(refusal.After)
-		select {
-		case <-wait.C:
-		case <-st.s.opts.Stopping:
-			wait.Stop()
-			return hub.ErrDraining
-		case <-ctx.Done():
-			wait.Stop()
-			return hub.ErrBusy
+	for n := left; left > 0; {
+		standing, ok := st.s.takes(st.x.who, n)
+		switch {
+		case ok:
+			left -= n
+		case n > 1:
+			n = 1
+		default:
+			if err := st.pause(ctx, standing.Wait); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// pause waits, while the peer must.
+func (st *stream) pause(ctx context.Context, d time.Duration) error {
+	st.extend()
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-st.s.opts.Stopping:
+		return hub.ErrDraining
+	case <-ctx.Done():
+		return hub.ErrBusy
+	}
 }
 
 // isStopping reports whether no request should wait any more.

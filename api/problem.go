@@ -50,6 +50,7 @@ var (
 	gap              = kind{"gap", 410, ""}                     // events behind the cursor are not retained any more
 	payloadTooLarge  = kind{"payload_too_large", 413, ""}       // the body is larger than max_body
 	messageTooLarge  = kind{"message_too_large", 413, ""}       // the message is larger than max_message
+	listTooLong      = kind{"list_too_long", 413, ""}           // the list has more events than the rate permits at once
 	unsupportedMedia = kind{"unsupported_media_type", 415, ""}  // the body's Content-Type or Content-Encoding
 	tooManyTopics    = kind{"too_many_topics", 422, ""}         // more than max_subscriptions
 	upgradeRequired  = kind{"upgrade_required", 426, ""}        // a request without a WebSocket handshake, see Upgrade

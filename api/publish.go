@@ -2,8 +2,10 @@ package api
 
 import (
 	"bytes"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"belfry/hub"
@@ -162,8 +164,11 @@ func formatOf(header http.Header) (format, error) {
 	if given == "application/json" && header["Ce-Specversion"] == nil {
 		return plain, checkContent(header) // nearly all
 	}
-	media, _, err := mime.ParseMediaType(given)
+	media, params, err := mime.ParseMediaType(given)
 	if f, ok := formats[media]; ok && err == nil {
+		if !isUTF8(params) {
+			return plain, unsupportedMedia.because("send the events in UTF-8").with("Accept", acceptableTypes)
+		}
 		return f, checkCoding(header)
 	}
 	if strings.HasPrefix(media, "application/cloudevents") {
@@ -190,7 +195,13 @@ func (x *exchange) idempotencyKey(body []byte, p *publication) error {
 	if len(given) > 1 || !isKey(key) {
 		return invalidKey.because("Idempotency-Key is no text of 1 to 255 printable ASCII characters, given once; send one such as a UUID")
 	}
-	p.Key = x.keyOf("request", append([]byte(x.r.URL.RawQuery+"\n"+x.r.Header.Get("Content-Type")+"\n"), body...), key)
+	published := []string{string(body), x.r.URL.RawQuery, x.r.Header.Get("Content-Type")}
+	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) {
+		if strings.HasPrefix(name, attributePrefix) {
+			published = append(append(published, name), x.r.Header[name]...)
+		}
+	}
+	p.Key = x.keyOf("request", []string{key}, published...)
 	return nil
 }
 

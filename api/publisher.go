@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strconv"
 
 	"belfry/api/auth"
 	"belfry/hub"
@@ -15,6 +16,9 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 	}
 	return func(sub hub.Submission) (hub.Receipt, error) {
 		x := &exchange{who: who, limits: s.limits.Load()}
+		if err := s.mayStill(x); err != nil {
+			return hub.Receipt{}, s.asProblem(err)
+		}
 		if err := s.room(); err != nil {
 			return hub.Receipt{}, s.asProblem(err)
 		}
@@ -32,6 +36,17 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 		}
 		return done[0], nil
 	}
+}
+
+// mayStill fails if who was allowed to publish may not do so any more: keys change
+// while connections and streams go on.
+func (s *Server) mayStill(x *exchange) error {
+	who, err := s.opts.Guard().Still(x.who)
+	if err != nil {
+		return err
+	}
+	x.who = who
+	return who.Has(auth.Publish)
 }
 
 // submitted returns what a client asks to be published.
@@ -59,7 +74,8 @@ func (s *Server) submitted(x *exchange, sub hub.Submission) (p hub.Publication, 
 		if !isKey(sub.Key) {
 			return p, invalidKey.because("key is no text of 1 to 255 printable ASCII characters")
 		}
-		p.Key = x.keyOf("operation", append([]byte(ev.Topic+"\n"+ev.User+"\n"), ev.Message...), sub.Key)
+		p.Key = x.keyOf("operation", []string{sub.Key},
+			sub.Topic, sub.User, sub.ID, sub.Expires.String(), strconv.FormatBool(sub.Text), string(sub.Message))
 	}
 	return p, nil
 }

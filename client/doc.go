@@ -20,6 +20,8 @@
 // was. Everything that there is to know comes from [Client.Next], in order:
 // events, gaps, the answers to [Client.Subscribe], and how the connection is.
 //
+// A [Publisher] publishes events over HTTP, each once, also when answers are lost.
+//
 // # What is promised
 //
 // Every event of a subscription comes once, or a [*Gap] tells that it may be

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -25,6 +26,14 @@ type commandLine struct {
 		Create TokenCreate `cmd:"" help:"Make a token, for tests and small set-ups."`
 		Check  TokenCheck  `cmd:"" help:"Say what the broker would make of a token, and why."`
 	} `cmd:"" help:"Make and check tokens (JWTs)."`
+
+	Publish        Publish    `cmd:"" help:"Publish an event, or many."`
+	Subscribe      Subscribe  `cmd:"" help:"Print events as they come."`
+	Health         Health     `cmd:"" help:"Ask the broker how it is."`
+	Top            Top        `cmd:"" help:"Show what the broker does."`
+	Bench          Bench      `cmd:"" help:"Measure the broker."`
+	VersionCommand Version    `cmd:"" name:"version" help:"Print what the program is made of."`
+	Completion     Completion `cmd:"" help:"Print a script that makes a shell complete commands."`
 }
 
 // The commands whose flags are the settings.
@@ -55,7 +64,8 @@ func ParseCommand(args, environ []string, version string, stdout, stderr io.Writ
 		in.problems = append(in.problems, withoutTokens(err))
 		return nil, in.err()
 	}
-	switch parsed.Command() {
+	command, _, _ := strings.Cut(parsed.Command(), " <") // without the arguments' names
+	switch command {
 	case serve:
 		in.settings(&cli.Serve, parsed)
 		return cli.Serve, in.err()
@@ -64,11 +74,38 @@ func ParseCommand(args, environ []string, version string, stdout, stderr io.Writ
 	case "token create":
 		in.signingKey(&cli.Token.Create)
 		return cli.Token.Create, in.err()
-	case tokenCheck, tokenCheck + " <token>":
+	case tokenCheck:
 		in.settings(&cli.Token.Check.Config, parsed)
 		return cli.Token.Check, in.err()
 	}
-	return nil, fmt.Errorf("nothing runs %s", parsed.Command()) // a command without its case
+	return in.client(&cli, command, parser.Model)
+}
+
+// client returns what a command of clients is asked to do.
+func (in *input) client(cli *commandLine, command string, model *kong.Application) (any, error) {
+	switch command {
+	case "publish":
+		in.publish(&cli.Publish)
+		return cli.Publish, in.err()
+	case "subscribe":
+		in.subscribe(&cli.Subscribe)
+		return cli.Subscribe, in.err()
+	case "health":
+		in.health(&cli.Health)
+		return cli.Health, in.err()
+	case "top":
+		in.broker(&cli.Top.Broker)
+		return cli.Top, in.err()
+	case "bench":
+		in.bench(&cli.Bench)
+		return cli.Bench, in.err()
+	case "version":
+		return cli.VersionCommand, in.err()
+	case "completion":
+		cli.Completion.complete(model)
+		return cli.Completion, in.err()
+	}
+	return nil, fmt.Errorf("nothing runs %s", command) // a command without its case
 }
 
 func newParser(cli *commandLine, in *input, options ...kong.Option) (*kong.Kong, error) {
@@ -79,6 +116,8 @@ func newParser(cli *commandLine, in *input, options ...kong.Option) (*kong.Kong,
 		kong.Resolvers(kong.ResolverFunc(in.resolve)),
 		kong.TypeMapper(reflect.TypeFor[string](), in),
 		kong.TypeMapper(reflect.TypeFor[[]string](), in),
+		kong.TypeMapper(reflect.TypeFor[Words](), words{in}),
+		kong.TypeMapper(reflect.TypeFor[*string](), verbatim{in}),
 		kong.TypeMapper(reflect.TypeFor[int](), in),
 		kong.TypeMapper(reflect.TypeFor[bool](), switches{in}),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), in),

@@ -39,6 +39,8 @@ func (in *input) settings(c *Config, parsed *kong.Context) {
 	for _, flag := range parsed.Model.DefaultCmd.Flags {
 		delete(in.environ, variable(flag.Name))
 	}
+	delete(in.environ, variable(urlFlag)) // of other commands
+	delete(in.environ, keyVariable)
 	c.Unknown = slices.Sorted(maps.Keys(in.environ))
 }
 
@@ -57,6 +59,9 @@ type sourced struct{ name, text string }
 // resolve is asked for the flags that are not on the command line.
 func (in *input) resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	if !hasSettings(parent) {
+		if text := in.variable(flag.Name); flag.Name == urlFlag && text != "" {
+			return sourced{variable(flag.Name), text}, nil
+		}
 		return nil, nil
 	}
 	if in.file == nil {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"text/template"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 // docs/configuration.md is made from the structs' tags and from testdata/configuration.md.
@@ -25,6 +27,7 @@ func TestReference(t *testing.T) {
 	t.Parallel()
 	page := template.Must(template.New("configuration.md").Funcs(template.FuncMap{
 		"settings": settingsTables, "keys": keyTable, "example": example,
+		"commands": commandRows, "flags": flagTable, "flagTables": flagTables,
 	}).ParseFiles("testdata/configuration.md"))
 	var want bytes.Buffer
 	if err := page.Execute(&want, nil); err != nil {
@@ -81,6 +84,60 @@ func keyTable() string {
 		}
 		fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s |\n",
 			strings.ToLower(field.Name), kind(field.Type), values(field), standard, field.Tag.Get("help"))
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// clientCommands are those that are documented by their tags alone.
+func clientCommands() (all []*kong.Node) {
+	parser, err := newParser(&commandLine{}, &input{})
+	if err != nil {
+		panic(err)
+	}
+	for _, command := range parser.Model.Children {
+		if command.Name != serve && len(command.Children) == 0 {
+			all = append(all, command)
+		}
+	}
+	return all
+}
+
+func commandRows() string {
+	var out strings.Builder
+	for _, command := range clientCommands() {
+		fmt.Fprintf(&out, "| `belfry %s` | %s |\n", command.Path(), command.Help)
+	}
+	return out.String()
+}
+
+// flagTables has the flags of each command that are not in the table of all.
+func flagTables() string {
+	var out strings.Builder
+	for _, command := range clientCommands() {
+		if table := flagTable(command.Name); table != "" {
+			fmt.Fprintf(&out, "\n### belfry %s\n\n%s\n", command.Path(), table)
+		}
+	}
+	return strings.TrimRight(out.String(), "\n")
+}
+
+// flagTable has the flags of a command; of "", those that say where the broker is.
+func flagTable(name string) string {
+	var out strings.Builder
+	for _, command := range clientCommands() {
+		for _, flag := range command.Flags {
+			if (flag.Group != nil) != (name == "") || command.Name != name && name != "" || command.Name != "health" && name == "" {
+				continue
+			}
+			if out.Len() == 0 {
+				out.WriteString("| flag | values | default | |\n| --- | --- | --- | --- |\n")
+			}
+			what := strings.Replace(flag.Tag.Get("range"), "..", " to ", 1)
+			if what == "" {
+				what, _, _ = strings.Cut(wantOf(flag.Value), ", such as ")
+			}
+			fmt.Fprintf(&out, "| `--%s` | %s | %s | %s |\n", flag.Name, what, code(flag.Default), flag.Help)
+		}
 	}
 	return strings.TrimSpace(out.String())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -127,10 +128,44 @@ type operation struct {
 
 	Topic     *string        `json:"topic"` // of publish, as those that follow
 	Data      jsontext.Value `json:"data"`
-	User      *string        `json:"user_id"`
+	User      *userText      `json:"user_id"`
 	ID        *string        `json:"id"`
 	Key       *string        `json:"key"`
 	ExpiresIn *float64       `json:"expires_in"` // seconds
+}
+
+// A userText names a user: in JSON a string or an integer, which are the same user
+// if they read the same.
+type userText string
+
+var errUserType = errors.New("neither a string nor an integer")
+
+// UnmarshalJSONFrom reads the text of an integer as it stands.
+func (u *userText) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	text := string(value)
+	switch value.Kind() {
+	case '"':
+		unquoted, err := jsontext.AppendUnquote(nil, value)
+		if err != nil {
+			return err
+		}
+		text = string(unquoted)
+	case '0':
+		if strings.ContainsAny(text, ".eE") {
+			return errUserType
+		}
+		if text == "-0" {
+			text = "0"
+		}
+	default:
+		return errUserType
+	}
+	*u = userText(text)
+	return nil
 }
 
 // A refusal is the answer to an operation that is not done. Its code is stable:
@@ -353,7 +388,7 @@ func (op *operation) publish(c *conn) error {
 		value *string
 		to    *string
 		code  string
-	}{{op.User, &ev.User, "invalid_user_id"}, {op.ID, &ev.ID, "invalid_id"}, {op.Key, &ev.Key, "invalid_idempotency_key"}} {
+	}{{(*string)(op.User), &ev.User, "invalid_user_id"}, {op.ID, &ev.ID, "invalid_id"}, {op.Key, &ev.Key, "invalid_idempotency_key"}} {
 		if given.value == nil {
 			continue
 		}
@@ -365,7 +400,7 @@ func (op *operation) publish(c *conn) error {
 		if *op.ExpiresIn <= 0 || *op.ExpiresIn > hub.MaxExpires.Seconds() {
 			return &refusal{"invalid_expires_in", fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds())}
 		}
-		ev.Expires = time.Duration(*op.ExpiresIn * float64(time.Second))
+		ev.Expires = max(1, time.Duration(*op.ExpiresIn*float64(time.Second))) // 0 would be never
 	}
 	receipt, err := c.pulse.publish(ev)
 	if err != nil {

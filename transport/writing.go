@@ -29,6 +29,7 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 		}
 	}
 	k.push(c, f)
+	k.lag(c) // of a full socket nothing else tells
 }
 
 // most returns how many bytes may wait for a connection. One that is not closed

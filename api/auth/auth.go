@@ -57,6 +57,7 @@ type Identity struct {
 	rights    Right
 	publish   []string   // patterns
 	subscribe *hub.Grant // nil is everything
+	key       *Key       // nil: it is none's
 }
 
 // everybody is who asks a broker without keys.
@@ -122,7 +123,7 @@ func (k *Key) identity() *Identity {
 	if k.Rights&Admin != 0 {
 		subscribe = append(slices.Clip(subscribe), hub.BrokersTopics...)
 	}
-	return &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, subscribe: &hub.Grant{Subscribe: subscribe}}
+	return &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, subscribe: &hub.Grant{Subscribe: subscribe}, key: k}
 }
 
 // A Denial is why a request is not served. Its code is what the client is told;
@@ -213,6 +214,25 @@ func (g *Guard) grantOf(earlier *Key) *hub.Grant {
 		}
 	}
 	return nil
+}
+
+// Still returns who somebody is now that an earlier guard, or this one, has
+// identified. It fails with a [*Denial] for one whom this guard does not know.
+func (g *Guard) Still(who *Identity) (*Identity, error) {
+	switch {
+	case who == everybody && g.open():
+		return who, nil
+	case who.ByToken() && g.opts.Tokens != nil:
+		return who, nil
+	case who.key == nil:
+		return nil, invalid.because("it was of another configuration")
+	}
+	for i := range g.opts.Keys {
+		if g.opts.Keys[i].SHA256 == who.key.SHA256 {
+			return g.keys[i], nil
+		}
+	}
+	return nil, invalid.because("the key is no more")
 }
 
 // open reports whether nobody needs credentials.

@@ -27,6 +27,7 @@ const (
 	PublishRate
 	UserPublishRate
 	Clients
+	UserClients
 	Connections
 	Subscriptions
 	Body
@@ -37,7 +38,7 @@ const (
 
 var names = [limits]string{
 	"max_memory", "max_http_connections", "max_address_connections", "max_address_handshakes", "max_handshakes", "max_publish_rate",
-	"max_user_publish_rate", "max_clients", "max_connections", "max_subscriptions", "max_body", "max_message", "max_depth",
+	"max_user_publish_rate", "max_clients", "max_user_clients", "max_connections", "max_subscriptions", "max_body", "max_message", "max_depth",
 }
 
 func (l Limit) String() string { return names[l] }

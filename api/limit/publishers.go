@@ -78,6 +78,7 @@ func (a *allowance) change(l Limit, perSecond float64, now time.Time) *allowance
 type Standing struct {
 	Level
 	Limit  Limit
+	Burst  int      // no more are ever taken at once; 0: there is no limit
 	Policy []string // the header RateLimit-Policy; nil: there is no limit
 }
 
@@ -100,7 +101,7 @@ func (a *allowance) take(who string, n int, clock func() time.Time) (Standing, b
 		return Standing{}, true
 	}
 	level, ok := a.buckets.Take(who, n, clock())
-	return Standing{level, a.limit, a.policy}, ok
+	return Standing{level, a.limit, a.rate.Burst, a.policy}, ok
 }
 
 // What follows is of draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4: a

@@ -1,0 +1,207 @@
+// Package bench measures a running broker: it publishes events, receives them over
+// many connections, and tells how many came, and when.
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"belfry/cli"
+)
+
+// Options say what to do.
+type Options struct {
+	Connections int           // that receive
+	Topics      int           // that they are spread over, at most Connections
+	Rate        int           // events a second; 0: as fast as Window permits
+	Window      int           // events that may be on their way to somebody at a time, if Rate is 0
+	Size        int           // of a message in bytes, at least MinSize
+	Duration    time.Duration // of publishing
+	Transport   string        // bare, v1 or sse
+	Publishers  int           // publishes that may be under way at a time
+	JSON        bool          // print a JSON object, not a table
+	SVG         string        // a file to draw into; "" is none
+}
+
+// Patience with a broker.
+const (
+	dialers   = 16                     // connections that are made at a time
+	dialTries = 20                     // for one connection, before anything is measured
+	pause     = 100 * time.Millisecond // before another try
+	readyTime = 10 * time.Second       // for the first event to arrive everywhere
+	drainTime = 10 * time.Second       // for the last ones
+	quietTime = 2 * time.Second        // after which nothing more is expected
+)
+
+// A run is a measurement under way.
+type run struct {
+	Options
+	broker cli.Broker
+	began  time.Time // of the clock that messages are stamped with
+	prefix string    // of the topics
+
+	poller *poller
+	shards [8]shard
+	note   chan struct{} // of capacity 1: something has been received
+
+	received   atomic.Int64
+	newest     atomic.Int64 // when that was, by the clock
+	reconnects atomic.Int64
+
+	sent     atomic.Int64
+	granted  atomic.Int64 // deliveries of what may be sent, so far
+	expected atomic.Int64 // and of what was sent
+	failed   atomic.Int64 // publishes
+	failure  atomic.Pointer[error]
+}
+
+// A shard is what some of the connections have measured.
+type shard struct {
+	sync.Mutex
+	histogram
+}
+
+// Run measures, and prints what has come of it. When ctx ends it stops publishing,
+// and tells what there is to tell.
+func Run(ctx context.Context, b cli.Broker, o Options, s cli.Streams) error {
+	r := &run{
+		Options: o, broker: b, began: time.Now(), note: make(chan struct{}, 1),
+		prefix: "belfry.bench." + strings.ToLower(rand.Text()[:10]) + ".",
+	}
+	floor, err := floor(o.Size)
+	if err != nil {
+		return err
+	}
+	if r.poller, err = newPoller(); err != nil {
+		return err
+	}
+	receiving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var receivers sync.WaitGroup
+	defer receivers.Wait()
+	defer stop()
+	receivers.Go(func() { r.poller.run(receiving) })
+	if err := r.connect(ctx, receiving, &receivers); err != nil {
+		return ended(ctx, err)
+	}
+	if err := r.ready(ctx); err != nil {
+		return ended(ctx, err)
+	}
+	r.reset()
+	end := r.watch(s)
+	start := r.clock()
+	r.publish(ctx)
+	published := r.clock() - start
+	r.drain()
+	end()
+	if r.sent.Load() == 0 {
+		if failure := r.failure.Load(); failure != nil {
+			return ended(ctx, *failure)
+		}
+		return cli.ErrInterrupted
+	}
+	return r.report(start, published, floor).print(s, r.Options)
+}
+
+// ended is how a run ends that has measured nothing.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return cli.ErrInterrupted
+	}
+	return err
+}
+
+func (r *run) clock() time.Duration { return time.Since(r.began) }
+
+func (r *run) topic(i int) string { return fmt.Sprint(r.prefix, i%r.Topics) }
+
+// audience is how many connections receive a topic.
+func (r *run) audience(topic int) int64 {
+	n := r.Connections / r.Topics
+	if topic < r.Connections%r.Topics {
+		n++
+	}
+	return int64(n)
+}
+
+// connect makes all connections, and leaves each to a goroutine.
+func (r *run) connect(ctx, receiving context.Context, receivers *sync.WaitGroup) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var making sync.WaitGroup
+	places := make(chan struct{}, dialers)
+	for i := range r.Connections {
+		places <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		making.Go(func() {
+			defer func() { <-places }()
+			c, err := r.dialPatiently(ctx, i)
+			if err != nil {
+				cancel(err)
+				return
+			}
+			receivers.Go(func() { r.receive(receiving, c, i) })
+		})
+	}
+	making.Wait()
+	return context.Cause(ctx)
+}
+
+// ready publishes to each topic once, and waits until everybody has that: then
+// everybody is subscribed.
+func (r *run) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	p := &publisher{run: r, message: r.message()}
+	defer p.close()
+	for topic := range r.Topics {
+		if err := p.publish(ctx, topic); err != nil {
+			return err
+		}
+	}
+	for r.received.Load() < int64(r.Connections) {
+		select {
+		case <-r.note:
+		case <-ctx.Done():
+			return fmt.Errorf("of %d connections only %d have received a first event", r.Connections, r.received.Load())
+		}
+	}
+	return nil
+}
+
+// reset forgets what was needed to get ready.
+func (r *run) reset() {
+	r.received.Store(0)
+	r.reconnects.Store(0)
+	for i := range r.shards {
+		r.shards[i].Lock()
+		r.shards[i].histogram = histogram{}
+		r.shards[i].Unlock()
+	}
+}
+
+// drain waits for what is still to come.
+func (r *run) drain() {
+	end := time.After(drainTime)
+	for r.received.Load() < r.expected.Load() {
+		quiet := time.NewTimer(quietTime)
+		select {
+		case <-r.note:
+			quiet.Stop()
+		case <-quiet.C:
+			return
+		case <-end:
+			return
+		}
+	}
+}
+
+func (r *run) message() []byte {
+	return append(make([]byte, MinSize), strings.Repeat("x", r.Size-MinSize)...)
+}

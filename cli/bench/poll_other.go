@@ -1,0 +1,18 @@
+//go:build !linux
+
+package bench
+
+import (
+	"context"
+	"net"
+)
+
+// A poller would read from many sockets in one thread. There is none for this
+// system: goroutines read, at a higher cost.
+type poller struct{}
+
+func newPoller() (*poller, error) { return &poller{}, nil }
+
+func (*poller) run(context.Context) {}
+
+func (*poller) take(net.Conn, func([]byte) error, func(func([]byte))) bool { return false }

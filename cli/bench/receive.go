@@ -1,0 +1,180 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"belfry/cli"
+	"belfry/client"
+)
+
+// A line is a connection that receives.
+type line struct {
+	net.Conn
+	read *bufio.Reader // what came with the answer to the handshake is in it
+}
+
+// readBuffer is the size of a connection's buffer, in bytes.
+const readBuffer = 8 << 10
+
+// dial makes a connection that is subscribed to a topic.
+func (r *run) dial(ctx context.Context, topic string) (*line, error) {
+	conn, host, err := r.broker.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	path, status := "/ws", http.StatusSwitchingProtocols
+	header := r.broker.Header()
+	if r.Transport == "sse" {
+		path, status = "/sse", http.StatusOK
+		header.Set("Accept", "text/event-stream")
+	} else {
+		nonce := make([]byte, 16)
+		rand.Read(nonce) //nolint:errcheck // it never fails
+		header.Set("Connection", "Upgrade")
+		header.Set("Upgrade", "websocket")
+		header.Set("Sec-Websocket-Version", "13")
+		header.Set("Sec-Websocket-Key", base64.StdEncoding.EncodeToString(nonce))
+	}
+	if r.Transport == "v1" {
+		header.Set("Sec-Websocket-Protocol", "belfry.v1")
+	}
+	l := &line{conn, bufio.NewReaderSize(conn, readBuffer)}
+	if err := l.ask(r.broker, host, path+"?topic="+url.QueryEscape(topic), header, status); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// ask makes the request that the connection begins with.
+func (l *line) ask(b cli.Broker, host, target string, header http.Header, status int) error {
+	u, err := url.Parse(b.Base())
+	if err != nil {
+		return err
+	}
+	l.SetDeadline(time.Now().Add(readyTime)) //nolint:errcheck // then the next call fails
+	if _, err := fmt.Fprintf(l, "GET %s%s HTTP/1.1\r\nHost: %s\r\n", u.EscapedPath(), target, host); err != nil {
+		return err
+	}
+	if err := header.Write(l); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(l, "\r\n"); err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(l.read, nil)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != status {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what came of it will do
+		return cli.Refusal(res, text)
+	}
+	return l.SetDeadline(time.Time{})
+}
+
+// dialPatiently makes a connection of a broker that may have to admit them one
+// after the other.
+func (r *run) dialPatiently(ctx context.Context, i int) (*line, error) {
+	for try := 1; ; try++ {
+		l, err := r.dial(ctx, r.topic(i))
+		problem, refused := errors.AsType[*client.Problem](err)
+		if !refused || try == dialTries || problem.Status != http.StatusTooManyRequests && problem.Status != http.StatusServiceUnavailable {
+			return l, err
+		}
+		if !sleep(ctx, max(pause, problem.RetryAfter)) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// sleep reports false if ctx has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// receive counts what comes over a connection, and over those that take its place
+// when it is lost.
+func (r *run) receive(ctx context.Context, l *line, i int) {
+	for {
+		r.listen(ctx, l, i)
+		for {
+			if ctx.Err() != nil {
+				return
+			}
+			next, err := r.dial(ctx, r.topic(i))
+			if err == nil {
+				l = next
+				r.reconnects.Add(1)
+				break
+			}
+			sleep(ctx, pause)
+		}
+	}
+}
+
+// listen counts what comes over a connection until that is lost.
+func (r *run) listen(ctx context.Context, l *line, i int) {
+	shard := &r.shards[i%len(r.shards)]
+	count, now := int64(0), time.Duration(0)
+	write := func(b []byte) { _, _ = l.Write(b) } // if it fails, reading does
+	s := &stream{
+		frames: r.Transport != "sse",
+		event:  func(sent time.Duration) { count++; shard.add(now - sent) },
+		pong: func(payload []byte) { // with a mask of zeros (RFC 6455 section 5.3)
+			write(append([]byte{0x8a, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...))
+		},
+	}
+	feed := func(b []byte) error {
+		count, now = 0, r.clock()
+		shard.Lock()
+		err := s.feed(b)
+		shard.Unlock()
+		if count > 0 {
+			r.newest.Store(int64(now))
+			r.received.Add(count)
+			select {
+			case r.note <- struct{}{}:
+			default:
+			}
+		}
+		return err
+	}
+	early, _ := l.read.Peek(l.read.Buffered()) // as much as there is
+	if feed(early) != nil {
+		l.Close()
+		return
+	}
+	if r.poller.take(l.Conn, feed, func(w func([]byte)) { write = w }) {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	buffer := make([]byte, readBuffer)
+	for {
+		n, err := l.Read(buffer)
+		if err != nil || feed(buffer[:n]) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A Publisher publishes events over HTTP. Its methods may be called from any
+// goroutine.
+//
+// A publish that gets no answer is tried again, with the same idempotency key,
+// so that it has its effect once: the broker knows the key for its
+// dedupe_window (2m by default; see [PublisherOptions.RetryFor]). It forgets
+// keys when it is restarted, and with them all events.
+type Publisher struct {
+	url  string
+	opts PublisherOptions
+}
+
+// PublisherOptions are settings of a [Publisher]. The zero value of each means
+// its default.
+type PublisherOptions struct {
+	// HTTPClient makes the calls; http.DefaultClient by default.
+	HTTPClient *http.Client
+	// Header is sent with each call, such as Authorization.
+	Header http.Header
+	// Timeout bounds the wait for one answer; 15s by default.
+	Timeout time.Duration
+	// RetryFor is how long after the first attempt another one may begin; 30s
+	// by default, negative is never. It must be less than the broker's
+	// dedupe_window.
+	RetryFor time.Duration
+	// MinBackoff and MaxBackoff bound the pause before another attempt, as
+	// those of [Options] do; 100ms and 5s by default. It is not shorter than
+	// the broker asks for (Retry-After, RFC 9110 section 10.2.3).
+	MinBackoff, MaxBackoff time.Duration
+	// OnRetry is told of each attempt that will be followed by another; may be
+	// nil.
+	OnRetry func(err error, retryIn time.Duration)
+}
+
+// NewPublisher returns a publisher to the broker at a URL, such as
+// http://127.0.0.1:8000. It holds on to nothing.
+func NewPublisher(url string, o *PublisherOptions) *Publisher {
+	if o == nil {
+		o = &PublisherOptions{}
+	}
+	opts := *o
+	opts.Header = opts.Header.Clone()
+	opts.HTTPClient = cmp.Or(opts.HTTPClient, http.DefaultClient)
+	opts.Timeout = cmp.Or(opts.Timeout, 15*time.Second)
+	opts.RetryFor = cmp.Or(opts.RetryFor, 30*time.Second)
+	opts.MinBackoff = cmp.Or(opts.MinBackoff, 100*time.Millisecond)
+	opts.MaxBackoff = max(cmp.Or(opts.MaxBackoff, 5*time.Second), opts.MinBackoff)
+	return &Publisher{url: strings.TrimRight(url, "/") + "/publish", opts: opts}
+}
+
+// A Publication is an event to publish.
+type Publication struct {
+	Topic     string
+	Data      json.RawMessage // the message as JSON
+	UserID    string          // only this user's clients get it; "" is everybody
+	ID        string          // "" has the broker make one up
+	ExpiresIn time.Duration   // how long it is of use; 0 is as long as the broker retains it
+}
+
+// text is the event as the broker reads it.
+func (p Publication) text() (publicationText, error) {
+	for _, text := range []string{p.Topic, p.UserID, p.ID} {
+		if !utf8.ValidString(text) {
+			return publicationText{}, errors.New("a topic, user id or event id is not UTF-8")
+		}
+	}
+	return publicationText{p.Topic, p.Data, p.UserID, p.ID, p.ExpiresIn.Seconds()}, nil
+}
+
+type publicationText struct {
+	Topic     string          `json:"topic"`
+	Message   json.RawMessage `json:"message"`
+	UserID    string          `json:"user_id,omitempty"`
+	ID        string          `json:"id,omitempty"`
+	ExpiresIn float64         `json:"expires_in,omitempty"` // seconds
+}
+
+// encode is JSON in which a message stands as it was written.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return out.Bytes(), err
+}
+
+// A Receipt says what became of an event.
+type Receipt struct {
+	ID        string `json:"id"`
+	Cursor    string `json:"cursor"`
+	Topic     string `json:"topic"`
+	Matched   int    `json:"matched"`   // clients that are subscribed to it
+	Queued    int    `json:"queued"`    // of those, connected ones, which get it
+	Scope     string `json:"scope"`     // whose clients those are: "node"
+	Duplicate bool   `json:"duplicate"` // it had been published before, with the same key
+}
+
+// Publish publishes an event. Publishing the same event again with the same key
+// (1 to 255 printable ASCII characters) has no effect; with "" the publisher
+// makes one up. It fails with a [*Problem] if the broker refuses, with an
+// [*UnansweredError] if it is not known what became of the event, with ctx's
+// error, or because the broker can't be reached.
+func (p *Publisher) Publish(ctx context.Context, e Publication, key string) (*Receipt, error) {
+	text, err := e.text()
+	if err != nil {
+		return nil, err
+	}
+	body, err := encode(text)
+	if err != nil {
+		return nil, err
+	}
+	receipt := new(Receipt)
+	return receipt, p.retry(ctx, body, key, receipt)
+}
+
+// PublishAll publishes events, all of them or none, in their order. It fails
+// like [Publisher.Publish].
+func (p *Publisher) PublishAll(ctx context.Context, events []Publication, key string) ([]Receipt, error) {
+	texts := make([]publicationText, len(events))
+	for i, e := range events {
+		text, err := e.text()
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = text
+	}
+	body, err := encode(texts)
+	if err != nil {
+		return nil, err
+	}
+	var receipts []Receipt
+	err = p.retry(ctx, body, key, &receipts)
+	return receipts, err
+}
+
+// retry makes attempts until one is answered for good.
+func (p *Publisher) retry(ctx context.Context, body []byte, key string, answer any) error {
+	if key == "" {
+		key = rand.Text()
+	}
+	end := time.Now().Add(p.opts.RetryFor)
+	pause := backoff{least: p.opts.MinBackoff, most: p.opts.MaxBackoff}
+	doubt := false // an attempt may have been taken
+	for {
+		err := p.attempt(ctx, body, key, answer)
+		again, after := retryable(err)
+		if err == nil || !again && !doubt {
+			return err
+		}
+		doubt = doubt || mayHaveBeenTaken(err)
+		pause.failures++
+		wait := max(pause.jitter(), after)
+		if ctx.Err() != nil || !again || time.Now().Add(wait).After(end) {
+			return p.end(ctx, err, key, doubt)
+		}
+		if p.opts.OnRetry != nil {
+			p.opts.OnRetry(err, wait)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return p.end(ctx, err, key, doubt)
+		}
+	}
+}
+
+// end is the error of a publish that is given up.
+func (p *Publisher) end(ctx context.Context, err error, key string, doubt bool) error {
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if doubt {
+		return &UnansweredError{Key: key, Err: err}
+	}
+	return err
+}
+
+func (p *Publisher) attempt(ctx context.Context, body []byte, key string, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+	defer cancel()
+	return p.post(ctx, bytes.NewReader(body), "application/json", answer, "Idempotency-Key", strconv.Quote(key))
+}
+
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 16 << 20
+
+// post makes a call and reads its answer.
+func (p *Publisher) post(ctx context.Context, body io.Reader, kind string, answer any, header ...string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, body)
+	if err != nil {
+		return &urlError{concealed(err)}
+	}
+	for name, values := range p.opts.Header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Content-Type", kind)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := p.opts.HTTPClient.Do(req)
+	if err != nil {
+		return concealed(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return err
+	case res.StatusCode != http.StatusOK:
+		return ReadProblem(res, text)
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("%w: the answer: %w", ErrProtocol, err)
+	}
+	return nil
+}
+
+// retryable reports whether another attempt may help, and when the broker asks
+// for it at the earliest.
+func retryable(err error) (again bool, after time.Duration) {
+	if problem, ok := errors.AsType[*Problem](err); ok {
+		status := problem.Status
+		return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout, problem.RetryAfter
+	}
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	return err != nil && !untrusted && !permanent(err), 0
+}
+
+// mayHaveBeenTaken reports whether the broker may have published what an attempt
+// failed with: not if it said no, or was never reached.
+func mayHaveBeenTaken(err error) bool {
+	if problem, ok := errors.AsType[*Problem](err); ok {
+		return problem.Status == http.StatusInternalServerError || problem.Code == "" && problem.Status > 500
+	}
+	failed, ok := errors.AsType[*net.OpError](err)
+	return !ok || failed.Op != "dial"
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// Broker says where the commands that talk to a broker find it, and what admits them there.
+type Broker struct {
+	URL         string `group:"The broker" default:"http://127.0.0.1:8000" placeholder:"URL" form:"broker" help:"Where it is: http://, https:// or unix:PATH; also $BELFRY_URL (${default})."`
+	KeyFile     string `group:"The broker" default:"" placeholder:"FILE" form:"file" help:"File with the API key or token; without it $BELFRY_KEY is one."`
+	CA          string `name:"ca" group:"The broker" default:"" placeholder:"FILE" form:"file" help:"PEM file with the certificates to trust instead of the system's."`
+	InsecureTLS bool   `name:"insecure-tls" group:"The broker" help:"Trust any certificate: whoever is in between can read and change everything."`
+
+	Key   Secret         `kong:"-"` // what admits; nil: nothing does
+	Roots *x509.CertPool `kong:"-"` // the certificates of CA; nil: the system's
+}
+
+// The variables of commands that talk to a broker. A key is no flag: everybody on the machine can read those.
+const (
+	urlFlag     = "url"
+	keyVariable = prefix + "KEY"
+)
+
+// maxCA is the size of a file with certificates, in bytes.
+const maxCA = 1 << 20
+
+// broker finishes the settings that say how to reach one.
+func (in *input) broker(b *Broker) {
+	key := []byte(in.environ[keyVariable])
+	from := keyVariable
+	if b.KeyFile != "" && !in.wrong["key-file"] {
+		content, _, err := readFile(b.KeyFile, maxKeyFile)
+		if err != nil {
+			in.problem("key-file", "--key-file=%s: %w", b.KeyFile, err)
+			return
+		}
+		key, from = content, "--key-file="+b.KeyFile
+	}
+	if text := strings.TrimSpace(string(key)); !isKeyText(text) {
+		in.problem("key-file", "%s: want a key or token of printable ASCII characters", from)
+	} else if text != "" {
+		b.Key = Secret(text)
+	}
+	if b.CA == "" || in.wrong["ca"] {
+		return
+	}
+	content, _, err := readFile(b.CA, maxCA)
+	if b.Roots = x509.NewCertPool(); err == nil && !b.Roots.AppendCertsFromPEM(content) {
+		err = errors.New("want certificates in the PEM format")
+	}
+	switch {
+	case err != nil:
+		in.problem("ca", "--ca=%s: %w", b.CA, err)
+	case b.InsecureTLS:
+		in.problem("ca", "--ca with --insecure-tls: want one of them")
+	}
+}
+
+func isKeyText(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < '!' || r > '~' })
+}
+
+func isBroker(text string) bool {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		return isSome(path) && len(path) <= maxSocketPath
+	}
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(text, "?#")
+}

@@ -1,0 +1,155 @@
+package config
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Publish publishes an event, or many.
+type Publish struct {
+	Topic   string  `arg:"" optional:"" default:"" form:"topic" help:"Where to."`
+	Message *string `arg:"" optional:"" form:"token" help:"What; - or none reads it from stdin."`
+
+	JSON      bool          `name:"json" help:"The message is JSON, not text."`
+	Lines     bool          `help:"Each line of stdin is an event, published as it comes."`
+	File      string        `default:"" placeholder:"FILE" form:"file" help:"Publish the events of a file, an object with topic and message in each line (NDJSON); - is stdin."`
+	User      string        `default:"" placeholder:"NAME" form:"user" help:"Only this user's clients get it."`
+	ID        string        `default:"" placeholder:"ID" form:"id" help:"The event's id; made up unless given."`
+	Key       string        `default:"" placeholder:"KEY" form:"token" help:"Idempotency key: publishing the same again with it within the broker's dedupe_window has no effect. No API key."`
+	ExpiresIn time.Duration `default:"0s" range:"0s..8760h" placeholder:"DURATION" help:"How long it is of use; 0s: as long as the broker keeps it."`
+	RetryFor  time.Duration `default:"15s" range:"0s..2m" placeholder:"DURATION" help:"How long to try again without an answer (${default}). A file is sent once."`
+
+	Broker `embed:""`
+}
+
+// Subscribe prints events as they come.
+type Subscribe struct {
+	Topics Words `arg:"" form:"topics" help:"Topics and patterns."`
+
+	After  string `default:"" placeholder:"CURSOR" form:"issuer" help:"Begin behind this cursor."`
+	Last   int    `default:"0" range:"0..1000" placeholder:"N" help:"Begin with the newest N events of each topic."`
+	Format string `default:"auto" form:"auto|text|json" help:"text, json (an object in each line), or auto: text on a terminal."`
+	Count  int    `default:"0" range:"0..1000000000" placeholder:"N" help:"End after N events; 0: never."`
+	Cursor bool   `help:"Print the cursor to go on from (--after) on stderr at the end."`
+
+	Broker `embed:""`
+}
+
+// Health asks the broker how it is.
+type Health struct {
+	Ready bool `help:"Ask whether it takes events and clients."`
+	Live  bool `help:"Ask only whether it works at all: if not, a restart may help."`
+
+	Broker `embed:""`
+}
+
+// Version prints what the program is made of.
+type Version struct {
+	JSON bool `name:"json" help:"Print a JSON object."`
+}
+
+// Top shows what a broker does.
+type Top struct {
+	Once     bool          `help:"Print the figures once; so it is without a terminal, too."`
+	Interval time.Duration `default:"1s" range:"10ms..1h" placeholder:"DURATION" help:"Time between two looks (${default})."`
+
+	Broker `embed:""`
+}
+
+// Bench measures a broker.
+type Bench struct {
+	Connections int           `default:"100" range:"1..50000" placeholder:"N" help:"Connections that receive (${default})."`
+	Topics      int           `default:"1" range:"1..10000" placeholder:"N" help:"Topics that they are spread over (${default})."`
+	Rate        int           `default:"0" range:"0..1000000" placeholder:"N" help:"Events a second; 0: as fast as --window permits."`
+	Window      int           `default:"4" range:"1..10000" placeholder:"N" help:"Events that may be on their way to somebody at a time, without --rate (${default})."`
+	Size        int           `default:"128" range:"20..1048576" placeholder:"BYTES" help:"Bytes of a message (${default})."`
+	Duration    time.Duration `default:"5s" range:"10ms..1h" placeholder:"DURATION" help:"How long to publish (${default})."`
+	Transport   string        `default:"bare" form:"bare|v1|sse" help:"How they receive: bare (a WebSocket without a subprotocol), v1 (belfry.v1) or sse."`
+	Publishers  int           `default:"2" range:"1..256" placeholder:"N" help:"Publishes that may be under way at a time (${default})."`
+	JSON        bool          `name:"json" help:"Print a JSON object."`
+	SVG         string        `name:"svg" default:"" placeholder:"FILE" form:"file" help:"Draw the distribution of latencies into a file."`
+
+	Broker `embed:""`
+}
+
+// Help has examples, as kong asks for them.
+func (Publish) Help() string {
+	return `Prints the receipt, which says how many clients the event was for. A publish that gets no answer is tried again, and has its effect once.
+
+    belfry publish cats 'are awesome'
+    belfry publish orders.eu.paid --json '{"order": 7}' --user 42
+    tail -f app.log | belfry publish logs --lines
+    belfry publish --file events.ndjson`
+}
+
+// Help has examples, as kong asks for them.
+func (Subscribe) Help() string {
+	return `Goes on by itself, where it was, when the connection is lost; what was lost beyond that is told on stderr. Ctrl-C ends it.
+
+    belfry subscribe cats 'orders.*.paid'
+    belfry subscribe 'orders.>' --last 10 --format json | jq .data
+    belfry subscribe cats --after CURSOR --count 1 --cursor`
+}
+
+// Help has examples, as kong asks for them.
+func (Health) Help() string {
+	return `Exits with 0 if all is well, else with 1.
+
+    belfry health
+    HEALTHCHECK CMD ["belfry", "health", "--ready"]`
+}
+
+// Help has examples, as kong asks for them.
+func (Version) Help() string {
+	return `
+    belfry version
+    belfry version --json`
+}
+
+// Help has examples, as kong asks for them.
+func (Top) Help() string {
+	return `It needs a key with the right admin where the broker has keys. Ctrl-C ends it.
+
+    belfry top
+    belfry top --url http://127.0.0.1:8001 --once`
+}
+
+// Help has examples, as kong asks for them.
+func (Bench) Help() string {
+	return `Publishes to topics below belfry.bench and receives them again. Do not aim it at a broker that others need.
+
+    belfry bench --connections 1000 --rate 20
+    belfry bench --connections 1000 --window 32 --publishers 4 --svg latency.svg`
+}
+
+// Words are arguments, each taken as it stands: commas separate nothing.
+type Words []string
+
+// words is the mapper of [Words].
+type words struct{ *input }
+
+// Decode makes words a kong.Mapper: it takes all arguments that are left.
+func (in words) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	form := formOf(ctx.Value.Tag)
+	var list Words
+	for _, token := range ctx.Scan.PopWhile(kong.Token.IsValue) {
+		text := token.String()
+		if list = append(list, text); !form.is(text) {
+			in.problem(ctx.Value.Name, "%s %.100q: want %s", ctx.Value.Name, text, form.want)
+		}
+	}
+	target.Set(reflect.ValueOf(list))
+	return nil
+}
+
+// verbatim is the mapper of a text that is taken as it stands, white space and all.
+type verbatim struct{ *input }
+
+// Decode makes verbatim a kong.Mapper.
+func (verbatim) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	text := ctx.Scan.Pop().String()
+	target.Set(reflect.ValueOf(&text))
+	return nil
+}
