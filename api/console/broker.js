@@ -95,6 +95,10 @@ export function follow(topics, on, signal, parse = JSON.parse) {
     else if (m.type === 'gap') on.gap?.(m);
     else if (m.type === 'closing') pause = Number(m.reconnect_after_ms ?? 0);
   };
-  signal.addEventListener('abort', () => { clearTimeout(timer); socket?.close(); }, { once: true });
+  signal.addEventListener('abort', () => {
+    clearTimeout(timer);
+    if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket?.close();
+  }, { once: true });
   open();
 }

@@ -1,7 +1,7 @@
 // A sparkline: the last two minutes of a figure, and no more than that.
 import { h } from './dom.js';
 
-const width = 240, height = 48, points = 120;
+const width = 240, height = 48, fewest = 30, points = 120;
 
 export class Sparkline {
   constructor() {
@@ -16,8 +16,9 @@ export class Sparkline {
     this.values.push(value ?? 0);
     if (this.values.length > points) this.values.shift();
     const most = Math.max(...this.values, 1e-9);
-    const step = width / (points - 1);
-    const first = points - this.values.length;
+    const across = Math.max(fewest, this.values.length);
+    const step = width / (across - 1);
+    const first = across - this.values.length;
     const corners = this.values.map((v, i) => `${((first + i) * step).toFixed(1)},${(height - 2 - (v / most) * (height - 6)).toFixed(1)}`);
     this.line.setAttribute('points', corners.join(' '));
     this.area.setAttribute('points', `${(first * step).toFixed(1)},${height} ${corners.join(' ')} ${width},${height}`);

@@ -29,7 +29,7 @@ export function ago(time) {
   return seconds < 1 ? 'now' : duration(seconds) + ' ago';
 }
 
-export const clock = (time) => new Date(time).toLocaleTimeString('en-GB', { hour12: false, fractionalSecondDigits: 3 });
+export const clock = (time) => new Date(time).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 });
 
 export const moment = (time) => (time ? new Date(time).toLocaleString('en-GB') : '');
 
