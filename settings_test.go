@@ -47,3 +47,36 @@ func TestStatsByAKeyInTheHandshake(t *testing.T) {
 	}
 	b.socket(t, handshake("bk_weak")).refusedV1(t, 4002, `topic "$stats": begins with '$', which is reserved for the broker`)
 }
+
+// Users come to a topic with their first connection and leave with their last; a
+// takeover in between is silent.
+func TestPresenceIsTold(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	watcher := b.socket(t, v1Opening("/ws?topic=$presence.cats"))
+	watcher.acceptedV1(t)
+	if m := watcher.v1(t); m.Type != "welcome" {
+		t.Fatalf("%+v", m)
+	}
+	told := func(change, user string) {
+		t.Helper()
+		want := `{"change":"` + change + `","topic":"cats","user_id":"` + user + `"}`
+		if m := watcher.v1(t); m.Topic != "$presence.cats" || string(m.Data) != want {
+			t.Errorf("told %+v %s, want %s", m, m.Data, want)
+		}
+	}
+	first, second := b.register(t, `{"user_id":"u"}`), b.register(t, `{"user_id":"u"}`)
+	p := b.connect(t, first)
+	told("join", "u")
+	b.connect(t, second)
+	takeover := b.connect(t, first)
+	p.closed(t, 4001, "replaced")
+	takeover.leave()
+	b.unregister(t, second)
+	told("leave", "u") // and nothing in between
+	b.connect(t, b.register(t, `{"user_id":"v"}`))
+	told("join", "v")
+	if got := b.call(t, "GET", "/topics/cats/presence", "").body; strings.TrimSpace(got) != `{"topic":"cats","users":[{"user_id":"v","clients":1}]}` {
+		t.Error(got)
+	}
+}
