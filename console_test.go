@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,8 +28,12 @@ type consoleCase struct {
 	Scenes  []string `json:"scenes"`
 }
 
-// everyView are the scenes of a console that has been let in.
-var everyView = []string{"overview", "clients", "client", "topics", "tail", "publish", "explain", "config", "keyboard", "parts", "phone", "theme", "disconnect"}
+// views are the scenes of what the console asks the broker, and looks those of how it
+// shows that.
+var (
+	views = []string{"overview", "clients", "client", "topics", "tail", "publish", "explain", "config", "disconnect"}
+	looks = []string{"keyboard", "parts", "phone", "theme"}
+)
 
 // A console with keys, in a real browser, of a broker under load.
 func TestConsoleInChromium(t *testing.T) {
@@ -40,7 +45,7 @@ func TestConsoleInChromium(t *testing.T) {
 	proxied.accepted(t)
 	proxied.devour(t)
 	c := consoleCase{Base: b.url("http", ""), Key: ops, Wrong: "bk_wrong", Weak: weak, Handle: b.hostile(t, ops)}
-	c.Scenes = append(append([]string{"keys", "addresses"}, everyView...), "forget")
+	c.Scenes = slices.Concat([]string{"keys", "addresses"}, looks, views, []string{"forget"})
 	c.play(t)
 }
 
@@ -52,7 +57,7 @@ func TestConsoleOfAnOpenBrokerInChromium(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := start(t, append(flags, "--ping-interval=1h")...)
-			c := consoleCase{Base: b.url("http", ""), Scenes: everyView}
+			c := consoleCase{Base: b.url("http", ""), Scenes: views}
 			if flags != nil {
 				if got := b.call(t, "GET", "/console", ""); got.status != 404 {
 					t.Errorf("at addr: %d", got.status)
