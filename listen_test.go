@@ -85,7 +85,9 @@ func TestAdminAddr(t *testing.T) {
 		admin.call(t, "GET", path, "", "X-Forwarded-For", "192.0.2.1").problem(t, 403, "proxied")
 	}
 	admin.call(t, "GET", "/debug/pprof/cmdline", "").problem(t, 404, "not_found")
-	admin.call(t, "POST", "/publish", event("a", "x")).problem(t, 404, "not_found")
+	admin.publish(t, event("a", "x")) // the console does
+	admin.call(t, "POST", "/publish", event("a", "x"), "Origin", "https://page.example").problem(t, 403, "origin_not_allowed")
+	admin.call(t, "POST", "/register", `{"user_id": 1}`).problem(t, 404, "not_found")
 	for _, which := range []*testBroker{b.testBroker, admin} {
 		if got := which.call(t, "GET", "/health/ready", ""); got.status != http.StatusOK {
 			t.Errorf("%d %s", got.status, got.body)

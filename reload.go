@@ -35,6 +35,7 @@ func (b *broker) reload(again reader) {
 		b.log.Error("the certificate has not been changed", zap.Error(err))
 	}
 	b.cfg = next
+	b.show(next)
 	b.api.SetLimits(apiLimits(next))
 	b.transport.SetLimits(transportLimits(next))
 	// If the hub has ended, so will the broker.

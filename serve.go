@@ -37,7 +37,8 @@ type broker struct {
 
 	guard      atomic.Pointer[auth.Guard] // the one in force
 	adminGuard atomic.Pointer[auth.Guard] // of the operators' address
-	ready      atomic.Bool                // events are taken
+	shown      atomic.Pointer[[]api.Setting]
+	ready      atomic.Bool // events are taken
 
 	// Owned by serve.
 	cfg  config.Config // in force
@@ -90,6 +91,7 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 // newBroker returns a broker that does not run yet.
 func newBroker(cfg config.Config, log logger) (*broker, error) {
 	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), denials: sampled(log.Logger), keys: tokenKeys{log: log.Logger}, stopping: make(chan struct{})}
+	b.show(cfg)
 	if err := b.guards(cfg); err != nil {
 		return nil, err
 	}
@@ -172,6 +174,7 @@ func (b *broker) newServers(cfg config.Config) {
 		Events:        b.transport.Stream,
 		Inspect:       b.transport.Inspect,
 		Connections:   b.connections,
+		Settings:      b.settings,
 		Append:        transport.AppendEvent,
 		AppendReceipt: transport.AppendReceipt,
 		BodyTimeout:   cfg.BodyTimeout,

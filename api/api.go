@@ -12,6 +12,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,8 @@ type Options struct {
 	// AppendReceipt appends what became of an event of a topic as a JSON object.
 	AppendReceipt func(dst []byte, topic string, r hub.Receipt) []byte
 	Inspect       func(context.Context, []*hub.Conn) []hub.ConnInfo // what is known of connections, in their order
-	Connections   func(context.Context) Connections                 // the transport\'s figures
+	Connections   func(context.Context) Connections                 // the transport's figures
+	Settings      func() []Setting                                  // the configuration in force, for operators, without secrets; nil is none
 	Stopping      <-chan struct{}                                   // closed when no request should wait any more; may be nil
 
 	Limits
@@ -104,6 +106,9 @@ func New(opts Options) *Server {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
+	if opts.Settings == nil {
+		opts.Settings = func() []Setting { return nil }
+	}
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
@@ -120,7 +125,7 @@ func New(opts Options) *Server {
 	if opts.AdminGuard == nil {
 		public = append(public, s.adminTable()...)
 	} else {
-		s.admin = s.newFace(append(append(s.healthTable(), s.adminTable()...), s.profileTable()...), opts.AdminGuard)
+		s.admin = s.newFace(slices.Concat(s.healthTable(), s.adminTable(), s.consolesTable(), s.profileTable()), opts.AdminGuard)
 	}
 	s.public = s.newFace(public, opts.Guard)
 	return s
@@ -179,6 +184,19 @@ func (s *Server) adminTable() []*route {
 		{method: http.MethodGet, pattern: "/topics", right: auth.Admin, admin: true, handle: s.getTopics},
 		{method: http.MethodGet, pattern: "/topics/{topic}", right: auth.Admin, admin: true, handle: s.getTopic},
 		{method: http.MethodGet, pattern: "/topics/{topic}/presence", right: auth.Admin, admin: true, handle: s.getPresence},
+		{method: http.MethodGet, pattern: "/config", right: auth.Admin, admin: true, handle: s.getConfig},
+		{method: http.MethodGet, pattern: "/console", free: true, admin: true, handle: getConsole},
+		{method: http.MethodGet, pattern: "/console/{file}", free: true, admin: true, handle: getConsole},
+	}
+}
+
+// consolesTable is what the console asks for beside the calls for operators, where it
+// is at an address of its own.
+func (s *Server) consolesTable() []*route {
+	return []*route{
+		{method: http.MethodGet, pattern: "/ws", free: true, admin: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/topics/{topic}/events", right: auth.Subscribe, admin: true, handle: s.getEvents},
+		{method: http.MethodPost, pattern: "/publish", right: auth.Publish, admin: true, handle: s.postPublish},
 	}
 }
 

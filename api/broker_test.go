@@ -62,8 +62,10 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		AppendReceipt: func(dst []byte, topic string, r hub.Receipt) []byte {
 			return fmt.Appendf(dst, `{"id":%q,"cursor":%q,"topic":%q,"matched":%d,"queued":%d,"scope":"node","duplicate":%t}`, r.ID, r.Cursor, topic, r.Matched, r.Queued, r.Duplicate)
 		},
-		Version: "1.2.3",
-		Started: time.Now(),
+		Inspect:     func(_ context.Context, conns []*hub.Conn) []hub.ConnInfo { return make([]hub.ConnInfo, len(conns)) },
+		Connections: func(context.Context) api.Connections { return api.Connections{} },
+		Version:     "1.2.3",
+		Started:     time.Now(),
 	}
 	for _, s := range setups {
 		s(&hubOpts, &apiOpts)

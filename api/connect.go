@@ -54,7 +54,7 @@ func (s *Server) want(x *exchange) (want hub.Want, err error) {
 		return want, errQuery
 	}
 	if want.Registered {
-		if who := s.opts.Guard().Everybody(); who != nil {
+		if who := x.guard.Everybody(); who != nil {
 			want.Publish, want.Admin = s.Publisher(who), true
 		}
 	} else if err := s.wantNew(x, query, &want); err != nil {
@@ -72,7 +72,7 @@ func (s *Server) want(x *exchange) (want hub.Want, err error) {
 
 // wantNew reads what a connection without a registration asks for.
 func (s *Server) wantNew(x *exchange, query url.Values, want *hub.Want) error {
-	who, denied := s.opts.Guard().Identify(x.r)
+	who, denied := x.guard.Identify(x.r)
 	x.who = who
 	if want.Topics = query["topic"]; len(want.Topics) == 0 && x.route.stream {
 		return invalidTopic.because("the URL names no topic; add ?topic=...")

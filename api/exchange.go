@@ -23,6 +23,7 @@ type exchange struct {
 	route  *route
 	params httprouter.Params
 	id     string         // the request's
+	guard  *auth.Guard    // of the listener that the request came to
 	who    *auth.Identity // of a route that needs a right
 	limits *Limits        // that were in force when the request came
 	trace  string         // that the request belongs to; "" is not known

@@ -62,6 +62,7 @@ func TestRoles(t *testing.T) {
 		"token":      testToken(t, within, []string{"orders.>"}, []string{"orders.1"}),
 		"late token": testToken(t, beyond, []string{">"}, []string{">"}),
 	}
+	const handle = "0123456789abcdef" // of nobody
 	operations := map[string]func(topic string) (method, target, body string){
 		"publish": func(topic string) (_, _, _ string) {
 			return "POST", "/publish", `{"topic":"` + topic + `","message":1}`
@@ -80,8 +81,22 @@ func TestRoles(t *testing.T) {
 		"stream":  func(topic string) (_, _, _ string) { return "GET", "/sse?topic=" + topic, "" },
 		"history": func(topic string) (_, _, _ string) { return "GET", "/topics/" + topic + "/events", "" },
 		"metrics": func(string) (_, _, _ string) { return "GET", "/metrics", "" },
+		"figures": func(string) (_, _, _ string) { return "GET", "/stats", "" },
+		"clients": func(string) (_, _, _ string) { return "GET", "/clients", "" },
+		"client":  func(string) (_, _, _ string) { return "GET", "/clients/" + handle, "" },
+		"explain": func(string) (_, _, _ string) { return "GET", "/clients/" + handle + "/explain?topic=orders.1", "" },
+		"cut":     func(string) (_, _, _ string) { return "DELETE", "/clients/" + handle, "" },
+		"topics":  func(string) (_, _, _ string) { return "GET", "/topics", "" },
+		"topic":   func(string) (_, _, _ string) { return "GET", "/topics/orders.1", "" },
+		"present": func(string) (_, _, _ string) { return "GET", "/topics/orders.1/presence", "" },
+		"config":  func(string) (_, _, _ string) { return "GET", "/config", "" },
+		"console": func(string) (_, _, _ string) { return "GET", "/console", "" },
+		"script":  func(string) (_, _, _ string) { return "GET", "/console/app.js", "" },
+		"$stats":  func(string) (_, _, _ string) { return "GET", "/ws?topic=$stats", "" },
+		"watch":   func(string) (_, _, _ string) { return "GET", "/sse?topic=$presence.orders.1", "" },
 		"health":  func(string) (_, _, _ string) { return "GET", "/health", "" },
 	}
+	free := map[string]bool{"health": true, "console": true, "script": true} // they tell nobody anything
 	topics := []string{"orders.1", "orders.2", "orders", "cats"}
 	patterns := []string{"orders.*", "orders.>", "*.1", ">"}
 	const wide = "orders.1 orders.2 orders.* orders.>"
@@ -89,9 +104,9 @@ func TestRoles(t *testing.T) {
 		"publisher":  {"publish": "orders.1 orders.2", "publish to": "orders.1 orders.2"},
 		"registrar":  {"register": wide, "allow": wide, "expel": "any"},
 		"viewer":     {"socket": wide, "stream": wide, "history": "orders.1 orders.2"},
-		"operator":   {"metrics": "any"},
-		"everything": {"publish": "any", "publish to": "any", "register": "any", "allow": "any", "expel": "any", "socket": "any", "stream": "any", "history": "any", "metrics": "any"},
-		"nowhere":    {"expel": "any", "metrics": "any"},
+		"operator":   {"metrics": "any", "clients": "any", "client": "any", "cut": "any", "explain": "any", "topics": "any", "topic": "any", "present": "any", "config": "any", "figures": "any"},
+		"everything": {"publish": "any", "publish to": "any", "register": "any", "allow": "any", "expel": "any", "socket": "any", "stream": "any", "history": "any", "metrics": "any", "$stats": "any", "watch": "any", "clients": "any", "client": "any", "cut": "any", "explain": "any", "topics": "any", "topic": "any", "present": "any", "config": "any", "figures": "any"},
+		"nowhere":    {"expel": "any", "metrics": "any", "$stats": "any", "watch": "any", "clients": "any", "client": "any", "cut": "any", "explain": "any", "topics": "any", "topic": "any", "present": "any", "config": "any", "figures": "any"},
 		"token":      {"publish": "orders.1", "publish to": "orders.1", "socket": wide, "stream": wide, "history": "orders.1 orders.2"},
 	}
 	rows := 0
@@ -105,8 +120,13 @@ func TestRoles(t *testing.T) {
 				method, target, body := request(topic)
 				w := b.call(method, target, body, "Authorization", "Bearer "+bearer)
 				want := deniedStatus(role)
-				if may := strings.Fields(permitted[role][operation]); operation == "health" || slices.Contains(may, "any") || slices.Contains(may, topic) {
+				if may := strings.Fields(permitted[role][operation]); free[operation] || slices.Contains(may, "any") || slices.Contains(may, topic) {
 					want = 200
+					if operation == "client" || operation == "cut" {
+						want = 404
+					}
+				} else if operation == "$stats" || operation == "watch" {
+					want = 403 // whoever asks
 				}
 				if w.Code != want {
 					t.Errorf("%s, %s %s: %d, want %d: %s", role, operation, topic, w.Code, want, w.Body)

@@ -13,8 +13,9 @@ import (
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(&s.public, w, r) }
 
-// Admin serves health, metrics, profiles and the calls for operators, which are
-// then nowhere else. It needs [Options.AdminGuard].
+// Admin serves health, metrics, profiles, the console and the calls for operators,
+// which are then nowhere else, and those of the others that the console needs. It
+// needs [Options.AdminGuard].
 func (s *Server) Admin() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(&s.admin, w, r) })
 }
@@ -85,8 +86,8 @@ func (s *Server) dispatch(f *face, x *exchange) (any, error) {
 	if !found {
 		allow = f.routes.allow(x, path)
 	}
-	guard := f.guard()
-	page, err := guard.Enter(x.r, x.route.admin)
+	x.guard = f.guard()
+	page, err := x.guard.Enter(x.r, x.route.admin)
 	if preflight := permit(x, page); preflight {
 		x.WriteHeader(http.StatusNoContent)
 		return nil, nil
@@ -97,7 +98,7 @@ func (s *Server) dispatch(f *face, x *exchange) (any, error) {
 	case !found:
 		return unrouted(x, allow)
 	case !x.route.free:
-		if x.who, err = guard.Identify(x.r); err == nil {
+		if x.who, err = x.guard.Identify(x.r); err == nil {
 			err = x.who.Has(x.route.right)
 		}
 		if err != nil {

@@ -53,19 +53,26 @@ func (s *State) Explain(id ID, topic string) Explanation {
 	return x
 }
 
-// explain looks at what does not depend on the event. Its verdict is "" if nothing
-// of that stops it.
-func (s *State) explain(id ID, topic string) (x Explanation) {
-	c := s.clients[id]
-	if c == nil {
-		x.Verdict = VerdictUnknownClient
-		return x
+// explainClient begins an explanation with what is known of the client.
+func (s *State) explainClient(id ID) (x Explanation, c *client) {
+	if c = s.clients[id]; c == nil {
+		return Explanation{Verdict: VerdictUnknownClient}, nil
 	}
 	info := s.info(c)
-	x = Explanation{
-		Registered: !c.fleeting, Connected: c.conn != nil, Permitted: c.grant.Admits(topic),
+	return Explanation{
+		Registered: !c.fleeting, Connected: c.conn != nil,
 		State: info.State, Position: info.Position, Conn: c.conn, Ended: c.ended, HasEnded: c.hasEnded,
+	}, c
+}
+
+// explain looks at what does not depend on the event. Its verdict is "" if nothing
+// of that stops it.
+func (s *State) explain(id ID, topic string) Explanation {
+	x, c := s.explainClient(id)
+	if c == nil {
+		return x
 	}
+	x.Permitted = c.grant.Admits(topic)
 	for i := range c.subs {
 		if Match(c.subs[i].name, topic) {
 			x.Subscribed = append(x.Subscribed, c.subs[i].name)
@@ -102,8 +109,8 @@ func (s *State) FindEvent(event string, before Position) (at Position, next Posi
 func (s *State) ExplainEvent(id ID, at Position) Explanation {
 	i := s.log.after(at) - 1
 	if i < 0 || at == 0 || s.log.entries.at(i).position != at || s.log.entries.at(i).evicted() {
-		x := s.explain(id, "")
-		if x.Verdict != VerdictUnknownClient {
+		x, c := s.explainClient(id)
+		if c != nil {
 			x.Verdict = VerdictUnknownEvent
 		}
 		return x

@@ -1,0 +1,104 @@
+// Talking to the broker: calls, and connections of belfry.v1 that come back.
+
+const storage = 'belfry.key';
+
+export const key = {
+  get: () => sessionStorage.getItem(storage) ?? '',
+  set: (text) => sessionStorage.setItem(storage, text),
+  forget: () => sessionStorage.removeItem(storage),
+};
+
+// A Problem is a refusal (RFC 9457), or that nobody has answered.
+export class Problem extends Error {
+  constructor(status, code, detail) {
+    super(code ? `${detail} (${code})` : detail);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+const base = new URL('.', location.href);
+
+// exact reads JSON and keeps the digits of numbers, where the browser can.
+export function exact(text) {
+  if (!JSON.rawJSON) return JSON.parse(text);
+  return JSON.parse(text, (_, value, context) =>
+    (typeof value === 'number' && context.source !== String(value) ? JSON.rawJSON(context.source) : value));
+}
+
+// call asks the broker. The body is the text of a JSON object.
+export async function call(method, path, { body, signal, parse = JSON.parse } = {}) {
+  const headers = {};
+  if (key.get()) headers.Authorization = 'Bearer ' + key.get();
+  if (body) headers['Content-Type'] = 'application/json';
+  let response, text;
+  try {
+    response = await fetch(new URL(path, base), { method, headers, body, signal });
+    text = await response.text();
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Problem(0, '', 'The broker does not answer: ' + error.message);
+  }
+  if (response.ok) return parse(text);
+  let document;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    throw new Problem(response.status, '', 'The answer is ' + response.status + ' and no problem document; is there a proxy in between?');
+  }
+  if (response.status === 401) window.dispatchEvent(new CustomEvent('belfry-key', { detail: document }));
+  throw new Problem(response.status, document.code, document.detail);
+}
+
+export const get = (path, options) => call('GET', path, options);
+
+// query makes a query of what is given.
+export function query(parameters) {
+  const given = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== '' && value !== undefined));
+  return given.size ? '?' + given : '';
+}
+
+// follow subscribes until the signal, and comes back where it was cut off. It calls on.event(event), on.gap(gap),
+// on.state(text, up) and, when there is no coming back, on.end(text).
+export function follow(topics, on, signal, parse = JSON.parse) {
+  let cursor = '', pause = 0, attempts = 0, socket, timer;
+  const open = () => {
+    const address = new URL('ws' + query({ after: cursor }), base);
+    address.protocol = base.protocol.replace('http', 'ws');
+    for (const topic of topics) address.searchParams.append('topic', topic);
+    on.state('connecting', false);
+    try {
+      socket = new WebSocket(address, ['belfry.v1', ...(key.get() ? ['bearer.' + key.get()] : [])]);
+    } catch (error) { // the key is none that fits into the handshake
+      on.end(error.message);
+      return;
+    }
+    pause = 0;
+    socket.onmessage = ({ data }) => take(parse(data));
+    socket.onclose = ({ code, reason }) => {
+      if (signal.aborted) return;
+      if (code >= 4000 && code < 4100 || code === 1008) {
+        on.end(`the broker ended the connection: ${reason} (${code})`);
+        return;
+      }
+      const wait = pause || Math.min(15_000, 500 * 2 ** Math.min(attempts++, 5)) * (0.5 + Math.random());
+      on.state('connection lost, coming back', false);
+      timer = setTimeout(open, wait);
+    };
+  };
+  const take = (m) => {
+    if (m.cursor) cursor = m.cursor;
+    if (m.type === 'welcome') {
+      attempts = 0;
+      on.state('connected', true);
+    } else if (m.type === 'event') on.event(m);
+    else if (m.type === 'gap') on.gap?.(m);
+    else if (m.type === 'closing') pause = Number(m.reconnect_after_ms ?? 0);
+  };
+  signal.addEventListener('abort', () => {
+    clearTimeout(timer);
+    if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket?.close();
+  }, { once: true });
+  open();
+}

@@ -1,0 +1,73 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Row is a setting as it may be shown.
+type Row struct {
+	Group   string
+	Name    string // as in a file
+	Value   string // as in a file
+	Default bool   // the value is the default's
+	Reload  bool   // it can change while the broker runs
+	Help    string
+}
+
+// Rows returns the settings in the order of the struct, and the API keys behind them. What is
+// secret is not in them: of a key its name and what it may do, of a URL what is before its query.
+func (c Config) Rows() []Row {
+	line := commandLine{Serve: c}
+	parser, err := newParser(&line, &input{})
+	if err != nil {
+		return nil // cannot be: it has parsed c
+	}
+	var rows []Row
+	for _, flag := range parser.Model.DefaultCmd.Flags {
+		name := inFile(flag)
+		row := Row{Group: flag.Group.Title, Name: name, Value: written(flag.Target, flag.Tag.Get("form")), Reload: flag.Tag.Get("reload") != "", Help: flag.Help}
+		standard := reflect.New(flag.Target.Type()).Elem()
+		row.Default = read(flag.Default, flag.Tag, standard) && same(standard, flag.Target)
+		rows = append(rows, row)
+	}
+	for _, key := range c.Keys {
+		rows = append(rows, Row{Group: "API keys", Name: "keys." + key.Name, Value: key.shown(), Reload: true})
+	}
+	return rows
+}
+
+// shown is what a key may do.
+func (k Key) shown() string {
+	text := strings.Join(k.Rights, ", ") + " on " + strings.Join(k.Topics, ", ")
+	if k.Rate > 0 {
+		text += fmt.Sprintf(", %v events a second", k.Rate)
+	}
+	return text
+}
+
+// written is a value as it may stand in a file.
+func written(value reflect.Value, form string) string {
+	switch v := value.Interface().(type) {
+	case []string:
+		return strings.Join(slices.DeleteFunc(slices.Clone(v), func(item string) bool { return item == "" }), ",")
+	case time.Duration:
+		return v.String()
+	case int:
+		return strconv.Itoa(v)
+	case bool:
+		return strconv.FormatBool(v)
+	case string:
+		if u, err := url.Parse(v); form == "jwks" && err == nil && u.RawQuery != "" {
+			u.RawQuery = "(hidden)"
+			return u.String()
+		}
+		return v
+	}
+	return "(hidden)"
+}

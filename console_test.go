@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"belfry/hub"
+)
+
+// hostileText is markup wherever somebody lets it be that.
+const hostileText = `<img src=x onerror=alert(1)>`
+
+// A consoleCase is what testdata/clients/console.mjs goes through.
+type consoleCase struct {
+	Base    string   `json:"base"`
+	Key     string   `json:"key,omitempty"`
+	Wrong   string   `json:"wrong,omitempty"`
+	Weak    string   `json:"weak,omitempty"`
+	Hostile string   `json:"hostile"` // a topic and a user
+	Message string   `json:"message"`
+	Handle  string   `json:"handle"` // of a client of both
+	Scenes  []string `json:"scenes"`
+}
+
+// views are the scenes of what the console asks the broker, and looks those of how it
+// shows that.
+var (
+	views = []string{"overview", "clients", "client", "topics", "tail", "publish", "explain", "config", "disconnect"}
+	looks = []string{"keyboard", "parts", "phone", "theme"}
+)
+
+// A console with keys, in a real browser, of a broker under load.
+func TestConsoleInChromium(t *testing.T) {
+	t.Parallel()
+	const ops, weak = "bk_ops", "bk_weak"
+	b := startKeyed(t, "keys:\n"+entry(ops, "publish, register, subscribe, admin", ">")+entry(weak, "publish, subscribe", ">"), "--trusted-proxies=127.0.0.1", "--ping-interval=1h")
+	b.bustle(t, ops)
+	proxied := b.socket(t, strings.Replace(opening("/ws/"+b.registerAs(t, ops, `{"user_id":"proxied"}`).ClientID), "\r\n", "\r\nX-Forwarded-For: "+hostileText+"\r\n", 1))
+	proxied.accepted(t)
+	proxied.devour(t)
+	c := consoleCase{Base: b.url("http", ""), Key: ops, Wrong: "bk_wrong", Weak: weak, Handle: b.hostile(t, ops)}
+	c.Scenes = slices.Concat([]string{"keys", "addresses"}, looks, views, []string{"forget"})
+	c.play(t)
+}
+
+// Without keys nobody is asked for one, and an address for operators has the console
+// alone.
+func TestConsoleOfAnOpenBrokerInChromium(t *testing.T) {
+	t.Parallel()
+	for name, flags := range map[string][]string{"at addr": nil, "at admin_addr": {"--admin-addr=127.0.0.1:0"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, append(flags, "--ping-interval=1h")...)
+			c := consoleCase{Base: b.url("http", ""), Scenes: views}
+			if flags != nil {
+				if got := b.call(t, "GET", "/console", ""); got.status != 404 {
+					t.Errorf("at addr: %d", got.status)
+				}
+				c.Base = "http://" + b.adminAddr(t)
+			}
+			b.bustle(t, "")
+			c.Handle = b.hostile(t, "")
+			c.play(t)
+		})
+	}
+}
+
+// play goes through the scenes, one after the other.
+func (c consoleCase) play(t *testing.T) {
+	t.Helper()
+	npm(t, "playwright-core")
+	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
+	c.Hostile, c.Message = hostileText, hostileText
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := meet(t, node, "testdata/clients/console.mjs", browser, string(text))
+	for _, scene := range append(c.Scenes, "faults: ") {
+		s.says(said{Message: scene})
+	}
+}
+
+// adminAddr returns where the program listens for operators.
+func (b *testBroker) adminAddr(t *testing.T) (addr string) {
+	t.Helper()
+	eventually(t, "it listens for operators", func() bool {
+		for _, line := range b.log() {
+			if l := jsonOf[struct{ Msg, Addr string }](line); l.Msg == "listening for operators" {
+				addr = l.Addr
+			}
+		}
+		return addr != ""
+	})
+	return addr
+}
+
+func (b *testBroker) registerAs(t *testing.T, key, body string) registration {
+	t.Helper()
+	return ask[registration](t, b, "POST", "/register", body, "Authorization", "Bearer "+key)
+}
+
+// hostile connects a client whose user and topic are markup, and returns its handle.
+func (b *testBroker) hostile(t *testing.T, key string) string {
+	t.Helper()
+	text, _ := json.Marshal(hostileText)
+	r := b.registerAs(t, key, fmt.Sprintf(`{"user_id":%s,"topics":[%s,"cats"]}`, text, text))
+	b.wireV1(t, r.Path).devour(t)
+	id, _ := hub.ParseID(r.ClientID)
+	return id.Handle().String()
+}
+
+// bustle has clients connected and publishes to them until the test ends.
+func (b *testBroker) bustle(t *testing.T, key string) {
+	t.Helper()
+	for i := range 20 {
+		b.connect(t, b.registerAs(t, key, fmt.Sprintf(`{"user_id":%d,"topics":["cats","dogs.>"]}`, i)))
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ctx.Err() == nil; i++ {
+			topic := []string{"cats", "dogs.a", hostileText}[i%3]
+			if got, err := b.do("POST", "/publish", event(topic, hostileText), "Authorization", "Bearer "+key); err != nil || got.status != 200 {
+				t.Errorf("publish: %v %d %s", err, got.status, got.body)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	t.Cleanup(func() { stop(); <-done })
+}
+
+// devour reads all that comes until the test ends.
+func (w *wire) devour(t *testing.T) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(io.Discard, w.in) // it ends with the connection
+	}()
+	t.Cleanup(func() { w.Close(); <-done })
+}

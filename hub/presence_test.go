@@ -1,0 +1,116 @@
+package hub
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"encoding/json"
+)
+
+// Who watches a topic hears of users who come to it with their first connection and
+// leave with their last, and of nothing in between.
+func TestPresence(t *testing.T) {
+	t.Parallel()
+	s := NewState(testOptions())
+	s.Tick(epoch)
+	watcher := &Conn{Owner: "w"}
+	s.Connect(Registration{ID: testID("w"), Topics: []string{PresenceTopic + "cats"}}, watcher, From{})
+	told := Position(0)
+	news := func() (all []string) {
+		for i := range s.log.entries.len() {
+			if e := s.log.entries.at(i); e.position > told && e.Topic == PresenceTopic+"cats" {
+				var c change
+				if err := json.Unmarshal(e.Message, &c); err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, c.Change+" "+c.User)
+			}
+		}
+		told = s.log.head
+		return all
+	}
+	conns := make(map[string]*Conn)
+	for _, name := range []string{"a1", "a2", "b1", "x1", "p1"} {
+		topics := map[string][]string{"p1": {"*"}}[name]
+		if topics == nil {
+			topics = []string{"cats"}
+		}
+		r := Registration{ID: testID(name), User: name[:1], Topics: topics}
+		if name == "x1" {
+			r.User = ""
+		}
+		if _, err := s.Register(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	connect := func(name string) func() {
+		return func() {
+			conns[name] = &Conn{Owner: name}
+			s.Attach(testID(name), conns[name], From{})
+		}
+	}
+	leave := func(name string) func() {
+		return func() { s.Released(Release{Conn: conns[name], UpTo: s.log.head, Reason: Disconnected}) }
+	}
+	var present []string
+	for i, step := range []struct {
+		do      func()
+		told    []string
+		present []string
+	}{
+		{connect("a1"), []string{"join a"}, []string{"a 1"}},
+		{connect("a2"), nil, []string{"a 2"}},
+		{connect("a2"), nil, []string{"a 2"}}, // a takeover
+		{connect("b1"), []string{"join b"}, []string{"a 2", "b 1"}},
+		{connect("x1"), nil, []string{" 1", "a 2", "b 1"}},               // nobody in particular
+		{connect("p1"), nil, []string{" 1", "a 2", "b 1", "p 1"}},        // by a pattern
+		{leave("a1"), nil, []string{" 1", "a 1", "b 1", "p 1"}},          //
+		{leave("a2"), []string{"leave a"}, []string{" 1", "b 1", "p 1"}}, //
+		{connect("a1"), []string{"join a"}, []string{" 1", "a 1", "b 1", "p 1"}},
+		{func() { s.Unregister(testID("a1")) }, []string{"leave a"}, []string{" 1", "b 1", "p 1"}},
+		{func() { s.SetTopics(conns["b1"], []string{"dogs"}) }, []string{"leave b"}, []string{" 1", "p 1"}},
+		{func() { s.SetTopics(conns["b1"], []string{"dogs", "cats"}) }, []string{"join b"}, []string{" 1", "b 1", "p 1"}},
+		{func() { s.Unregister(testID("w")) }, nil, []string{" 1", "b 1", "p 1"}},
+		{leave("b1"), nil, []string{" 1", "p 1"}}, // nobody watches
+	} {
+		step.do()
+		if got := news(); !slices.Equal(got, step.told) {
+			t.Errorf("step %d: told %q, want %q", i, got, step.told)
+		}
+		present = nil
+		for skip, more := 0, true; more; {
+			var part []Presence
+			part, skip, more = s.Present("cats", skip)
+			for _, p := range part {
+				present = append(present, fmt.Sprintf("%s %d", p.User, p.Clients))
+			}
+		}
+		if !slices.Equal(present, step.present) {
+			t.Errorf("step %d: present %q, want %q", i, present, step.present)
+		}
+	}
+}
+
+// A crowd is answered in parts, in which each is counted once.
+func TestPresenceOfACrowd(t *testing.T) {
+	t.Parallel()
+	opts := testOptions()
+	opts.MaxClients, opts.MaxConnections = 5000, 5000
+	s := NewState(opts)
+	const crowd = 2*inspectRows + 100
+	for i := range crowd {
+		s.Connect(Registration{ID: testID(fmt.Sprint(i)), User: fmt.Sprint(i % 700), Topics: []string{[]string{"cats", "*", ">"}[i%3]}}, &Conn{Owner: ""}, From{})
+	}
+	total, parts := 0, 0
+	for skip, more := 0, true; more; parts++ {
+		var part []Presence
+		part, skip, more = s.Present("cats", skip)
+		for _, p := range part {
+			total += p.Clients
+		}
+	}
+	if total != crowd || parts != 3 {
+		t.Errorf("%d in %d parts, want %d in 3", total, parts, crowd)
+	}
+}
