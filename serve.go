@@ -15,6 +15,7 @@ import (
 
 	"belfry/api"
 	"belfry/api/auth"
+	"belfry/client/js"
 	"belfry/config"
 	"belfry/hub"
 	"belfry/transport"
@@ -156,6 +157,7 @@ func (b *broker) newServers(cfg config.Config) {
 		Ready:         b.ready.Load,
 		WebSocket:     b.transport.Accept,
 		Events:        b.transport.Stream,
+		Script:        js.Script,
 		Append:        transport.AppendEvent,
 		AppendReceipt: transport.AppendReceipt,
 		BodyTimeout:   cfg.BodyTimeout,

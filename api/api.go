@@ -36,6 +36,7 @@ type Options struct {
 	Stopping      <-chan struct{} // closed when no request should wait any more; may be nil
 
 	Limits
+	Script       []byte        // the client for browsers; nil: there is none
 	PublicURL    string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
 	MaxWait      time.Duration // how long a request may wait for an event
 	BodyTimeout  time.Duration // how long the next part of a stream may take to arrive
@@ -111,7 +112,7 @@ func New(opts Options) *Server {
 	s.limits.Store(&opts.Limits)
 	s.access = newAccessLog(opts.Log, s.remote)
 	s.metrics = newMetrics(&s.opts, &s.probe)
-	public := append(s.table(), s.healthTable()...)
+	public := append(append(s.table(), s.healthTable()...), s.scriptTable()...)
 	if opts.AdminGuard == nil {
 		public = append(public, s.adminTable()...)
 	} else {
