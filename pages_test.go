@@ -15,9 +15,9 @@ import (
 // tests share one, one after another.
 type browser struct {
 	*stranger
-	site    string // where its pages come from: its origin
-	context string // of its pages: what tabs share, others don't
-	tokens  func() string
+	site    string        // where its pages come from: its origin
+	context string        // of its pages: what tabs share, others don't
+	tokens  func() string // answers GET /token
 }
 
 // newBrowser starts Chromium, and a site for its pages: the folder docs, and at
@@ -33,6 +33,7 @@ func newBrowser(t *testing.T) *browser {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprintf(w, blankPage, b.addr)
 	})
+	mux.HandleFunc("/token", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, w.tokens()) })
 	site := httptest.NewServer(mux)
 	t.Cleanup(site.Close)
 	w.stranger, w.site = meet(t, node, "testdata/clients/pages.mjs", program), site.URL

@@ -43,7 +43,9 @@ const matches = (pattern, topic) => {
 const resolve = (url, scheme, path) => {
   const u = new URL(url, globalThis.location?.href);
   u.protocol = u.protocol.replace(/^(http|ws)/, scheme);
-  if (path) u.pathname = u.pathname.replace(/\/(ws|sse)(?=(\/[^/]*)?$)/, '/' + path);
+  if (!path) return u;
+  u.pathname = u.pathname.replace(/\/(ws|sse)(\/[^/]*)?$/, (_, kind, client = '') => '/' + path + (path === 'sse' ? client : ''));
+  if (path !== 'sse') u.search = '';
   return u;
 };
 
@@ -90,7 +92,7 @@ class Client extends EventTarget {
     const body = JSON.stringify({ topic, message: data, id, expires_in: expiresIn, user_id: userId });
     return new Promise((resolve, reject) => {
       if (this.state === 'closed') throw new BelfryError('closed');
-      if (this.#posts.size >= this.#options.maxQueue) throw new BelfryError('queue_full', 'too many publishes wait for an answer');
+      if (this.#posts.size >= this.#options.maxQueue) throw new BelfryError('queue_full');
       const post = { op: { op: 'publish', ref: this.#ref(), body, key }, resolve, reject };
       this.#posts.set(post.op.ref, post);
       if (this.#up) this.#post(post);
@@ -152,7 +154,7 @@ class Client extends EventTarget {
     post.since ??= Date.now();
     if (Date.now() - post.since < CERTAIN) return this.#line.send(post.op);
     this.#posts.delete(post.op.ref);
-    post.reject(new BelfryError('uncertain', 'the connection was lost for so long that a repetition might publish twice'));
+    post.reject(new BelfryError('uncertain', 'it may be published: the answer was lost'));
   }
 
   /** Takes what the broker says, or the line about itself. */
@@ -178,10 +180,8 @@ class Client extends EventTarget {
         if ([...this.#subs.values()].some((s) => s.topics.some((t) => f.topics.includes(t)))) this.#tell('gap', { topics: f.topics, from: f.from, to: f.to, reason: f.reason });
         return;
       case 'ack':
-        if (sub && !sub.replays) this.#live(sub, f);
-        break;
       case 'live':
-        if (sub) this.#live(sub, f);
+        if (sub && (f.type === 'live' || !sub.replays)) this.#live(sub, f);
         break;
       case 'event':
         if (f.replay) return sub?.replay.push(f);
@@ -212,7 +212,7 @@ class Client extends EventTarget {
   #refused(f, sub, post) {
     const error = new BelfryError(f.code, f.detail);
     if (sub) error.topics = sub.topics;
-    if (sub) this.#subs.delete(f.ref);
+    this.#subs.delete(f.ref);
     if (post) post.reject(error);
     else if (sub || !f.ref) this.#tell('error', error);
   }
@@ -260,7 +260,6 @@ class Link {
   #failures = 0; // in a row
   #refused = 0; // handshakes of a WebSocket that failed in a row
   #told; // when to come back, by the broker, in ms
-  #patient; // it is what we wait for
   #began;
   #retry; // timers
   #upgrade;
@@ -271,12 +270,9 @@ class Link {
     this.#source = source;
     this.#options = options;
     this.#take = take;
-    const on = (target, type, f) => target?.addEventListener?.(type, f, { signal: this.#end.signal });
-    const look = () => this.#look();
-    on(globalThis, 'online', look);
-    on(globalThis, 'offline', look);
-    on(globalThis.document, 'visibilitychange', look);
-    on(globalThis.document, 'resume', look);
+    for (const type of ['online', 'offline', 'visibilitychange', 'resume']) {
+      for (const target of [globalThis, globalThis.document]) target?.addEventListener?.(type, () => this.#look(), { signal: this.#end.signal });
+    }
     queueMicrotask(() => this.#connect());
   }
 
@@ -297,9 +293,8 @@ class Link {
 
   /** Something has changed in the world: see whether the line is alive, or comes back now. */
   #look() {
-    if (globalThis.document?.visibilityState === 'hidden' && navigator.onLine !== false) return;
     if (this.#wire) this.#wire.check();
-    else if (this.#retry && !this.#patient) this.#connect();
+    else if (this.#retry && this.#told === undefined) this.#connect();
   }
 
   async #credentials() {
@@ -313,7 +308,7 @@ class Link {
   async #connect(beside) {
     const attempt = ++this.#attempt;
     clearTimeout(this.#retry);
-    this.#retry = undefined;
+    this.#retry = this.#told = undefined;
     if (!beside) this.#take({ type: 'state', state: 'connecting' });
     try {
       const ticket = this.#ticket ||= await this.#credentials();
@@ -323,7 +318,7 @@ class Link {
       this.#wires.add(wire);
     } catch (error) {
       if (attempt !== this.#attempt) return;
-      this.#take({ type: 'error', code: error.code || 'ticket', detail: error.message });
+      this.#fault(error);
       if (error.permanent || error.name === 'SyntaxError') this.#over(0, error.message);
       else this.#again(0);
     }
@@ -340,12 +335,11 @@ class Link {
       this.#began = Date.now();
       this.#refused = wire.streams ? 3 : 0;
       if (wire.streams) this.#later(2000); // soon at first: the broker itself may have been away
-      this.#told = undefined;
       this.topics ||= f.topics;
       this.welcome = f;
     }
     if (f.type === 'closing') this.#told = f.reconnect_after_ms;
-    else if (f.type === 'expiring') this.#renew(wire);
+    else if (f.type === 'expiring') setTimeout(() => this.#renew(wire), f.expires_in_ms > 30000 ? 0 : f.expires_in_ms / 2); // not at once, or a short token would have us ask without end
     else if (wire === this.#wire) {
       if (f.cursor && !f.refs) this.welcome.cursor = f.cursor;
       this.#take(f);
@@ -359,13 +353,13 @@ class Link {
   }
 
   async #renew(wire) {
-    if (typeof this.#source !== 'function' && typeof this.#options.token !== 'function') return;
+    if (wire !== this.#wire || (typeof this.#source !== 'function' && typeof this.#options.token !== 'function')) return;
     try {
       const { token } = await this.#credentials();
       if (token) this.#ticket.token = token;
       if (token && wire === this.#wire) wire.send({ op: 'auth', token });
     } catch (error) {
-      this.#take({ type: 'error', code: 'ticket', detail: error.message });
+      this.#fault(error);
     }
   }
 
@@ -376,12 +370,15 @@ class Link {
     if (!this.#wire && code === 1006) this.#refused++;
     clearTimeout(this.#upgrade);
     this.#wire = this.welcome = undefined;
+    if (this.#wires.size) return this.#take({ type: 'state', state: 'connecting' }); // a WebSocket has taken over from its own streams
     const expired = code === 4002 && reason === 'token_expired';
     const asks = typeof this.#source === 'function' || (expired && typeof this.#options.token === 'function');
     if (asks && (expired || code === 4003 || code === 4004)) this.#ticket = undefined;
     else if (code >= 4000 && code < 4100) return this.#over(code, reason);
     this.#again(code, reason);
   }
+
+  #fault({ code = 'ticket', message }) { this.#take({ type: 'error', code, detail: message }); }
 
   #over(code, reason) {
     this.close();
@@ -392,11 +389,9 @@ class Link {
     const { minBackoff, maxBackoff } = this.#options;
     const first = !this.#failures++;
     let pause = Math.random() * Math.min(maxBackoff, minBackoff * 2 ** (this.#failures - 1));
-    this.#patient = this.#told !== undefined;
-    if (this.#patient) pause = this.#told;
+    if (this.#told !== undefined) pause = this.#told;
     else if (code >= 4100 && code < 4200) pause += minBackoff;
     else if (first && ((code >= 4200 && code < 4300) || !this.#ticket)) pause = 0;
-    this.#told = undefined;
     this.#take({ type: 'state', state: 'offline', code, reason, retryIn: pause });
     this.#retry = setTimeout(() => this.#connect(), pause);
   }
@@ -405,13 +400,10 @@ class Link {
   async #post({ ref, body, key }, wire) {
     for (let n = 0; wire && wire === this.#wire; n++) { // else the page asks again on the next connection
       const { url, token } = this.#ticket;
-      const target = resolve(url, 'http', 'publish');
-      target.pathname = target.pathname.replace(/\/publish\/[^/]*$/, '/publish');
-      target.search = '';
       const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': '"' + key + '"', ...bearer(token) };
       let answer, told = {};
       try {
-        answer = await fetch(target, { method: 'POST', headers, body, signal: this.#end.signal });
+        answer = await fetch(resolve(url, 'http', 'publish'), { method: 'POST', headers, body, signal: this.#end.signal });
         told = await answer.json();
       } catch {} // no answer, or none of the broker's
       if (answer?.ok && told.id) return this.#take({ type: 'receipt', ref, receipt: told });
@@ -576,7 +568,7 @@ function eventStreams({ url, token }, take, end) {
       dog.heard(DIAL);
       for (const topic of topics) {
         u.searchParams.append('topic', topic);
-        if (client) await fetch(resolve(url, 'http', 'add_topic').href.replace(/\/add_topic\/.*/, '/add_topic?') + new URLSearchParams({ client_id: client, topic }), { method: 'POST', signal: stream.cut.signal });
+        if (client) await fetch(resolve(url, 'http', 'add_topic') + '?' + new URLSearchParams({ client_id: client, topic }), { method: 'POST', signal: stream.cut.signal });
       }
       const answer = await fetch(u, { headers, cache: 'no-store', signal: stream.cut.signal });
       if (answer.status !== 200) {
@@ -626,7 +618,7 @@ function eventStreams({ url, token }, take, end) {
 
   if (client) read([]);
   else {
-    fetch(resolve(url, 'http', 'health/live').href.replace(/\?.*/, ''), { signal: AbortSignal.timeout(DIAL) })
+    fetch(resolve(url, 'http', 'health/live'), { signal: AbortSignal.timeout(DIAL) })
       .then((answer) => !over && (answer.ok ? greet(target.searchParams.getAll('topic')) : finish(1006, 'unhealthy')), () => finish(1006, 'unreachable'));
   }
   return { streams: true, send, close, check() {} };
