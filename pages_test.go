@@ -15,9 +15,10 @@ import (
 // tests share one, one after another.
 type browser struct {
 	*stranger
-	site    string        // where its pages come from: its origin
-	context string        // of its pages: what tabs share, others don't
-	tokens  func() string // answers GET /token
+	site    string             // where its pages come from: its origin
+	context string             // of its pages: what tabs share, others don't
+	tokens  func() string      // answers GET /token
+	hangs   chan chan struct{} // requests of GET /hang: they end when theirs is closed
 }
 
 // newBrowser starts Chromium, and a site for its pages: the folder docs, and at
@@ -26,12 +27,17 @@ func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	npm(t, "playwright-core")
 	node, program := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
-	w, b := new(browser), start(t)
+	w, b := &browser{hangs: make(chan chan struct{})}, start(t)
 	mux := http.NewServeMux()
 	mux.Handle("/docs/", http.StripPrefix("/docs/", http.FileServer(http.Dir("docs"))))
 	mux.HandleFunc("/blank", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprintf(w, blankPage, b.addr)
+	})
+	mux.HandleFunc("/hang", func(http.ResponseWriter, *http.Request) {
+		end := make(chan struct{})
+		w.hangs <- end
+		<-end
 	})
 	mux.HandleFunc("/token", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, w.tokens()) })
 	site := httptest.NewServer(mux)

@@ -68,9 +68,12 @@ class Client extends EventTarget {
     this.#url = url;
     this.#options = { maxQueue: 100, minBackoff: 500, maxBackoff: 30000, retryWebSocket: 300000, ...options };
     this.#open();
+    // A page that is frozen, or put aside for the way back, hears nothing, and must hold nothing that others wait for.
     const { signal } = this.#end;
-    globalThis.addEventListener?.('pagehide', () => this.#shut(), { signal }); // a page in the back/forward cache must hold nothing
-    globalThis.addEventListener?.('pageshow', () => this.#line || this.#open(), { signal });
+    for (const target of [globalThis, globalThis.document]) {
+      for (const type of ['pagehide', 'freeze']) target?.addEventListener?.(type, () => this.#shut(), { signal });
+      for (const type of ['pageshow', 'resume']) target?.addEventListener?.(type, () => this.#line || this.#open(), { signal });
+    }
   }
 
   subscribe(topics, options, handler) {
@@ -82,9 +85,7 @@ class Client extends EventTarget {
     return {
       topics: sub.topics,
       get cursor() { return sub.cursor; },
-      unsubscribe: () => {
-        if (this.#subs.delete(sub.ref) && this.#up) this.#line.send({ op: 'drop', ref: sub.ref });
-      },
+      unsubscribe: () => this.#drop(sub),
     };
   }
 
@@ -103,8 +104,12 @@ class Client extends EventTarget {
 
   #ref() { return this.#id + ':' + ++this.#refs; }
 
+  #drop({ ref }) {
+    if (this.#subs.delete(ref) && this.#up) this.#line.send({ op: 'drop', ref });
+  }
+
   #add(topics, handler, more) {
-    const sub = { ref: this.#ref(), topics, handler, live: false, replay: [], newest: new Map(), ...more };
+    const sub = { ref: this.#ref(), topics, handler, replay: [], newest: new Map(), ...more };
     this.#subs.set(sub.ref, sub);
     return sub;
   }
@@ -142,10 +147,11 @@ class Client extends EventTarget {
 
   #tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
 
+  /** Asks for a subscription under a new name, so that what still comes for an older request is nobody's. */
   #ask(sub) {
-    sub.live = false;
-    sub.replay = [];
-    sub.replays = !!(sub.cursor || sub.last);
+    this.#drop(sub);
+    Object.assign(sub, { ref: this.#ref(), live: false, replay: [], replays: sub.cursor || sub.last });
+    this.#subs.set(sub.ref, sub);
     const from = sub.cursor ? { after: sub.cursor } : { last: sub.last };
     this.#line.send({ op: 'subscribe', topics: sub.topics, ref: sub.ref, ...from });
   }
@@ -177,7 +183,7 @@ class Client extends EventTarget {
         if (f.receipt) return post?.resolve(f.receipt);
         return this.#refused(f, sub, post);
       case 'gap':
-        if ([...this.#subs.values()].some((s) => s.topics.some((t) => f.topics.includes(t)))) this.#tell('gap', { topics: f.topics, from: f.from, to: f.to, reason: f.reason });
+        if ([...this.#subs.values()].some((s) => s.topics.some((t) => f.topics.includes(t)))) this.#tell('gap', f);
         return;
       case 'ack':
       case 'live':
@@ -204,7 +210,7 @@ class Client extends EventTarget {
     if (!this.#base && f.topics.length) {
       fresh = this.#base = this.#add(f.topics, (event) => this.#tell('event', event), { cursor: f.cursor, live: true });
     }
-    for (const s of this.#subs.values()) if (s !== fresh || f.ask) this.#ask(s);
+    for (const s of [...this.#subs.values()]) if (s !== fresh || f.ask) this.#ask(s);
     for (const post of [...this.#posts.values()]) this.#post(post);
     this.#state('live');
   }
@@ -270,7 +276,7 @@ class Link {
     this.#source = source;
     this.#options = options;
     this.#take = take;
-    for (const type of ['online', 'offline', 'visibilitychange', 'resume']) {
+    for (const type of ['online', 'offline', 'visibilitychange']) {
       for (const target of [globalThis, globalThis.document]) target?.addEventListener?.(type, () => this.#look(), { signal: this.#end.signal });
     }
     queueMicrotask(() => this.#connect());
@@ -765,7 +771,7 @@ class Share {
       else this.#say({ type: 'alive' }, from);
       return;
     }
-    if (op.op === 'subscribe') this.#tabs.get(from).add(op.ref);
+    this.#tabs.get(from)[op.op === 'subscribe' ? 'add' : 'delete'](op.ref);
     this.#link.send(op);
   }
 }

@@ -6,7 +6,7 @@ import { chromium } from 'playwright-core';
 const browser = await chromium.launch({
   executablePath: process.argv[2],
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
+    '--disable-component-update', '--disable-sync', '--no-proxy-server'],
 });
 const contexts = new Map();
 const pages = new Map();
@@ -29,6 +29,7 @@ const acts = {
   },
   async leave(context) { // all its pages
     await contexts.get(context)?.close();
+    contexts.delete(context);
   },
   async freeze(name, { state }) {
     const session = await pages.get(name).context().newCDPSession(pages.get(name));
