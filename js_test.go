@@ -30,6 +30,7 @@ func TestJavaScriptInChromium(t *testing.T) {
 	w.test(t, "a frozen page", testFrozen)
 	w.test(t, "WebSocket is blocked", testFallback)
 	w.test(t, "tokens", testRenewal)
+	w.test(t, "examples", testExamples)
 	w.test(t, "dashboard", testDashboard)
 }
 

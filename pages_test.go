@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -17,6 +18,8 @@ type browser struct {
 	*stranger
 	site    string             // where its pages come from: its origin
 	context string             // of its pages: what tabs share, others don't
+	ticket  func() string      // answers GET /ticket
+	example atomic.Value       // the text of GET /example
 	tokens  func() string      // answers GET /token
 	hangs   chan chan struct{} // requests of GET /hang: they end when theirs is closed
 }
@@ -39,6 +42,8 @@ func newBrowser(t *testing.T) *browser {
 		w.hangs <- end
 		<-end
 	})
+	mux.HandleFunc("/example", w.serveExample)
+	mux.HandleFunc("/ticket", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, w.ticket()) })
 	mux.HandleFunc("/token", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, w.tokens()) })
 	site := httptest.NewServer(mux)
 	t.Cleanup(site.Close)

@@ -599,11 +599,11 @@ function eventStreams({ url, token }, take, end) {
   const open = () => {
     due = false;
     if (over) return;
-    if (client || streams.size > 2) streams.forEach(drop);
+    if (client || streams.size > 1) streams.forEach(drop); // browsers have few connections for one host
     const has = new Set([...streams].flatMap(({ ops }) => ops.map(({ ref }) => ref)));
     const groups = new Map();
     for (const op of refs.values()) {
-      const key = client ? '' : op.after ? 'after' : op.last || '';
+      const key = client ? '' : op.after ? 'after' : !!op.last;
       if (!has.has(op.ref)) groups.set(key, [...(groups.get(key) || []), op]);
     }
     for (const ops of groups.values()) read(ops);
