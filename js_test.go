@@ -118,22 +118,24 @@ func testTabs(t *testing.T, w *browser) {
 func testFrozen(t *testing.T, w *browser) {
 	b := start(t, jsFlags...)
 	addr := "ws://" + b.addr + "/ws"
-	p := w.blank("one")
+	p := w.tab("one")
 	p.begin(addr, quick, "'n.*'", "{}")
 	p.live()
 	b.count(t, "n.a", 0, 9)
 	p.got(9)
+	other := w.tab("two")
 	p.freeze("frozen")
+	b.away(t)
 	b.count(t, "n.a", 10, 19)
 	p.freeze("active")
 	p.got(19)
 
-	other := w.blank("two")
+	t.Log("a tab that leads is frozen")
 	other.begin(addr, quick, "'n.*'", "{ last: 20 }")
 	other.got(19)
 	p.freeze("frozen")
 	b.count(t, "n.a", 20, 29)
-	other.got(29) // it leads
+	other.got(29)
 	p.freeze("active")
 	p.got(29)
 	b.count(t, "n.a", 30, 39)

@@ -125,6 +125,16 @@ func (w *browser) blank(name string) *page {
 	return p
 }
 
+// tab opens such a page in front of the others that it has opened, which are
+// hidden then, and may be frozen.
+func (w *browser) tab(name string) *page {
+	w.t.Helper()
+	w.act("tab", name, map[string]any{"url": w.site + "/blank"})
+	p := &page{w, name}
+	p.until("window.ready")
+	return p
+}
+
 // run runs code in the page and returns its value, as JSON.
 func (p *page) run(format string, args ...any) string {
 	p.t.Helper()
@@ -143,7 +153,7 @@ func (p *page) until(format string, args ...any) {
 	cond := fmt.Sprintf(format, args...)
 	code := fmt.Sprintf(`(async () => {
 		for (const end = Date.now() + %d; !(%s); await new Promise((over) => setTimeout(over, 5))) {
-			if (Date.now() > end) return JSON.stringify({ told: window.told, got: window.got?.slice(-5), state: window.client?.state });
+			if (Date.now() > end) return JSON.stringify({ told: window.told, page: document.visibilityState, got: window.got?.slice(-5), state: window.client?.state });
 		}
 		return 'done';
 	})()`, (2 * patience).Milliseconds(), cond)

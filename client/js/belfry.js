@@ -71,7 +71,7 @@ class Client extends EventTarget {
     // A page that is frozen, or put aside for the way back, hears nothing, and must hold nothing that others wait for.
     const { signal } = this.#end;
     for (const target of [globalThis, globalThis.document]) {
-      for (const type of ['pagehide', 'freeze']) target?.addEventListener?.(type, () => this.#shut(), { signal });
+      for (const type of ['pagehide', 'freeze']) target?.addEventListener?.(type, () => this.#shut('offline'), { signal });
       for (const type of ['pageshow', 'resume']) target?.addEventListener?.(type, () => this.#line || this.#open(), { signal });
     }
   }
@@ -123,8 +123,9 @@ class Client extends EventTarget {
     this.#line = name && globalThis.navigator?.locks && globalThis.BroadcastChannel ? new Share('belfry ' + name, this.#id, start, take) : start(take);
   }
 
-  #shut() {
+  #shut(state) {
     this.#up = false;
+    if (state) this.#state(state);
     this.#line?.close();
     this.#line = undefined;
   }

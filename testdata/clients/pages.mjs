@@ -12,7 +12,42 @@ const contexts = new Map();
 const pages = new Map();
 const say = (line) => console.log(JSON.stringify(line));
 
+// Pages that are tabs of one window are hidden unless they are in front, and only hidden ones can be frozen. Playwright has
+// no such pages, so these are spoken to without it.
+const root = await browser.newBrowserCDPSession();
+const answers = new Map();
+let asked = 0;
+root.on('Target.receivedMessageFromTarget', ({ message }) => {
+  const answer = JSON.parse(message);
+  answers.get(answer.id)?.(answer);
+  answers.delete(answer.id);
+});
+
+async function newTab(url) {
+  const { targetId } = await root.send('Target.createTarget', { url });
+  const { sessionId } = await root.send('Target.attachToTarget', { targetId, flatten: false });
+  const send = (method, params) => new Promise((over) => {
+    answers.set(++asked, over);
+    root.send('Target.sendMessageToTarget', { sessionId, message: JSON.stringify({ id: asked, method, params }) });
+  });
+  for (let at; at !== url + ' complete';) { // it begins with another document
+    ({ result: { result: { value: at } = {} } = {} } = await send('Runtime.evaluate', { expression: "location.href + ' ' + document.readyState" }));
+  }
+  return {
+    send,
+    close: () => root.send('Target.closeTarget', { targetId }),
+    async evaluate(expression) {
+      const { result, error } = await send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+      if (error || result.exceptionDetails) throw new Error(JSON.stringify(error || result.exceptionDetails));
+      return result.result.value;
+    },
+  };
+}
+
 const acts = {
+  async tab(name, { url }) {
+    pages.set(name, await newTab(url));
+  },
   async open(name, { url, width = 1000, height = 760, dark }) {
     const [of] = name.split(' ');
     if (!contexts.has(of)) contexts.set(of, await browser.newContext({ timezoneId: 'UTC' }));
@@ -26,14 +61,15 @@ const acts = {
   run: (name, { code }) => pages.get(name).evaluate(code),
   async close(name) { // as when somebody closes the tab
     await pages.get(name).close();
+    pages.delete(name);
   },
   async leave(context) { // all its pages
+    for (const [name, page] of pages) if (name.startsWith(context + ' ') && page.send) await page.close();
     await contexts.get(context)?.close();
     contexts.delete(context);
   },
   async freeze(name, { state }) {
-    const session = await pages.get(name).context().newCDPSession(pages.get(name));
-    await session.send('Page.setWebLifecycleState', { state });
+    await pages.get(name).send('Page.setWebLifecycleState', { state });
   },
   async picture(name, { path }) {
     await pages.get(name).screenshot({ path });
