@@ -19,7 +19,7 @@ func testDashboard(t *testing.T, w *browser) {
 	}
 	rounds := "1"
 	if pictures != "" {
-		rounds = "45"
+		rounds = "40"
 	}
 	if out, err := exec.CommandContext(t.Context(), installed(t, "bash"), feed, b.addr, rounds).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
