@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -28,14 +27,15 @@ func jsExamples(t *testing.T) (all []string) {
 func testExamples(t *testing.T, w *browser) {
 	b := start(t, jsFlags...)
 	keyed, secret := withTokens(t, jsFlags...)
-	w.tokens = func() string { return newToken(t, secret, "--user=7", "--subscribe=prices.*", "--publish=prices.*") }
-	w.ticket = func() string { return b.register(t, `{"user_id":1,"topic":"titles"}`).URL }
+	w.answer("/token", func() string { return newToken(t, secret, "--user=7", "--subscribe=prices.*", "--publish=prices.*") })
+	w.answer("/ticket", func() string { return b.register(t, `{"user_id":1,"topic":"titles"}`).URL })
 	examples := jsExamples(t)
 	b.publish(t, event("orders.eu", "<b>early</b>"))
 	open := func(n int, at *testBroker) *page {
 		t.Helper()
 		code := strings.ReplaceAll(examples[n], "127.0.0.1:8000", at.addr)
-		w.example.Store("<!doctype html><title>none</title><ul></ul><output id=prices.eu></output><button>go</button><script type=module>" + code + "\nwindow.client = client;</script>")
+		text := "<!doctype html><title>none</title><ul></ul><output id=prices.eu></output><button>go</button><script type=module>" + code + "\nwindow.client = client;</script>"
+		w.answer("/example", func() string { return text })
 		p := w.open(fmt.Sprint("example", n), "/example", nil)
 		p.until("window.client?.state === 'live'")
 		return p
@@ -77,10 +77,4 @@ func testExamples(t *testing.T, w *browser) {
 	for n, step := range steps {
 		step(n)
 	}
-}
-
-// serveExample serves what testExamples is at.
-func (w *browser) serveExample(rw http.ResponseWriter, _ *http.Request) {
-	rw.Header().Set("Content-Type", "text/html")
-	fmt.Fprint(rw, w.example.Load())
 }

@@ -211,16 +211,13 @@ func testFallback(t *testing.T, w *browser) {
 	}
 }
 
-// testTokens: tokens are renewed while the connection goes on, and after it has
-// ended.
+// testRenewal: tokens are renewed while the connection goes on.
 func testRenewal(t *testing.T, w *browser) {
 	b, secret := withTokens(t, jsFlags...)
-	lifetime := "30s"
-	w.tokens = func() string {
-		return newToken(t, secret, "--user=7", "--subscribe=n.*", "--publish=n.*", "--expires="+lifetime)
-	}
+	w.answer("/token", func() string {
+		return newToken(t, secret, "--user=7", "--subscribe=n.*", "--publish=n.*", "--expires=2s")
+	})
 	options := "{ minBackoff: 20, maxBackoff: 100, token: async () => (await fetch('/token')).text() }"
-	lifetime = "2s"
 	p := w.blank("renews")
 	p.begin("ws://"+b.addr+"/ws", options, "'n.*'", "{}")
 	p.live()
@@ -238,8 +235,8 @@ func testRenewal(t *testing.T, w *browser) {
 	}
 	p.close()
 
-	t.Log("an address with a token, and no renewal: it ends, and comes back")
-	p = w.blank("comes back")
+	t.Log("a function that gets an address with a token")
+	p = w.blank("ticket")
 	p.run("begin(async () => ({ url: 'ws://%s/ws', token: await (await fetch('/token')).text() }), { minBackoff: 20, shared: false }, 'n.*', {})", b.addr)
 	p.live()
 	p.run("client.publish('n.a', 0)")

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 )
 
@@ -18,10 +18,10 @@ type browser struct {
 	*stranger
 	site    string             // where its pages come from: its origin
 	context string             // of its pages: what tabs share, others don't
-	ticket  func() string      // answers GET /ticket
-	example atomic.Value       // the text of GET /example
-	tokens  func() string      // answers GET /token
 	hangs   chan chan struct{} // requests of GET /hang: they end when theirs is closed
+
+	mu      sync.Mutex
+	answers map[string]func() string // of the site, by path
 }
 
 // newBrowser starts Chromium, and a site for its pages: the folder docs, and at
@@ -30,7 +30,7 @@ func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	npm(t, "playwright-core")
 	node, program := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
-	w, b := &browser{hangs: make(chan chan struct{})}, start(t)
+	w, b := &browser{hangs: make(chan chan struct{}), answers: make(map[string]func() string)}, start(t)
 	mux := http.NewServeMux()
 	mux.Handle("/docs/", http.StripPrefix("/docs/", http.FileServer(http.Dir("docs"))))
 	mux.HandleFunc("/blank", func(w http.ResponseWriter, _ *http.Request) {
@@ -42,9 +42,7 @@ func newBrowser(t *testing.T) *browser {
 		w.hangs <- end
 		<-end
 	})
-	mux.HandleFunc("/example", w.serveExample)
-	mux.HandleFunc("/ticket", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, w.ticket()) })
-	mux.HandleFunc("/token", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, w.tokens()) })
+	mux.HandleFunc("/", w.serve)
 	site := httptest.NewServer(mux)
 	t.Cleanup(site.Close)
 	w.stranger, w.site = meet(t, node, "testdata/clients/pages.mjs", program), site.URL
@@ -58,10 +56,32 @@ func (w *browser) test(t *testing.T, name string, f func(t *testing.T, w *browse
 		w.t, w.context = t, strings.ReplaceAll(name, " ", "-")
 		defer func() {
 			w.act("leave", "", nil)
+			w.mu.Lock() // a page may have asked at last
+			defer w.mu.Unlock()
+			clear(w.answers)
 			w.t = outer
 		}()
 		f(t, w)
 	})
+}
+
+// answer has the site answer requests of a path until the test ends.
+func (w *browser) answer(path string, text func() string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers[path] = text
+}
+
+func (w *browser) serve(rw http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := w.answers[r.URL.Path]
+	if text == nil {
+		http.NotFound(rw, r)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/html")
+	fmt.Fprint(rw, text())
 }
 
 const blankPage = `<!doctype html><title>blank</title><script type="module">
