@@ -15,6 +15,7 @@ import (
 
 	"belfry/api"
 	"belfry/api/auth"
+	"belfry/client/js"
 	"belfry/config"
 	"belfry/docs"
 	"belfry/hub"
@@ -185,8 +186,12 @@ func (b *broker) newServers(cfg config.Config) {
 		Publishers:    b.limits.publishers,
 		Overloaded:    b.limits.memory.overloaded,
 		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs},
-		Documents:     []api.Document{{Path: "/openapi.yaml", Content: docs.OpenAPI}, {Path: "/asyncapi.yaml", Content: docs.AsyncAPI}},
-		Log:           b.log.Logger,
+		Documents: []api.Document{
+			{Path: "/openapi.yaml", Type: "application/yaml", Content: docs.OpenAPI}, // RFC 9512
+			{Path: "/asyncapi.yaml", Type: "application/yaml", Content: docs.AsyncAPI},
+			{Path: "/belfry.js", Type: "text/javascript; charset=utf-8", Content: js.Script},
+		},
+		Log: b.log.Logger,
 	}
 	if cfg.AdminAddr != "" {
 		opts.AdminGuard = b.adminGuard.Load

@@ -4,44 +4,53 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// A Document describes the broker's interface. Everybody may read it.
+// A Document is a file that everybody may have: pages load some before they have
+// any credentials.
 type Document struct {
 	Path    string // such as "/openapi.yaml"
-	Content []byte // YAML
+	Type    string // its media type
+	Content []byte
 }
-
-var contentYAML = []string{"application/yaml"} // RFC 9512
 
 // documentTable is a call for each document.
 func (s *Server) documentTable() (table []*route) {
 	for _, d := range s.opts.Documents {
-		table = append(table, &route{method: http.MethodGet, pattern: d.Path, free: true, handle: d.serve()})
+		sum := sha256.Sum256(d.Content)
+		etag := `"` + hex.EncodeToString(sum[:16]) + `"`
+		table = append(table, &route{method: http.MethodGet, pattern: d.Path, free: true, handle: func(x *exchange) (any, error) {
+			x.file(d.Type, etag, d.Content)
+			return nil, nil
+		}})
 	}
 	return table
 }
 
-// serve returns what answers with the document, or with 304 to who has it
-// (RFC 9110 section 13.1.2).
-func (d Document) serve() handler {
-	sum := sha256.Sum256(d.Content)
-	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	etag := []string{tag}
-	return func(x *exchange) (any, error) {
-		header := x.Header()
-		header["Etag"], header["Cache-Control"] = etag, revalidate
-		if strings.Contains(x.r.Header.Get("If-None-Match"), tag) {
-			x.WriteHeader(http.StatusNotModified)
-			return nil, nil
-		}
-		header["Content-Type"] = contentYAML
-		_, _ = x.Write(d.Content) // if the peer is gone, there is nobody to tell
-		return nil, nil
+// revalidate has caches ask whether what they have is still right: another
+// version of the broker has other files.
+var revalidate = []string{"no-cache"}
+
+// file answers with a file, or with 304 to who has it.
+func (x *exchange) file(media, etag string, content []byte) {
+	header := x.Header()
+	header["Etag"], header["Cache-Control"] = []string{etag}, revalidate
+	if hasTag(x.r.Header, etag) {
+		x.WriteHeader(http.StatusNotModified)
+		return
 	}
+	header["Content-Type"] = []string{media}
+	_, _ = x.Write(content) // if the peer is gone, there is nobody to tell
 }
 
-// revalidate has caches ask whether what they have is still right: another
-// version of the broker has other documents.
-var revalidate = []string{"no-cache"}
+// hasTag reports whether who asks has what a tag names (RFC 9110 section 13.1.2).
+// Proxies that compress make tags weak.
+func hasTag(header http.Header, etag string) bool {
+	given := strings.Split(strings.Join(header["If-None-Match"], ","), ",")
+	return slices.ContainsFunc(given, func(one string) bool {
+		one = strings.TrimSpace(one)
+		return one == "*" || strings.TrimPrefix(one, "W/") == etag
+	})
+}

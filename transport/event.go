@@ -65,6 +65,11 @@ func AppendReceipt(text []byte, topic string, r hub.Receipt) []byte {
 const eventOverhead = 256
 
 func appendV1Event(dst []byte, ev *hub.Event, at hub.Cursor, replay bool) []byte {
+	return appendFrame(dst, opText, v1Event(ev, at, replay))
+}
+
+// v1Event returns an event as belfry.v1 has it.
+func v1Event(ev *hub.Event, at hub.Cursor, replay bool) []byte {
 	text := make([]byte, 0, eventOverhead+len(ev.Topic)+len(ev.ID)+len(ev.User)+len(ev.Message))
 	text = append(text, `{"type":"event",`...)
 	text = AppendEvent(text, ev)
@@ -73,7 +78,7 @@ func appendV1Event(dst []byte, ev *hub.Event, at hub.Cursor, replay bool) []byte
 	} else {
 		text = AppendCursor(text, at)
 	}
-	return appendFrame(dst, opText, append(text, '}'))
+	return append(text, '}')
 }
 
 // appendServerSentEvent appends a message as one event (HTML standard, section

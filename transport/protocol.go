@@ -23,6 +23,8 @@ const (
 	SSE
 	// CloudEvents is a CloudEvent of cloudevents.json.
 	CloudEvents
+	// SSEWhole is a server-sent event the data of which is an event of belfry.v1.
+	SSEWhole
 )
 
 // Encode returns an event in the form in which it goes over the wire. It is a
@@ -35,6 +37,8 @@ func Encode(enc hub.Encoding, ev *hub.Event, at hub.Cursor) []byte {
 		return appendV1Event(nil, ev, at, true)
 	case SSE:
 		return appendServerSentEvent(nil, ev.Message, at)
+	case SSEWhole:
+		return appendServerSentEvent(nil, v1Event(ev, at, false), at)
 	default:
 		return appendFrame(make([]byte, 0, frameSize(len(ev.Message))), opText, ev.Message)
 	}

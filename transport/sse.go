@@ -56,6 +56,30 @@ func (sse) farewell(c *conn, f farewell) []byte {
 
 func (sse) message(*conn, message) {}
 
+// sseWhole is the same with all that there is to know of an event, and of the
+// heartbeat, for programs that are more than an EventSource.
+type sseWhole struct{ sse }
+
+func (sseWhole) conn() hub.Conn { return hub.Conn{Encoding: SSEWhole, Replay: SSEWhole, Notes: true} }
+
+func (p sseWhole) note(c *conn, n hub.Note) []byte {
+	w, ok := n.(hub.Welcome)
+	if !ok {
+		return p.sse.note(c, n)
+	}
+	text := append(appendID([]byte("event: welcome\n"), w.Cursor), `data: {"topics":`...)
+	text = AppendCursor(appendStrings(text, w.Topics), w.Cursor)
+	return fmt.Appendf(text, ",\"heartbeat_ms\":%d}\n\n", c.server.opts.Heartbeat.Milliseconds())
+}
+
+// streamProtocol is how a stream speaks, as its URL asks.
+func streamProtocol(r *http.Request) protocol {
+	if r.URL.Query().Get("envelope") != "" {
+		return sseWhole{}
+	}
+	return sse{}
+}
+
 // Stream answers a request for server-sent events and gives the connection to
 // the hub. It fails, before anything is answered, with the errors of
 // [hub.Hub.Admit] and [hub.Hub.AdmitNew], or with invalid, what is wrong with
@@ -70,7 +94,7 @@ func (s *Server) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, i
 	if err != nil && !source {
 		return err
 	}
-	c := &conn{server: s, speaks: sse{}, deaf: true, discards: true, pulse: &pulse{}}
+	c := &conn{server: s, speaks: streamProtocol(r), deaf: true, discards: true, pulse: &pulse{}}
 	s.assign(c, want)
 	header := w.Header()
 	header.Set("Cache-Control", "no-store, no-transform")
