@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -77,7 +78,7 @@ func (s *Server) wantNew(x *exchange, query url.Values, want *hub.Want) error {
 	if want.Topics = query["topic"]; len(want.Topics) == 0 && x.route.stream {
 		return invalidTopic.because("the URL names no topic; add ?topic=...")
 	}
-	if err := x.checkTopics(want.Topics); err != nil {
+	if err := x.checkTopics(want.Topics, x.seesAll()); err != nil {
 		return err
 	}
 	if denied != nil {
@@ -89,6 +90,9 @@ func (s *Server) wantNew(x *exchange, query url.Values, want *hub.Want) error {
 	want.User, want.Grant, want.Publish, want.Admin = who.User, who.Grant(), s.Publisher(who), x.seesAll()
 	return nil
 }
+
+// seesAll reports whether the caller may subscribe to the broker's own topics.
+func (x *exchange) seesAll() bool { return x.who != nil && x.who.Has(auth.Admin) == nil }
 
 // slowOf reads what is to become of a connection that is slow, nil if that is
 // not said.

@@ -19,7 +19,7 @@ func TestDocuments(t *testing.T) {
 	}
 	b := newBroker(t, func(_ *hub.Options, o *api.Options) {
 		o.Guard = func() *auth.Guard { return keysOnly }
-		o.Documents = []api.Document{{Path: "/one.yaml", Content: []byte("one: 1\n")}, {Path: "/two.yaml", Content: []byte("two: 2\n")}}
+		o.Documents = []api.Document{{Path: "/one.yaml", Type: "application/yaml", Content: []byte("one: 1\n")}, {Path: "/two.yaml", Content: []byte("two: 2\n")}}
 	})
 	one, two := b.call("GET", "/one.yaml", "", "Origin", origin), b.call("GET", "/two.yaml", "")
 	tag := one.Header().Get("Etag")

@@ -131,7 +131,7 @@ func TestEventsRefused(t *testing.T) {
 		"cats/events?after=" + hub.Cursor{Epoch: 2}.String(): {410, "gap"},
 		"dogs/events?after=" + hub.Cursor{}.String():         {410, "gap"},
 		"cats/events/":                                       {404, "not_found"},
-		"cats":                                               {404, "not_found"},
+		"cats/nothing":                                       {404, "not_found"},
 		"ca%2Fts/events?last=0":                              {400, "invalid_last"},
 		url.PathEscape(">") + "/events?last=1":               {400, "invalid_topic"},
 	} {

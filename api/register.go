@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -93,7 +92,7 @@ func (s *Server) registration(x *exchange) (hub.Registration, error) {
 func (x *exchange) grant(allow, topics []string) (*hub.Grant, error) {
 	grant := x.who.Grant()
 	if allow != nil {
-		if err := x.checkTopics(allow); err != nil {
+		if err := x.checkTopics(allow, false); err != nil {
 			return nil, err
 		}
 		if err := x.who.MayGrant(allow...); err != nil {
@@ -120,19 +119,17 @@ func (x *exchange) topicsOf(req *registerRequest) ([]string, error) {
 	case topics == nil:
 		return x.limits.DefaultTopics, nil
 	}
-	return topics, x.checkTopics(topics)
+	return topics, x.checkTopics(topics, false)
 }
 
-// seesAll reports whether the caller may subscribe to the broker's own topics.
-func (x *exchange) seesAll() bool { return x.who != nil && x.who.Has(auth.Admin) == nil }
-
-// checkTopics reports what is wrong with a list of topics to subscribe to.
-func (x *exchange) checkTopics(topics []string) error {
+// checkTopics reports what is wrong with a list of topics to subscribe to, among
+// which the broker's own may be or not.
+func (x *exchange) checkTopics(topics []string, reserved bool) error {
 	if len(topics) > x.limits.MaxTopics {
 		return tooManyTopics.because(fmt.Sprintf("%d topics are listed; list at most %d, or subscribe to a pattern such as orders.*", len(topics), x.limits.MaxTopics))
 	}
 	for _, name := range topics {
-		if err := hub.CheckPattern(name); err != nil && !(x.seesAll() && hub.IsReserved(err)) {
+		if err := hub.CheckPattern(name); err != nil && !(reserved && hub.IsReserved(err)) {
 			return err
 		}
 	}
