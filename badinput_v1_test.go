@@ -285,3 +285,20 @@ func TestBadMessages(t *testing.T) {
 		})
 	}
 }
+
+// Of the broker's own topics an operator sees those that are for operators.
+func TestReservedOverV1(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	w := b.wireV1(t, "/ws")
+	for topic, want := range map[string]string{"$stats": "ack", "$presence.cats": "ack", "$presence.>": "ack", "$canary": "error", "$>": "error", "$stats.x": "error"} {
+		w.send(t, say(`{"op":"subscribe","topics":["`+topic+`"]}`))
+		m := w.v1(t)
+		for m.Type == "event" {
+			m = w.v1(t)
+		}
+		if m.Type != want || want == "error" && m.Code != "topic_reserved" {
+			t.Errorf("%s: %+v, want %s", topic, m, want)
+		}
+	}
+}

@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -130,17 +129,11 @@ func (x *exchange) checkTopics(topics []string, reserved bool) error {
 		return tooManyTopics.because(fmt.Sprintf("%d topics are listed; list at most %d, or subscribe to a pattern such as orders.*", len(topics), x.limits.MaxTopics))
 	}
 	for _, name := range topics {
-		if err := hub.CheckPattern(name); err != nil && !(reserved && hub.IsReserved(err) && isForOperators(name)) {
+		if err := hub.CheckPattern(name); err != nil && !(reserved && hub.ForOperators(name)) {
 			return err
 		}
 	}
 	return nil
-}
-
-// isForOperators reports whether one of the broker's own topics is among those that
-// operators may subscribe to.
-func isForOperators(name string) bool {
-	return slices.ContainsFunc(hub.BrokersTopics, func(p string) bool { return hub.Covers(p, name) })
 }
 
 // socketBase returns what a client's path is appended to: the configured

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -43,6 +44,12 @@ func (e *TopicError) Error() string {
 func IsReserved(err error) bool {
 	topic, ok := errors.AsType[*TopicError](err)
 	return ok && topic.Reserved
+}
+
+// ForOperators reports whether a subscription is to some of the broker's own topics
+// that operators may see.
+func ForOperators(pattern string) bool {
+	return IsReserved(CheckPattern(pattern)) && slices.ContainsFunc(BrokersTopics, func(p string) bool { return Covers(p, pattern) })
 }
 
 // CheckTopic reports why s cannot be published to, as a [*TopicError], or nil.

@@ -415,7 +415,7 @@ func (op *operation) checkTopics(c *conn) error {
 		return &refusal{"invalid_topic", "topics is missing or empty; list some, such as [\"cats\"]"}
 	}
 	for _, name := range op.Topics {
-		if err := hub.CheckPattern(name); err != nil && !(c.pulse.admin && hub.IsReserved(err)) {
+		if err := hub.CheckPattern(name); err != nil && !(c.pulse.admin && hub.ForOperators(name)) {
 			return err
 		}
 	}
