@@ -157,7 +157,7 @@ func TestBadMethods(t *testing.T) {
 		{"DELETE", "/topics/dogs/events", 405, "method_not_allowed"},
 		{"HEAD", "/topics/dogs/events", 200, ""},
 		{"HEAD", "/topics/a..b/events", 400, ""},
-		{"GET", "/topics", 404, "not_found"},
+		{"GET", "/topicses", 404, "not_found"},
 		{"GET", "/topics/dogs", 404, "not_found"},
 		{"GET", "/topics/dogs/events/", 404, "not_found"},
 		{"GET", "/topics/a/b/events", 404, "not_found"},

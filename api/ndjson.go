@@ -90,7 +90,8 @@ func (s *Server) publishStream(x *exchange) error {
 	if x.r.Header["Idempotency-Key"] != nil {
 		return invalidKey.because("a stream has no key: what of it was published before it broke off would be published again; give each line an id, or send batches")
 	}
-	st := &stream{s: s, x: x, control: http.NewResponseController(x.ResponseWriter), in: bufio.NewReaderSize(x.r.Body, streamBytes)}
+	st := &stream{s: s, x: x, control: http.NewResponseController(x.ResponseWriter)}
+	st.in = bufio.NewReaderSize(st, streamBytes)
 	// Of the first line that can't be read, or if the broker stops, the rest is
 	// not known. What was taken is.
 	if err := st.run(); err != nil {
@@ -152,9 +153,6 @@ var errLongLine = errors.New("the line is too long")
 func (st *stream) next() (line []byte, err error) {
 	st.long = st.long[:0]
 	for size := 0; ; {
-		if st.in.Buffered() == 0 {
-			st.extend()
-		}
 		part, err := st.in.ReadSlice('\n')
 		if size += len(part); size > 0 && (err == nil || err == io.EOF) {
 			st.line++
@@ -178,6 +176,12 @@ func (st *stream) next() (line []byte, err error) {
 			st.long = append(st.long, part...)
 		}
 	}
+}
+
+// Read reads on from the body.
+func (st *stream) Read(p []byte) (int, error) {
+	st.extend()
+	return st.x.r.Body.Read(p)
 }
 
 // broken says why the body can't be read on.
