@@ -158,7 +158,9 @@ func TestBadMethods(t *testing.T) {
 		{"HEAD", "/topics/dogs/events", 200, ""},
 		{"HEAD", "/topics/a..b/events", 400, ""},
 		{"GET", "/topicses", 404, "not_found"},
-		{"GET", "/topics/dogs", 404, "not_found"},
+		{"GET", "/topics/dogs/", 404, "not_found"},
+		{"POST", "/topics/dogs", 405, "method_not_allowed"},
+		{"PUT", "/clients", 405, "method_not_allowed"},
 		{"GET", "/topics/dogs/events/", 404, "not_found"},
 		{"GET", "/topics/a/b/events", 404, "not_found"},
 	} {
