@@ -46,10 +46,9 @@ func TestStreamTime(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.BodyTimeout = time.Minute })
 	const line = `{"topic":"cats","message":1}` + "\n"
-	body := &timedBody{ResponseRecorder: httptest.NewRecorder(), t: t}
-	for _, part := range []string{line + line[:5], line[5:] + line + line[:9], line[9:20], line[20:], line[:3], line[3:] + line[:1], line[1:]} {
-		body.parts = append(body.parts, part)
-	}
+	body := &timedBody{ResponseRecorder: httptest.NewRecorder(), t: t, parts: []string{
+		line + line[:5], line[5:] + line + line[:9], line[9:20], line[20:], line[:3], line[3:] + line[:1], line[1:],
+	}}
 	r := httptest.NewRequest(http.MethodPost, "/publish", nil)
 	r.Body = body
 	r.Header.Set("Content-Type", "application/x-ndjson")
