@@ -363,7 +363,7 @@ class Link {
     if (wire !== this.#wire || (typeof this.#source !== 'function' && typeof this.#options.token !== 'function')) return;
     try {
       const { token } = await this.#credentials();
-      if (token) this.#ticket.token = token;
+      if (token && this.#ticket) this.#ticket.token = token; // it may have ended meanwhile
       if (token && wire === this.#wire) wire.send({ op: 'auth', token });
     } catch (error) {
       this.#fault(error);
