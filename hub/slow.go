@@ -69,7 +69,7 @@ func (s *State) dropOldest(c *client) bool {
 			c.slow.behind = 0 // what retention took is not among them
 		}
 		s.stats.Dropped += uint64(len(found))
-		if c.slow.dropped == nil {
+		if c.slow.dropped == nil { // also of what retention took
 			c.slow.dropped = &from
 		}
 		c.pos = upTo
@@ -88,6 +88,9 @@ func (s *State) tellDropped(c *client) {
 	}
 	from := *c.slow.dropped
 	c.slow.dropped = nil
+	if len(c.subs) == 0 {
+		return // it has left what it was for
+	}
 	s.say(c.conn, Gap{Topics: c.topics(), From: s.cursor(from), To: s.cursor(c.pos), Reason: GapDropped}, from)
 	s.stats.Gaps++
 }

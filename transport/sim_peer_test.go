@@ -236,7 +236,7 @@ func (p *peer) ask(r *request) {
 		default:
 			say(s.state, c, `{"type":"pong"`, ref)
 		}
-		if err == hub.ErrTooManyTopics {
+		if err == hub.ErrTooManyTopics || err == hub.ErrTooManyReplays {
 			say(s.state, c, `{"type":"error"`, ref)
 		}
 	})
