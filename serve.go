@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	stdlog "log"
 	"net/http"
 	"os"
 	"runtime"
@@ -159,10 +160,9 @@ func (b *broker) connections(ctx context.Context) api.Connections {
 	return api.Connections{Open: st.Connections, Blocked: st.Blocked, QueueBytes: st.Waiting, Delivered: st.Frames, Bytes: st.Bytes}
 }
 
-// newServers makes the HTTP servers. Their time-outs are those of requests: a
-// WebSocket leaves its server with the handshake.
-func (b *broker) newServers(cfg config.Config) {
-	opts := api.Options{
+// apiOptions are what the API needs of the other actors and of the configuration.
+func (b *broker) apiOptions(cfg config.Config) api.Options {
+	return api.Options{
 		Hub:           b.hub,
 		Guard:         b.guard.Load,
 		PublicURL:     cfg.PublicURL,
@@ -193,6 +193,12 @@ func (b *broker) newServers(cfg config.Config) {
 		},
 		Log: b.log.Logger,
 	}
+}
+
+// newServers makes the HTTP servers. Their time-outs are those of requests: a
+// WebSocket leaves its server with the handshake.
+func (b *broker) newServers(cfg config.Config) {
+	opts := b.apiOptions(cfg)
 	if cfg.AdminAddr != "" {
 		opts.AdminGuard = b.adminGuard.Load
 	}
@@ -201,27 +207,23 @@ func (b *broker) newServers(cfg config.Config) {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(cfg.TLS.Enabled())
 	protocols.SetUnencryptedHTTP2(cfg.Protocols == "http1+http2")
-	faults := newFaultLog(b.log.Logger)
-	b.http = &http.Server{
-		Handler:           b.api,
-		Protocols:         protocols,
+	b.http = newServer(cfg, b.api, cfg.PublishTimeout+cfg.WriteTimeout, newFaultLog(b.log.Logger))
+	b.http.Protocols = protocols
+	if cfg.AdminAddr != "" {
+		b.admin = newServer(cfg, b.api.Admin(), profileTimeout, b.http.ErrorLog)
+	}
+}
+
+// newServer returns a server whose answers may take so long.
+func newServer(cfg config.Config, h http.Handler, answer time.Duration, faults *stdlog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: cfg.HeaderTimeout,
 		ReadTimeout:       cfg.HeaderTimeout + cfg.BodyTimeout,
-		WriteTimeout:      cfg.PublishTimeout + cfg.WriteTimeout,
+		WriteTimeout:      answer,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeaderBytes,
 		ErrorLog:          faults,
-	}
-	if cfg.AdminAddr != "" {
-		b.admin = &http.Server{
-			Handler:           b.api.Admin(),
-			ReadHeaderTimeout: cfg.HeaderTimeout,
-			ReadTimeout:       cfg.HeaderTimeout + cfg.BodyTimeout,
-			WriteTimeout:      profileTimeout,
-			IdleTimeout:       cfg.IdleTimeout,
-			MaxHeaderBytes:    cfg.MaxHeaderBytes,
-			ErrorLog:          faults,
-		}
 	}
 }
 

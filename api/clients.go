@@ -78,33 +78,32 @@ func (s *Server) views(ctx context.Context, infos []hub.ClientInfo) []clientView
 	return views
 }
 
-// pageOf reads which part of a list is wanted.
-func pageOf(query url.Values) (after uint64, limit int, err error) {
+// page reads which part of a list is wanted, and the query that says so.
+func (x *exchange) page() (query url.Values, after uint64, limit int, err error) {
 	const standard, most = 100, 1000
+	x.Header()["Cache-Control"] = noStore
+	if query, err = url.ParseQuery(x.r.URL.RawQuery); err != nil {
+		return nil, 0, 0, errQuery
+	}
 	limit = standard
 	if text := query.Get("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > most {
-			return 0, 0, malformedRequest.because(fmt.Sprintf("limit is no whole number of 1 to %d", most))
+			return nil, 0, 0, malformedRequest.because(fmt.Sprintf("limit is no whole number of 1 to %d", most))
 		}
 	}
 	if text := query.Get("after"); text != "" {
 		if after, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return 0, 0, malformedRequest.because("after is none of the values that next had")
+			return nil, 0, 0, malformedRequest.because("after is none of the values that next had")
 		}
 	}
-	return after, limit, nil
+	return query, after, limit, nil
 }
 
 // maxParts bounds how many commands one request puts to the hub.
 const maxParts = 64
 
 func (s *Server) getClients(x *exchange) (any, error) {
-	x.Header()["Cache-Control"] = noStore
-	query, err := url.ParseQuery(x.r.URL.RawQuery)
-	if err != nil {
-		return nil, errQuery
-	}
-	after, limit, err := pageOf(query)
+	query, after, limit, err := x.page()
 	if err != nil {
 		return nil, err
 	}

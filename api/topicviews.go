@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/url"
 	"strconv"
 	"time"
 
@@ -36,12 +35,7 @@ type topicsView struct {
 }
 
 func (s *Server) getTopics(x *exchange) (any, error) {
-	x.Header()["Cache-Control"] = noStore
-	query, err := url.ParseQuery(x.r.URL.RawQuery)
-	if err != nil {
-		return nil, errQuery
-	}
-	after, limit, err := pageOf(query)
+	query, after, limit, err := x.page()
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"io"
 	"syscall"
 	"time"
 	"unsafe"
@@ -67,24 +66,6 @@ func tryWriteTo(fd int32, p []byte) (int, error) {
 		default:
 			return 0, errno
 		}
-	}
-}
-
-// tryRead reads what has come, or fails with notReady.
-func tryRead(fd uintptr, p []byte) (int, error) {
-	for {
-		n, err := syscall.Read(int(fd), p)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			return 0, notReady{}
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
 	}
 }
 
