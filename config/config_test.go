@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -163,32 +164,43 @@ func TestDefaults(t *testing.T) {
 
 func TestOutOfRange(t *testing.T) {
 	t.Parallel()
+	const tries = 6
+	var args, environ, wantArgs, wantEnviron [tries][]string // by try: of all settings at once
 	for _, s := range settings() {
 		low, high, numeric := strings.Cut(s.field.Tag.Get("range"), "..")
 		if !numeric {
 			continue
 		}
-		tries := []string{"-1", "x", "1.5", "99999999999999999999", "1KB"}
+		values := [tries]string{"-1", "x", "1.5", "99999999999999999999", "1KB"}
 		if s.field.Type == reflect.TypeFor[time.Duration]() {
 			longest, err := time.ParseDuration(high)
 			if err != nil {
 				t.Errorf("%s: range: %v", s.flag, err)
 			}
-			tries = []string{"-1s", "30", "1d", (longest + 1).String(), "soon"}
+			values = [tries]string{"-1s", "30", "1d", "soon", "1 s", (longest + 1).String()}
 		} else if most, err := strconv.Atoi(high); err != nil {
 			t.Errorf("%s: range: %v", s.flag, err)
 		} else {
-			tries = append(tries, strconv.Itoa(most+1))
+			values[tries-1] = strconv.Itoa(most + 1)
 		}
-		for _, value := range tries {
-			for name, failed := range map[string]error{
-				s.flag:     second(parse(nil, s.flag, value)),
-				s.variable: second(parse([]string{s.variable + "=" + value})),
-			} {
-				start, end := fmt.Sprintf("%s=%q: want a ", name, value), " of "+low+" to "+high+", such as "+s.field.Tag.Get("default")
-				if failed == nil || !strings.HasPrefix(failed.Error(), start) || !strings.HasSuffix(failed.Error(), end) {
-					t.Errorf("%s=%s: %v", name, value, failed)
-				}
+		for i, value := range values {
+			want := fmt.Sprintf("=%q: want a TYPE of %s to %s, such as %s", value, low, high, s.field.Tag.Get("default"))
+			args[i], wantArgs[i] = append(args[i], s.flag+"="+value), append(wantArgs[i], s.flag+want)
+			environ[i], wantEnviron[i] = append(environ[i], s.variable+"="+value), append(wantEnviron[i], s.variable+want)
+		}
+	}
+	for i := range tries {
+		for _, test := range []struct {
+			failed error
+			want   []string
+		}{
+			{second(parse(nil, args[i]...)), wantArgs[i]},
+			{second(parse(environ[i])), wantEnviron[i]},
+		} {
+			got := strings.NewReplacer("a whole number of", "a TYPE of", "a duration of", "a TYPE of").Replace(fmt.Sprint(test.failed))
+			slices.Sort(test.want)
+			if lines := slices.Sorted(strings.Lines(got + "\n")); strings.Join(lines, "") != strings.Join(test.want, "\n")+"\n" {
+				t.Errorf("got\n%swant\n%s", strings.Join(lines, ""), strings.Join(test.want, "\n"))
 			}
 		}
 	}
