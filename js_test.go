@@ -14,7 +14,7 @@ import (
 // The JavaScript client, in a real browser.
 
 // jsFlags make for much to come back to, soon.
-var jsFlags = []string{"--history-events=1000", "--reconnect-delay=20ms", "--heartbeat=500ms"}
+var jsFlags = []string{"--history-events=1000", "--reconnect-delay=20ms"}
 
 func TestJavaScriptInChromium(t *testing.T) {
 	t.Parallel()
@@ -75,9 +75,7 @@ func testTabs(t *testing.T, w *browser) {
 	}
 	n := 0
 	for len(tabs) > 1 {
-		if got := b.census(t).Connected; got != 1 {
-			t.Fatalf("%d tabs have %d connections", len(tabs), got)
-		}
+		eventually(t, "the tabs have one connection", func() bool { return b.census(t).Connected == 1 })
 		// The first leads.
 		b.count(t, "n.a", n, n+49)
 		tabs[0].close()
@@ -116,7 +114,7 @@ func testTabs(t *testing.T, w *browser) {
 // testFrozen: a page that was frozen has everything when it goes on; other tabs
 // don't wait for it, nor for one that hangs.
 func testFrozen(t *testing.T, w *browser) {
-	b := start(t, jsFlags...)
+	b := start(t, append([]string{"--heartbeat=500ms"}, jsFlags...)...)
 	addr := "ws://" + b.addr + "/ws"
 	p := w.tab("one")
 	p.begin(addr, soon, "'n.*'", "{}")
