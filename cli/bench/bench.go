@@ -46,7 +46,7 @@ type run struct {
 	prefix string    // of the topics
 
 	poller *poller
-	shards [8]shard
+	tally  tally
 	note   chan struct{} // of capacity 1: something has been received
 
 	received   atomic.Int64
@@ -60,12 +60,6 @@ type run struct {
 	failure  atomic.Pointer[error]
 }
 
-// A shard is what some of the connections have measured.
-type shard struct {
-	sync.Mutex
-	histogram
-}
-
 // Run measures, and prints what has come of it. When ctx ends it stops publishing,
 // and tells what there is to tell.
 func Run(ctx context.Context, b cli.Broker, o Options, s cli.Streams) error {
@@ -77,7 +71,7 @@ func Run(ctx context.Context, b cli.Broker, o Options, s cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	if r.poller, err = newPoller(); err != nil {
+	if r.poller, err = newPoller(r.tally.Lock, r.tell); err != nil {
 		return err
 	}
 	receiving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -179,11 +173,9 @@ func (r *run) ready(ctx context.Context) error {
 func (r *run) reset() {
 	r.received.Store(0)
 	r.reconnects.Store(0)
-	for i := range r.shards {
-		r.shards[i].Lock()
-		r.shards[i].histogram = histogram{}
-		r.shards[i].Unlock()
-	}
+	r.tally.Lock()
+	r.tally.histogram = histogram{}
+	r.tally.Unlock()
 }
 
 // drain waits for what is still to come.

@@ -39,14 +39,6 @@ func (h *histogram) add(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
-func (h *histogram) merge(other *histogram) {
-	for i, n := range other.counts {
-		h.counts[i] += n
-	}
-	h.total += other.total
-	h.max = max(h.max, other.max)
-}
-
 // quantile returns the duration that a share of all does not exceed, 0 to 1.
 func (h *histogram) quantile(share float64) time.Duration {
 	rank, seen := uint64(share*float64(h.total)), uint64(0)

@@ -14,7 +14,8 @@ import (
 // so much of a small machine that the figures were those of the bench: it is woken
 // for each delivery, and that costs more than to read it.
 type poller struct {
-	epoll int
+	epoll      int
+	begin, end func() // around all that is read at a time
 
 	mu    sync.Mutex
 	lines map[int32]*polled // by descriptor
@@ -33,9 +34,9 @@ const (
 )
 
 // newPoller returns a poller, which [poller.run] must be called of.
-func newPoller() (*poller, error) {
+func newPoller(begin, end func()) (*poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	return &poller{epoll: epoll, lines: make(map[int32]*polled)}, err
+	return &poller{epoll: epoll, begin: begin, end: end, lines: make(map[int32]*polled)}, err
 }
 
 // run reads until ctx ends.
@@ -49,8 +50,8 @@ func (p *poller) run(ctx context.Context) {
 		if err != nil && err != unix.EINTR {
 			break
 		}
-		for i := range max(n, 0) {
-			p.read(events[i].Fd, buffer)
+		if n > 0 {
+			p.readAll(events[:n], buffer)
 		}
 	}
 	p.mu.Lock()
@@ -62,23 +63,23 @@ func (p *poller) run(ctx context.Context) {
 	unix.Close(p.epoll)
 }
 
-// read reads once from a socket.
-func (p *poller) read(fd int32, buffer []byte) {
-	p.mu.Lock()
-	l := p.lines[fd]
-	p.mu.Unlock()
-	n, err := unix.Read(int(fd), buffer)
-	if err == unix.EAGAIN || err == unix.EINTR {
-		return
-	}
-	if err == nil && n > 0 && l.feed(buffer[:n]) == nil {
-		return
-	}
+// readAll reads once from each socket that has something.
+func (p *poller) readAll(ready []unix.EpollEvent, buffer []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil) // it is closed next
-	delete(p.lines, fd)
-	close(l.done)
+	p.begin()
+	defer p.end()
+	for i := range ready {
+		fd := ready[i].Fd
+		l := p.lines[fd]
+		n, err := unix.Read(int(fd), buffer)
+		if err == unix.EAGAIN || err == unix.EINTR || err == nil && n > 0 && l.feed(buffer[:n]) == nil {
+			continue
+		}
+		_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, int(fd), nil) // it is closed next
+		delete(p.lines, fd)
+		close(l.done)
+	}
 }
 
 // take reads from a connection in place of its owner until it has ended or the

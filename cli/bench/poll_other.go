@@ -11,7 +11,7 @@ import (
 // system: goroutines read, at a higher cost.
 type poller struct{}
 
-func newPoller() (*poller, error) { return &poller{}, nil }
+func newPoller(_, _ func()) (*poller, error) { return &poller{}, nil }
 
 func (*poller) run(context.Context) {}
 

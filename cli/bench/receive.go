@@ -116,7 +116,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // when it is lost.
 func (r *run) receive(ctx context.Context, l *line, i int) {
 	for {
-		r.listen(ctx, l, i)
+		r.listen(ctx, l)
 		for {
 			if ctx.Err() != nil {
 				return
@@ -133,34 +133,26 @@ func (r *run) receive(ctx context.Context, l *line, i int) {
 }
 
 // listen counts what comes over a connection until that is lost.
-func (r *run) listen(ctx context.Context, l *line, i int) {
-	shard := &r.shards[i%len(r.shards)]
-	count, now := int64(0), time.Duration(0)
+func (r *run) listen(ctx context.Context, l *line) {
 	write := func(b []byte) { _, _ = l.Write(b) } // if it fails, reading does
 	s := &stream{
 		frames: r.Transport != "sse",
-		event:  func(sent time.Duration) { count++; shard.add(now - sent) },
+		event:  r.tally.event,
 		pong: func(payload []byte) { // with a mask of zeros (RFC 6455 section 5.3)
 			write(append([]byte{0x8a, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...))
 		},
 	}
 	feed := func(b []byte) error {
-		count, now = 0, r.clock()
-		shard.Lock()
-		err := s.feed(b)
-		shard.Unlock()
-		if count > 0 {
-			r.newest.Store(int64(now))
-			r.received.Add(count)
-			select {
-			case r.note <- struct{}{}:
-			default:
-			}
-		}
-		return err
+		r.tally.now = r.clock()
+		return s.feed(b)
+	}
+	feedAlone := func(b []byte) error {
+		r.tally.Lock()
+		defer r.tell()
+		return feed(b)
 	}
 	early, _ := l.read.Peek(l.read.Buffered()) // as much as there is
-	if feed(early) != nil {
+	if feedAlone(early) != nil {
 		l.Close()
 		return
 	}
@@ -173,7 +165,7 @@ func (r *run) listen(ctx context.Context, l *line, i int) {
 	buffer := make([]byte, readBuffer)
 	for {
 		n, err := l.Read(buffer)
-		if err != nil || feed(buffer[:n]) != nil {
+		if err != nil || feedAlone(buffer[:n]) != nil {
 			return
 		}
 	}

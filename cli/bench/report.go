@@ -63,11 +63,9 @@ func (r *run) report(start, published, floor time.Duration) *report {
 	if failure := r.failure.Load(); failure != nil {
 		t.LastFailure = (*failure).Error()
 	}
-	for i := range r.shards {
-		r.shards[i].Lock()
-		t.latencies.merge(&r.shards[i].histogram)
-		r.shards[i].Unlock()
-	}
+	r.tally.Lock()
+	t.latencies = r.tally.histogram
+	r.tally.Unlock()
 	ms := func(share float64) float64 { return milliseconds(t.latencies.quantile(share)) }
 	t.Latency = latency{ms(0.5), ms(0.9), ms(0.99), ms(0.999), milliseconds(t.latencies.max)}
 	return t

@@ -19,7 +19,7 @@ func TestReport(t *testing.T) {
 	t.Parallel()
 	r := &run{Options: Options{Connections: 1000, Topics: 2, Window: 4, Size: 128, Transport: "v1", Publishers: 2}}
 	for i := range 1000 {
-		r.shards[i%8].add(time.Duration(i*i) * time.Microsecond)
+		r.tally.add(time.Duration(i*i) * time.Microsecond)
 	}
 	r.sent.Store(500)
 	r.expected.Store(250_000)
