@@ -33,7 +33,7 @@ type flood struct {
 	few     int           // attackers in the small version
 	many    int           // in the large one
 	keys    bool          // attackers and others have keys of their own
-	long    int           // times as long as others in the large version; 0: once
+	long    int           // times as long as others the large version is; 0: once
 	do      func(a *attacker) error
 }
 
@@ -109,8 +109,15 @@ var floods = []flood{
 		},
 	},
 	{
-		name: "a topic for each event", limit: "belfry_events_evicted_total", flags: []string{"--history-age=1s", "--history-bytes=1048576"}, large: []string{"--history-age=10s"}, few: 2, many: 32, long: 6,
-		do: func(a *attacker) error { return a.post(event(fmt.Sprintf("t.%d", a.number.Add(1)), "x")) },
+		name: "a topic for each event", limit: "belfry_events_evicted_total", flags: []string{"--history-age=1s", "--history-bytes=1048576"}, large: []string{"--history-age=10s"},
+		pause: 30 * time.Millisecond, few: 2, many: 8, long: 2,
+		do: func(a *attacker) error {
+			events := make([]string, 100)
+			for i := range events {
+				events[i] = event(fmt.Sprintf("t.%d.%d", os.Getpid(), a.number.Add(1)), "x")
+			}
+			return a.post("[" + strings.Join(events, ",") + "]")
+		},
 	},
 	{
 		name: "readers that do not read", limit: slowConsumers, flags: []string{"--max-message=10000", "--client-queue-bytes=20000"}, large: []string{}, pause: 100 * time.Millisecond,
