@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,7 +73,7 @@ func (p *poller) readAll(ready []unix.EpollEvent, buffer []byte) {
 	for i := range ready {
 		fd := ready[i].Fd
 		l := p.lines[fd]
-		n, err := unix.Read(int(fd), buffer)
+		n, err := readNow(fd, buffer)
 		if err == unix.EAGAIN || err == unix.EINTR || err == nil && n > 0 && l.feed(buffer[:n]) == nil {
 			continue
 		}
@@ -127,4 +128,14 @@ func detach(conn net.Conn) (fd int, ok bool) {
 	}
 	conn.Close()
 	return fd, true
+}
+
+// readNow reads from a socket that does not block. The runtime isn't told of it: to look
+// for other work meanwhile would take a tenth of what can be received.
+func readNow(fd int32, buffer []byte) (n int, err error) {
+	got, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buffer[0])), uintptr(len(buffer)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(got), nil
 }
