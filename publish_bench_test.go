@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -26,23 +27,24 @@ func (p *benchBroker) post(kind string, body io.Reader) error {
 // What the broker's process uses for an event of 128 bytes, by how it is
 // published, and a handler of net/http that does nothing with it.
 func BenchmarkPublish(b *testing.B) {
-	const many = 100
+	const publishers, many = 16, 100
 	one := fmt.Sprintf(`{"topic": "news", "message": %q}`, message)
 	list := "[" + strings.TrimSuffix(strings.Repeat(one+",", many), ",") + "]"
 	lines := strings.Repeat(one+"\n", many)
 	single := func(p *benchBroker) error { return p.post("application/json", strings.NewReader(one)) }
 	measure := func(b *testing.B, p *benchBroker, events int, publish func(*benchBroker) error) {
-		if err := publish(p); err != nil { // which opens the connection
-			b.Fatal(err)
-		}
-		before, n := p.cpu(b), 0
-		for b.Loop() {
-			if err := publish(p); err != nil {
-				b.Fatal(err)
+		p.http.Transport.(*http.Transport).MaxIdleConnsPerHost = publishers
+		b.SetParallelism((publishers + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+		before := p.cpu(b)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := publish(p); err != nil {
+					b.Error(err)
+					return
+				}
 			}
-			n += events
-		}
-		b.ReportMetric(float64((p.cpu(b)-before).Nanoseconds())/1000/float64(n), "cpu-µs/event")
+		})
+		b.ReportMetric(float64((p.cpu(b)-before).Nanoseconds())/1000/float64(b.N*events), "cpu-µs/event")
 	}
 	b.Run("net/http", func(b *testing.B) { measure(b, startProcess(b, "./testdata/bare"), 1, single) })
 	b.Run("single", func(b *testing.B) { measure(b, startBench(b), 1, single) })

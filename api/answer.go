@@ -1,6 +1,8 @@
 package api
 
 import (
+	"strconv"
+
 	"github.com/go-json-experiment/json"
 )
 
@@ -20,6 +22,10 @@ var (
 
 // A text is a response that is not JSON.
 type text string
+
+// lengthKnown is up to how many bytes net/http finds out by itself how long a
+// response is. It would send a longer one in chunks.
+const lengthKnown = 2048
 
 // An appender is a response that knows its JSON: one that is given so often
 // that reflection would show.
@@ -43,6 +49,9 @@ func (x *exchange) answer(value any) error {
 		if err := x.encode(v); err != nil {
 			return err
 		}
+	}
+	if n := x.out.Len(); n > lengthKnown {
+		x.Header()["Content-Length"] = []string{strconv.Itoa(n)}
 	}
 	_, _ = x.Write(x.out.Bytes()) // if the peer is gone, there is nobody to tell
 	return nil

@@ -86,21 +86,24 @@ const benchBody = `{"topic":"cats","user_id":null,"message":"are awesome, and so
 
 func BenchmarkPublish(b *testing.B) {
 	broker := production(b)
-	b.Run("handler/bare", func(b *testing.B) { benchHandler(b, bare(broker.hub)) })
-	b.Run("handler/api", func(b *testing.B) { benchHandler(b, broker) })
-	b.Run("handler/limited", func(b *testing.B) { benchHandler(b, production(b, fast)) })
+	b.Run("handler/bare", func(b *testing.B) { benchHandler(b, bare(broker.hub), benchBody) })
+	b.Run("handler/api", func(b *testing.B) { benchHandler(b, broker, benchBody) })
+	b.Run("handler/list of 100", func(b *testing.B) {
+		benchHandler(b, broker, "["+strings.Repeat(benchBody+",", 99)+benchBody+"]")
+	})
+	b.Run("handler/limited", func(b *testing.B) { benchHandler(b, production(b, fast), benchBody) })
 	b.Run("server/bare", func(b *testing.B) { benchServer(b, bare(broker.hub)) })
 	b.Run("server/api", func(b *testing.B) { benchServer(b, broker) })
 }
 
-func benchHandler(b *testing.B, handler http.Handler) {
+func benchHandler(b *testing.B, handler http.Handler, text string) {
 	r := httptest.NewRequest("POST", "/publish", nil)
 	r.Header.Set("Content-Type", "application/json")
 	body := strings.NewReader("")
 	r.Body = io.NopCloser(body)
 	b.ReportAllocs()
 	for b.Loop() {
-		body.Reset(benchBody)
+		body.Reset(text)
 		handler.ServeHTTP(&discard{make(http.Header)}, r)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -27,9 +28,9 @@ func decode(body []byte, target any, maxDepth int, members string) error {
 	case len(start) == 0:
 		return malformedJSON.because("the body is empty; send a JSON object with " + members)
 	case start[0] != '{':
-		return malformedJSON.because("the body is no JSON object; send one with " + members)
+		return noObject(members)
 	case isDeeper(body, maxDepth):
-		return tooDeep.because(fmt.Sprintf("the body nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth))
+		return tooDeepFor(maxDepth)
 	}
 	if err := json.Unmarshal(body, target, strict); err != nil {
 		return decodeProblem(err, members)
@@ -37,27 +38,56 @@ func decode(body []byte, target any, maxDepth int, members string) error {
 	return nil
 }
 
-// decodeList reads a JSON array, each element into a T that take is called with.
-// What is wrong is told with the element's place.
+func noObject(members string) error {
+	return malformedJSON.because("the body is no JSON object; send one with " + members)
+}
+
+func tooDeepFor(maxDepth int) error {
+	return tooDeep.because(fmt.Sprintf("the body nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth))
+}
+
+// decodeList reads a JSON array, each element into a T that take is called with,
+// and which is another's afterwards. What is wrong is told with the element's place.
 func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) error) error {
 	if start := bytes.TrimLeft(body, whitespace); len(start) == 0 || start[0] != '[' {
 		return malformedJSON.because("the body is no JSON array; send one of objects with " + members)
 	}
-	// Twice over the text: a name that comes twice, or what follows the list, is
-	// found before anything is made of it.
-	var list []jsontext.Value
-	if err := json.Unmarshal(body, &list, strict); err != nil {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
+	if _, err := dec.ReadToken(); err != nil {
 		return decodeProblem(err, members)
 	}
-	for i, element := range list {
-		var value T
-		err := decode(element, &value, maxDepth, members)
+	var value, zero T
+	for i := 0; dec.PeekKind() != ']' && dec.PeekKind() != jsontext.KindInvalid; i++ {
+		value = zero
+		err := decodeElement(dec, body, &value, maxDepth, members)
 		if err == nil {
 			err = take(&value)
 		}
 		if err != nil {
 			return inElement(i, err)
 		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return decodeProblem(err, members)
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return malformedJSON.because("something follows the list; send nothing but the list")
+	}
+	return nil
+}
+
+// decodeElement reads the next element of body into target.
+func decodeElement(dec *jsontext.Decoder, body []byte, target any, maxDepth int, members string) error {
+	if dec.PeekKind() != '{' {
+		return noObject(members)
+	}
+	start := dec.InputOffset()
+	err := json.UnmarshalDecode(dec, target, strict)
+	if isDeeper(body[start:dec.InputOffset()], maxDepth) {
+		return tooDeepFor(maxDepth)
+	}
+	if err != nil {
+		return decodeProblem(err, members)
 	}
 	return nil
 }
@@ -123,9 +153,10 @@ func decodeProblem(err error, members string) error {
 		if errors.Is(err, json.ErrUnknownName) {
 			return unknownMember.because(fmt.Sprintf("%q is no member of this call, which takes %s", semantic.JSONPointer.LastToken(), members))
 		}
-		name, _, _ := strings.Cut(strings.TrimPrefix(string(semantic.JSONPointer), "/"), "/")
-		if p := wrongTypes[name]; p != nil {
-			return p
+		for name := range semantic.JSONPointer.Tokens() { // below an element's index, if it is one's
+			if p := wrongTypes[name]; p != nil {
+				return p
+			}
 		}
 	}
 	return malformedJSON.because("the body is no JSON object with " + members)

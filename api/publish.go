@@ -121,10 +121,14 @@ func (s *Server) publish(x *exchange, p *publication) (any, error) {
 	return receipt{s, p.Events[0].Topic, done[0]}, nil
 }
 
+// usualEvents is how many events of a list there is room for before they are read.
+const usualEvents = 128
+
 // readEvents reads an event, or a list of them.
 func (s *Server) readEvents(x *exchange, body []byte, p *publication) error {
 	if start := bytes.TrimLeft(body, whitespace); len(start) > 0 && start[0] == '[' {
 		p.several = true
+		p.Events = make([]hub.Event, 0, min(bytes.Count(start, []byte{'{'}), usualEvents))
 		return decodeList(body, x.limits.MaxDepth, publishMembers, func(req *publishRequest) error {
 			ev, err := s.event(x, req)
 			p.Events = append(p.Events, ev)
