@@ -303,6 +303,9 @@ func checkLog(s *State) error {
 			return fmt.Errorf("log: %d has %d bytes, counted %d", e.position, size, e.size)
 		}
 		bytes += size
+		if e == e.stream.entries.at(0) {
+			bytes += streamOverhead
+		}
 	}
 	switch {
 	case husks != l.husks || bytes != l.bytes:

@@ -54,11 +54,13 @@ type Frame struct {
 	Expires  int64    // Unix time in nanoseconds from when on nobody gets it; 0 is never
 }
 
-// What an entry, and its details, cost beside their payload, in bytes, measured
-// as heap growth of a log of small events and rounded up.
+// What an entry, its details, and a stream with its topic cost beside their
+// payload, in bytes, measured as heap growth of a log of small events and rounded
+// up.
 const (
 	entryOverhead   = 400
 	detailsOverhead = 128
+	streamOverhead  = 256
 )
 
 // An entry is an event in the log.
@@ -124,6 +126,7 @@ func (s *State) append(ev Event) *entry {
 			}
 			t.users[ev.User] = st
 		}
+		s.log.bytes += streamOverhead
 	}
 	ev.Topic = t.name // the request's copy need not be kept
 	t.published++
@@ -181,6 +184,7 @@ func (s *State) evictOldest(st *stream) {
 	if st.entries.len() > 0 {
 		return
 	}
+	l.bytes -= streamOverhead
 	l.floor = max(l.floor, st.floor)
 	l.unlink(st)
 	if st.user == "" {

@@ -65,13 +65,15 @@ func (w *world) check(*rapid.T) {
 			w.t.Fatalf("client %v: got %+v, want mode %d", id, got, c.mode)
 		}
 	}
+	streams := make(map[[2]string]bool)
 	for _, e := range w.events {
 		if !e.evicted {
-			topics[e.topic] = true
+			topics[e.topic], streams[[2]string{e.topic, e.user}] = true, true
 			want.Retained++
 			want.RetainedBytes += e.size
 		}
 	}
+	want.RetainedBytes += len(streams) * streamOverhead
 	want.Users, want.Topics, want.Patterns = len(users), len(topics), len(patterns)
 	got := w.s.Stats()
 	want.Reading = got.Reading // may count some that went away

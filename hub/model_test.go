@@ -29,10 +29,10 @@ func TestModel(t *testing.T) {
 		events []int    // HistoryEvents
 		bytes  []int    // HistoryBytes
 	}{
-		{"exact", exact, []int{0, 1, 10}, []int{100, 1, 3}, []int{1 << 30, 1500}},
-		{"patterns", patterns, []int{0, 1, 10}, []int{100, 1, 3}, []int{1 << 30, 1500}},
+		{"exact", exact, []int{0, 1, 10}, []int{100, 1, 3}, []int{1 << 30, 2200}},
+		{"patterns", patterns, []int{0, 1, 10}, []int{100, 1, 3}, []int{1 << 30, 2200}},
 		{"chunks", append(exact[:4:4], ">", "a.*"), []int{chunkBytes, 10}, []int{100, 5}, []int{1 << 30, 10 * chunkBytes}},
-		{"forgetful", patterns, []int{10}, []int{0, 1}, []int{1 << 30, 700}},
+		{"forgetful", patterns, []int{10}, []int{0, 1}, []int{1 << 30, 1000}},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
@@ -199,6 +199,9 @@ func (w *world) evict() {
 			}
 		} else {
 			total += e.size
+			if left[key] == 1 {
+				total += streamOverhead
+			}
 		}
 	}
 	for _, e := range w.events {
@@ -213,6 +216,7 @@ func (w *world) evict() {
 		total -= e.size
 		key := stream{e.topic, e.user}
 		if left[key]--; left[key] == 0 {
+			total -= streamOverhead
 			w.floor = max(w.floor, e.position)
 		}
 	}
