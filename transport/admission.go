@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"runtime"
 )
 
 // A Visit is what those who admit connections know of one. The calls may come
@@ -36,6 +37,7 @@ func (l *admission) Accept() (net.Conn, error) {
 		visit, ok := l.admit(sock.RemoteAddr())
 		if !ok {
 			cut(sock)
+			runtime.Gosched() // as many as want to come, others have their turn
 			continue
 		}
 		switch sock := sock.(type) {
