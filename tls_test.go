@@ -174,10 +174,11 @@ func TestEndTLS(t *testing.T) {
 // so.
 func TestHandshakeTLS(t *testing.T) {
 	t.Parallel()
-	b := startTLS(t, "--header-timeout=50ms")
+	hasty := &testBroker{addr: startTLS(t, "--header-timeout=50ms").addr}
+	hasty.socket(t).ended(t)
+	hasty.socket(t, "\x16\x03\x01\x02\x00\x01").ended(t) // and no more
+	b := startTLS(t)
 	plain := &testBroker{addr: b.addr}
-	plain.socket(t).ended(t)
-	plain.socket(t, "\x16\x03\x01\x02\x00\x01").ended(t) // and no more
 	got := plain.socket(t, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").answer(t)
 	if got.status != 400 || !strings.Contains(got.body, "HTTPS") {
 		t.Errorf("plain HTTP is answered %d %q", got.status, got.body)
