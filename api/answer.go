@@ -11,6 +11,7 @@ var (
 	nosniff         = []string{"nosniff"}
 	noReferrer      = []string{"no-referrer"} // URLs hold client ids
 	bareContent     = []string{"default-src 'none'; frame-ancestors 'none'"}
+	varyOrigin      = []string{"Origin"}
 	noStore         = []string{"no-store"}
 	contentText     = []string{"text/plain; charset=utf-8"}
 	contentJSON     = []string{"application/json"}

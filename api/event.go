@@ -102,6 +102,9 @@ func digest(parts []string) (sum [16]byte) {
 // section 3.2), "" if it does not say or is not well-formed, as the standard has
 // it.
 func traceParent(text string) string {
+	if text == "" {
+		return "" // nearly all
+	}
 	parts := strings.Split(text, "-")
 	if len(text) > 255 || len(parts) < 4 || !isHex(parts[0], 2) || parts[0] == "ff" || parts[0] == "00" && len(parts) != 4 ||
 		!isHex(parts[1], 32) || !isHex(parts[2], 16) || !isHex(parts[3], 2) || strings.Trim(parts[1], "0") == "" || strings.Trim(parts[2], "0") == "" {

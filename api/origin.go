@@ -17,7 +17,7 @@ const corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 func permit(x *exchange, page auth.Page) (preflight bool) {
 	header := x.Header()
 	if page.Varies {
-		header.Add("Vary", "Origin")
+		header["Vary"] = varyOrigin
 	}
 	if page.Origin == "" {
 		return false
