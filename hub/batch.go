@@ -133,11 +133,17 @@ func (s *State) say(c *Conn, n Note, at Position) {
 	}
 }
 
+// Waits reports whether there is something to take for a courier.
+func (s *State) Waits(courier int) bool {
+	out := &s.outboxes[courier]
+	return len(out.batch.Ops) > 0 || out.announce
+}
+
 // Take removes what waits for a courier and puts spare, an emptied batch, in
 // its place. It returns nil, and keeps spare, when nothing waits.
 func (s *State) Take(courier int, spare *Batch) *Batch {
 	out := &s.outboxes[courier]
-	if len(out.batch.Ops) == 0 && !out.announce {
+	if !s.Waits(courier) {
 		return nil
 	}
 	b := out.batch

@@ -413,18 +413,21 @@ func (h *Hub) Drained(conn *Conn) error {
 func (h *Hub) Batches(courier int) <-chan *Batch { return h.couriers[courier].batches }
 
 // Ready gives a batch back and asks for the next one.
-func (h *Hub) Ready(courier int, spent *Batch) error {
-	spent = spent.empty()
-	return h.send(spentBatch{courier, spent})
+func (h *Hub) Ready(courier int, b *Batch) error {
+	select {
+	case <-h.done:
+		return ErrClosed // there is room all the same
+	default:
+	}
+	h.spent <- spent{courier, b.empty()} // has room: a courier has one batch at a time
+	return nil
 }
 
-// A spentBatch is a courier's request for work.
-type spentBatch struct {
+// A spent is a batch that a courier is done with.
+type spent struct {
 	courier int
 	batch   *Batch
 }
-
-func (b spentBatch) serve(h *Hub) { h.couriers[b.courier].spare = b.batch }
 
 // Drain closes every connection and refuses new ones. See [State.Drain].
 func (h *Hub) Drain() error {

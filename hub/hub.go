@@ -66,6 +66,7 @@ type Hub struct {
 	// Static after construction.
 	inbox     chan command
 	publishes chan *publish // unbuffered: what the hub has not taken has no effect
+	spent     chan spent    // with room for one of each courier: who is done need not wake the hub
 	done      chan struct{}
 	couriers  []link
 	opts      Options
@@ -74,11 +75,12 @@ type Hub struct {
 	// Owned by Run.
 	state  *State
 	taking *publish // of many events, of which the rest has to be taken; else nil
+	due    bool     // something waits for a courier that has a batch under way
 }
 
 // A link is the hub's line to one courier. It has at most one batch under
-// way, so that sending never blocks: the courier asks for the next one when
-// it is done, and what comes meanwhile is gathered.
+// way, so that sending never blocks: the courier gives it back when it is done,
+// and what comes meanwhile is gathered.
 type link struct {
 	batches chan *Batch
 	spare   *Batch // emptied; nil while a batch is under way
@@ -92,6 +94,7 @@ func New(opts Options) *Hub {
 	h := &Hub{
 		inbox:     make(chan command, opts.Queue),
 		publishes: make(chan *publish),
+		spent:     make(chan spent, opts.Couriers),
 		done:      make(chan struct{}),
 		couriers:  make([]link, opts.Couriers),
 		opts:      opts,
@@ -114,7 +117,10 @@ func (h *Hub) Run(ctx context.Context) {
 	defer tick.Stop()
 	h.state.Tick(h.opts.Clock())
 	for {
-		publishes, work := h.open(), (<-chan struct{})(nil)
+		publishes, spent, work := h.open(), h.spent, (<-chan struct{})(nil)
+		if !h.due {
+			spent = nil
+		}
 		if !h.state.Behind() && (h.taking != nil || h.state.Busy()) {
 			work = ready
 		}
@@ -123,6 +129,8 @@ func (h *Hub) Run(ctx context.Context) {
 			h.serve(c)
 		case p := <-publishes:
 			h.serve(p)
+		case b := <-spent:
+			h.couriers[b.courier].spare = b.batch
 		case <-work:
 			h.work()
 		case <-tick.C:
@@ -173,14 +181,29 @@ func (h *Hub) work() {
 // Cursor names a position of the hub's log.
 func (h *Hub) Cursor(p Position) Cursor { return Cursor{h.opts.Epoch, p} }
 
+// regain takes the batches that couriers have given back.
+func (h *Hub) regain() {
+	for {
+		select {
+		case b := <-h.spent:
+			h.couriers[b.courier].spare = b.batch
+		default:
+			return
+		}
+	}
+}
+
 // flush hands each courier that is ready what waits for it, and wakes polls.
 func (h *Hub) flush() {
 	for _, p := range h.state.Woken() {
 		close(p.Owner.(chan struct{})) // once
 	}
+	h.regain()
+	h.due = false
 	for i := range h.couriers {
 		l := &h.couriers[i]
 		if l.spare == nil {
+			h.due = h.due || h.state.Waits(i)
 			continue
 		}
 		if b := h.state.Take(i, l.spare); b != nil {
