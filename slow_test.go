@@ -105,6 +105,24 @@ func TestSilentV1(t *testing.T) {
 	w.closed(t, 4101, "pong_timeout")
 }
 
+// TestHeartbeatsBesidePings: a page sees neither pings nor pongs, so a line that
+// has nothing else has heartbeats.
+func TestHeartbeatsBesidePings(t *testing.T) {
+	t.Parallel()
+	b := start(t, "--heartbeat=100ms", "--ping-interval=10ms", "--max-control-rate=100000")
+	w := b.wireV1(t, "/ws?topic=cats")
+	at := b.publish(t, event("dogs", "not asked for")).Cursor
+	for {
+		w.send(t, masked(final|ping, ""))
+		switch op, message := w.frame(t); {
+		case op == closing:
+			t.Fatalf("there was no heartbeat: %q", message)
+		case op == text && strings.Contains(message, "heartbeat") && strings.Contains(message, at):
+			return
+		}
+	}
+}
+
 // TestManyReplays: replays that wait are as few as subscriptions may be, also
 // for a client that reads quickly.
 func TestManyReplays(t *testing.T) {

@@ -215,12 +215,13 @@ func (k *courier) sweep() {
 	}
 	for c := k.beats.due(k.now); c != nil; c = k.beats.due(k.now) {
 		k.beats.add(&c.pulse.deadline, k.now)
-		if c.pulse.quiet && c.waiting == nil {
+		beats := c.pulse.quiet && (c.waiting == nil || c.waiting.flight == 0) // to a full socket it would come late
+		if beats {
 			if beat := c.speaks.heartbeat(k.hub.Cursor(k.queued(c))); beat != nil {
 				k.control(c, beat)
 			}
 		}
-		c.pulse.quiet = true
+		c.pulse.quiet = !beats
 	}
 	for c := k.closing.due(k.now); c != nil; c = k.closing.due(k.now) {
 		k.end(c)

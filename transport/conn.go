@@ -68,7 +68,7 @@ type opening struct {
 // A pulse is what a connection with heartbeats has besides.
 type pulse struct {
 	deadline
-	quiet bool         // nothing was written since the last look
+	quiet bool         // nothing but pings and pongs was given to it since the last look
 	base  hub.Position // everything up to here was handed over before the reading under way
 
 	admin   bool          // it may subscribe to the broker's own topics; owned by the read side

@@ -29,6 +29,9 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 		}
 	}
 	k.push(c, f)
+	if c.pulse != nil {
+		c.pulse.quiet = false
+	}
 	k.lag(c) // of a full socket nothing else tells
 }
 
@@ -101,9 +104,6 @@ func (k *courier) flushOne(c *conn) {
 	case b.flight > 0:
 		k.lag(c)
 		return
-	}
-	if c.pulse != nil {
-		c.pulse.quiet = false
 	}
 	if b.mortal {
 		k.stats.Waiting -= b.bury(time.Now().UnixNano())
