@@ -47,7 +47,7 @@ func (f *flood) attackFromElsewhere(t *testing.T, addr string) (stop func() int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("nice", "-n", "19", self, "-test.run=^TestFloodAttackers$", "-flood.at="+addr, "-flood.name="+f.name)
+	cmd := exec.Command("chrt", "--idle", "0", self, "-test.run=^TestFloodAttackers$", "-flood.at="+addr, "-flood.name="+f.name)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

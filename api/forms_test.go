@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -284,6 +285,17 @@ var badForms = []struct {
 	{inBinary + "Content-Type: application/json", `[[[[[[[[[]]]]]]]]]`, 400, "too_deep", -1},
 	{inBinary + "Content-Type: text/plain", strings.Repeat("x", testMaxMessage+1), 413, "message_too_large", -1},
 	{inBinary + "Content-Encoding: gzip", `1`, 415, "unsupported_media_type", -1},
+}
+
+// TestLongAnswer: the length of a long answer is known before it comes.
+func TestLongAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t, wide)
+	list := "[" + strings.Repeat(`{"topic":"cats","message":1},`, 99) + `{"topic":"cats","message":1}]`
+	got := b.call("POST", "/publish", list)
+	if n := got.Body.Len(); got.Code != 200 || n < 2048 || got.Header().Get("Content-Length") != strconv.Itoa(n) {
+		t.Errorf("%d with %d bytes, Content-Length: %s", got.Code, n, got.Header().Get("Content-Length"))
+	}
 }
 
 func TestBadForms(t *testing.T) {
