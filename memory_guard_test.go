@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -46,7 +47,9 @@ func TestMemoryGuard(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "off")
 	b := start(t, "--max-memory=1", "--close-timeout=100ms")
-	eventually(t, "the guard has looked", func() bool { return b.call(t, "GET", "/health/ready", "").status == 503 })
+	eventually(t, "the guard has looked", func() bool {
+		return strings.Contains(b.call(t, "GET", "/health/ready", "").body, "over_capacity") // before, it says that it starts
+	})
 	b.call(t, "GET", "/health/ready", "").problem(t, 503, "over_capacity")
 	b.call(t, "POST", "/publish", event("cats", "x")).problem(t, 503, "over_capacity")
 	b.call(t, "POST", "/register", `{"user_id": 1}`).problem(t, 503, "over_capacity")
