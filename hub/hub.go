@@ -130,7 +130,7 @@ func (h *Hub) Run(ctx context.Context) {
 		case p := <-publishes:
 			h.serve(p)
 		case b := <-spent:
-			h.couriers[b.courier].spare = b.batch
+			h.regain(b)
 		case <-work:
 			h.work()
 		case <-tick.C:
@@ -181,24 +181,17 @@ func (h *Hub) work() {
 // Cursor names a position of the hub's log.
 func (h *Hub) Cursor(p Position) Cursor { return Cursor{h.opts.Epoch, p} }
 
-// regain takes the batches that couriers have given back.
-func (h *Hub) regain() {
-	for {
-		select {
-		case b := <-h.spent:
-			h.couriers[b.courier].spare = b.batch
-		default:
-			return
-		}
-	}
-}
+// regain takes the batch that a courier has given back.
+func (h *Hub) regain(b spent) { h.couriers[b.courier].spare = b.batch }
 
 // flush hands each courier that is ready what waits for it, and wakes polls.
 func (h *Hub) flush() {
 	for _, p := range h.state.Woken() {
 		close(p.Owner.(chan struct{})) // once
 	}
-	h.regain()
+	for len(h.spent) > 0 { // nobody else receives
+		h.regain(<-h.spent)
+	}
 	h.due = false
 	for i := range h.couriers {
 		l := &h.couriers[i]
