@@ -238,12 +238,16 @@ func (k *courier) cutAll() {
 			k.finish(c, true)
 		}
 	}
+	for _, c := range k.coming.end() {
+		c.phase = phaseEnded
+		k.finish(c, true)
+	}
 	k.checkIdle()
 }
 
 // checkIdle answers those who wait for the last connection's end.
 func (k *courier) checkIdle() {
-	if k.connections() > 0 {
+	if k.connections() > 0 || k.coming.any() {
 		return
 	}
 	for _, ask := range k.idle {

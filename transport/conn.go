@@ -201,7 +201,7 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 // finish closes the socket: for a peer that has not ended its side in time,
 // without waiting for what is unsent.
 func (c *conn) finish(abort bool) {
-	if st, ok := c.sock.(*httpStream); ok && abort {
+	if st, ok := c.sock.(byteStream); ok && abort {
 		st.interrupt()
 	}
 	if abort {

@@ -24,6 +24,7 @@ type courier struct {
 	opts   *Options
 	inbox  chan event
 	done   chan struct{} // closed when it has ended
+	coming arrivals
 
 	// How it works sockets; static, too.
 	write     func(c *conn, p []byte) (int, error) // as much as the socket takes at once
@@ -87,16 +88,6 @@ const (
 	evStats                       // answer now
 	evDo                          // do something
 	evQueueBytes                  // how much may wait for a connection has changed
-)
-
-// A connection's phases, as its courier sees them.
-type phase uint8
-
-const (
-	phaseNew     phase = iota // its hub.OpOpen has not come yet; nobody reads
-	phaseOpen                 // takes frames
-	phaseClosing              // takes no more frames; a Close frame is queued or written
-	phaseEnded                // its socket is closed
 )
 
 func newCourier(number int, h broker, opts *Options) *courier {
@@ -182,35 +173,38 @@ func (k *courier) tell(e event) {
 // apply does what the hub says.
 func (k *courier) apply(b *hub.Batch) {
 	for i := range b.Ops {
-		op := &b.Ops[i]
 		for _, target := range b.Targets(i) {
-			c := target.Owner.(*conn)
-			switch op.Kind {
-			case hub.OpDeliver:
-				k.deliver(c, op.Frame)
-			case hub.OpChunk:
-				k.deliver(c, op.Frame) // which may empty the queue before it
-				c.chunk = true
-			case hub.OpOpen:
-				k.open(c)
-			case hub.OpNewest:
-				op.Frame.Position = noteMark | op.At
-				k.deliver(c, op.Frame)
-			case hub.OpReport:
-				k.report(c)
-			case hub.OpLive:
-				c.live, c.lagging = true, false
-			case hub.OpPause:
-				c.live = false
-				if c.pulse != nil {
-					c.pulse.base = op.At
-				}
-			case hub.OpNote:
-				k.note(c, op.Note, op.At)
-			case hub.OpClose:
-				k.close(c, op.Reason)
-			}
+			k.obey(target.Owner.(*conn), &b.Ops[i])
 		}
+	}
+}
+
+// obey does one thing that the hub says, to one connection.
+func (k *courier) obey(c *conn, op *hub.Op) {
+	switch op.Kind {
+	case hub.OpDeliver:
+		k.deliver(c, op.Frame)
+	case hub.OpChunk:
+		k.deliver(c, op.Frame) // which may empty the queue before it
+		c.chunk = true
+	case hub.OpOpen:
+		k.open(c)
+	case hub.OpNewest:
+		op.Frame.Position = noteMark | op.At
+		k.deliver(c, op.Frame)
+	case hub.OpReport:
+		k.report(c)
+	case hub.OpLive:
+		c.live, c.lagging = true, false
+	case hub.OpPause:
+		c.live = false
+		if c.pulse != nil {
+			c.pulse.base = op.At
+		}
+	case hub.OpNote:
+		k.note(c, op.Note, op.At)
+	case hub.OpClose:
+		k.close(c, op.Reason)
 	}
 }
 
@@ -235,8 +229,11 @@ func (k *courier) handle(e event) {
 		k.open(c)
 		k.shut(c, e.reason, e.code, e.text)
 	case evGone:
-		c.readerDone = true
-		k.end(c)
+		// Before its hub.OpOpen has come the connection can't be ended: the hub
+		// would hear of the end before it has begun.
+		if c.readerDone = true; c.phase != phaseNew {
+			k.end(c)
+		}
 	case evWritten:
 		k.written(c, e.n, e.wire, e.err)
 	case evIdle:
@@ -255,12 +252,17 @@ func (k *courier) handle(e event) {
 // WebSocket handshake is its first frame; that to another request waits for
 // what the hub says.
 func (k *courier) open(c *conn) {
+	k.coming.remove(c)
 	c.phase = phaseOpen
 	k.stats.Opened++
 	c.deadline.of = c
 	k.pings.add(&c.deadline, k.now)
 	if c.pulse != nil {
 		c.pulse.of = c
+	}
+	if c.readerDone { // its peer was gone before
+		k.end(c)
+		return
 	}
 	early := c.opening.early
 	if c.opening.refuse == nil {

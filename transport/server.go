@@ -206,23 +206,37 @@ func (c *conn) use(sock net.Conn) error {
 
 // attach gives a connection to the hub.
 func (s *Server) attach(c *conn, want hub.Want) {
-	s.open.Add(1)
 	taken(c.sock)
+	if !s.expect(c) {
+		return
+	}
 	var err error
 	if want.Registered {
 		err = s.hub.Attach(want.ID, &c.Conn, want.From)
 	} else {
 		err = s.hub.Connect(hub.Registration{ID: want.ID, User: want.User, Topics: want.Topics, Grant: want.Grant}, &c.Conn, want.From)
 	}
-	if err != nil { // the hub has ended
-		c.reason = hub.Draining
+	if err != nil && c.courier.coming.remove(c) { // the hub has ended
 		c.finish(true)
 	}
 }
 
+// expect has a connection's courier know that it comes. It reports whether the
+// courier still runs; else the connection is cut.
+func (s *Server) expect(c *conn) bool {
+	s.open.Add(1)
+	if c.courier.coming.add(c) {
+		return true
+	}
+	c.finish(true)
+	return false
+}
+
 // refuse tells a connection that it may not be.
 func (s *Server) refuse(c *conn, err error) {
-	s.open.Add(1)
+	if !s.expect(c) {
+		return
+	}
 	e := event{kind: evRefused, c: c, reason: hub.PolicyViolation, text: err.Error()}
 	if topic, ok := errors.AsType[*hub.TopicError](err); ok && topic.Reserved {
 		e.reason = hub.Forbidden

@@ -125,10 +125,7 @@ func transient(err error) bool {
 // stream gives a connection to the hub: its socket, if it can be had.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *conn, want hub.Want, retry []byte) error {
 	if r.ProtoMajor >= 2 {
-		st := &httpStream{
-			w: w, to: http.NewResponseController(w), stall: s.opts.StallTimeout,
-			writes: make(chan []byte, 1), hungUp: make(chan struct{}, 1), ended: make(chan struct{}),
-		}
+		st := newHTTPStream(w, s.opts.StallTimeout)
 		c.sock, c.fd = st, noSocket
 		c.opening = &opening{answer: retry, refuse: func(c *conn, f farewell) []byte {
 			if f.comesBack() {
@@ -165,6 +162,16 @@ func responseHead(status int, header http.Header) []byte {
 	return b.Bytes()
 }
 
+// A byteStream takes a connection's bytes where its socket can't be had.
+type byteStream interface {
+	// take takes bytes to write. What became of them the courier is told by
+	// evWritten; it gives no more before.
+	take(p []byte)
+	// interrupt ends a write under way, and what the peer has not read yet is lost
+	// to it. The stream must not be closed yet.
+	interrupt()
+}
+
 // An httpStream is the response to a request whose connection can't be had: one
 // of many over HTTP/2 (RFC 9113 section 5). Its bytes are written by the
 // request's own goroutine.
@@ -175,6 +182,13 @@ type httpStream struct {
 	writes chan []byte   // of capacity 1: the courier lends one at a time
 	hungUp chan struct{} // of capacity 1
 	ended  chan struct{} // closed when the courier has ended the connection
+}
+
+func newHTTPStream(w http.ResponseWriter, stall time.Duration) *httpStream {
+	return &httpStream{
+		w: w, to: http.NewResponseController(w), stall: stall,
+		writes: make(chan []byte, 1), hungUp: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
 }
 
 // serve writes what the courier lends until it ends the connection.
@@ -214,8 +228,6 @@ func (st *httpStream) write(p []byte) (int, error) {
 	return n, err
 }
 
-// take takes bytes to write. The courier waits for the answer before it lends
-// more.
 func (st *httpStream) take(p []byte) { st.writes <- p }
 
 // Read has nothing to read: the request is all that comes.
@@ -236,6 +248,4 @@ func (st *httpStream) Close() error {
 	return nil
 }
 
-// interrupt ends a write under way, and what the peer has not read yet is lost
-// to it. The stream must not be closed yet.
 func (st *httpStream) interrupt() { _ = st.to.SetWriteDeadline(time.Unix(0, 1)) }

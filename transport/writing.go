@@ -138,8 +138,7 @@ func (k *courier) writeOtherwise(c *conn) bool {
 	if c.fd == sealedSocket {
 		return k.seal(c)
 	}
-	k.lend(c)
-	return false
+	return k.lend(c)
 }
 
 // advance counts n bytes as written. Over TLS they went in records of so many
@@ -179,13 +178,19 @@ func (k *courier) block(c *conn) {
 }
 
 // lend gives what waits for a connection without a socket to its stream, which
-// tells when it has written that.
-func (k *courier) lend(c *conn) {
+// tells when it has written that. It reports whether there may be more to write
+// at once: frames without bytes, such as of events that have expired, are not lent.
+func (k *courier) lend(c *conn) bool {
 	p := c.waiting.next(make([]byte, 0, min(scratchBytes, c.waiting.bytes)))
+	if len(p) == 0 {
+		k.advance(c, 0, 0)
+		return true
+	}
 	c.waiting.flight = len(p)
 	k.lag(c)
 	k.stats.Writes++
-	c.sock.(*httpStream).take(p)
+	c.sock.(byteStream).take(p)
+	return false
 }
 
 // written goes on after block or lend.

@@ -1,0 +1,83 @@
+package transport
+
+import (
+	"maps"
+	"slices"
+	"sync"
+)
+
+// A connection's phases, as its courier sees them. What happens to a connection
+// comes from two sides, the hub and the peer, which do not know of each other:
+// an end may come before the beginning.
+//
+//	              new                open               closing          ended
+//	hub.OpOpen    opens, or ends     -                  -                -
+//	other ops     -                  done               nothing          nothing
+//	evRefused     opens, then closes -                  -                -
+//	evPing        -                  answered           nothing          nothing
+//	evPong        -                  noted              nothing          nothing
+//	evClose       -                  closes             ends, if written nothing
+//	evFault       -                  closes             nothing          nothing
+//	evGone        ends as it opens   ends               ends             nothing
+//	evFailed      ends as it opens   ends               ends             nothing
+//	evWritten     -                  goes on, or ends   goes on, or ends counted
+//	deadlines     -                  ping, pong, beat   ends             -
+//	courier ends  cut                cut                cut              nothing
+//
+// Cells with - can't happen. The hub hears of a connection's end once: when it
+// stops being open.
+type phase uint8
+
+const (
+	phaseNew     phase = iota // its hub.OpOpen has not come yet; no reader runs
+	phaseOpen                 // takes frames
+	phaseClosing              // takes no more frames; a Close frame is queued or written
+	phaseEnded                // its socket is closed
+)
+
+// Arrivals are a courier's connections in phaseNew. Only the hub knows when they
+// are to be opened, and it may end before. The calls may come from any goroutine.
+type arrivals struct {
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	over  bool // the courier has ended
+}
+
+// add says that a connection comes. It reports whether its courier still runs.
+func (a *arrivals) add(c *conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return false
+	}
+	if a.conns == nil {
+		a.conns = make(map[*conn]struct{})
+	}
+	a.conns[c] = struct{}{}
+	return true
+}
+
+// remove forgets a connection and reports whether it was still to come. Who
+// removes it has to open or to finish it.
+func (a *arrivals) remove(c *conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, came := a.conns[c]
+	delete(a.conns, c)
+	return came
+}
+
+func (a *arrivals) any() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.conns) > 0
+}
+
+// end removes all, and lets no more come.
+func (a *arrivals) end() []*conn {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	left := slices.Collect(maps.Keys(a.conns))
+	a.conns, a.over = nil, true
+	return left
+}
