@@ -30,7 +30,7 @@ func TestOverTLS(t *testing.T) {
 		"SlowConsumer": TestSlowConsumer, "TakeoverFromSlow": TestTakeoverFromSlow, "DeafPeer": TestDeafPeer,
 		"SlowV1": TestSlowV1, "SilentV1": TestSilentV1, "ManyReplays": TestManyReplays, "SlowEventStream": TestSlowEventStream,
 		"ProtocolDocument": TestProtocolDocument,
-		"EventStreamHTTP2": TestEventStreamHTTP2, "QuietHTTP2": TestQuietHTTP2, "SlowHTTP2": TestSlowHTTP2, "OverHTTP2": TestOverHTTP2,
+		"EventStreamHTTP2": TestEventStreamHTTP2, "QuietHTTP2": TestQuietHTTP2, "SlowHTTP2": TestSlowHTTP2, "OverHTTP2": TestOverHTTP2, "LeaveHTTP2": TestLeaveHTTP2,
 		"StreamsTakeOver": TestStreamsTakeOver,
 		"NpmWS":           TestNpmWS, "PythonWebsockets": TestPythonWebsockets, "Chromium": TestChromium, "Curl": TestCurl,
 		"NpmEventSource": TestNpmEventSource, "ChromiumEventSource": TestChromiumEventSource, "CurlEventStream": TestCurlEventStream,
