@@ -111,7 +111,7 @@ func (p *simPost) hear() {
 // elsewhere keeps the writing to a full socket until there is room; the end of a
 // connection comes at once.
 func (p *simPost) elsewhere(c *conn, work func()) {
-	sock := c.sock.(*simSock)
+	sock := sockOf(c)
 	if c.phase != phaseEnded {
 		sock.work = work
 		return
@@ -128,6 +128,8 @@ type simSock struct {
 	peer   *peer // nil when it has gone
 	kernel []byte
 	work   func() // a write that waits for room
+	lent   []byte // to the stream that it is; nil: nothing
+	used   bool   // something was written
 	broken bool   // writes fail
 	closed bool
 	fin    bool // nothing more will be written
@@ -153,6 +155,7 @@ func (k *simSock) Write(b []byte) (int, error) {
 	if k.broken || k.closed {
 		return 0, syscall.EPIPE
 	}
+	k.used = true
 	k.kernel = append(k.kernel, b...)
 	return len(b), nil
 }
@@ -160,6 +163,9 @@ func (k *simSock) Write(b []byte) (int, error) {
 func (k *simSock) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
 func (k *simSock) Close() error {
+	if k.closed {
+		k.sim.failf("a connection of %v is closed twice", k.conn.handle)
+	}
 	k.closed = true
 	return nil
 }
@@ -177,16 +183,61 @@ func (k *simSock) unblock() {
 		k.post.courier.now = k.sim.clock
 		k.post.hear()
 	}
+	if p := k.lent; p != nil && (len(k.kernel) == 0 || k.broken || k.closed) {
+		k.lent = nil
+		n, err := k.Write(p)
+		k.post.tell(event{kind: evWritten, c: k.conn, n: n, err: err})
+	}
+	if k.fin && !k.told && k.conn.fd == noSocket {
+		k.told = true
+		k.post.tell(event{kind: evGone, c: k.conn})
+	}
 }
 
-// gone has the courier hear that the peer is, once. Nobody reads before the
-// connection is open.
+// gone has the courier hear that the peer is, once. Of a socket nobody reads
+// before the connection is open; of a stream the courier may hear it before, and
+// while it is lent something.
 func (k *simSock) gone() {
-	if k.broken = true; !k.told && k.conn.phase != phaseNew {
+	k.broken = true
+	if k.sim.rng.IntN(2) == 0 {
+		k.unblock()
+	}
+	if !k.told && (k.conn.phase != phaseNew || k.conn.fd == noSocket) {
 		k.told = true
 		k.post.tell(event{kind: evGone, c: k.conn})
 	}
 	k.unblock()
+}
+
+// idle reports whether nothing of what was written is on its way.
+func (k *simSock) idle() bool { return len(k.kernel) == 0 && k.work == nil && k.lent == nil }
+
+// sockOf returns what is below a connection.
+func sockOf(c *conn) *simSock {
+	if st, ok := c.sock.(simStream); ok {
+		return st.simSock
+	}
+	return c.sock.(*simSock)
+}
+
+// A simStream is a stream over HTTP/2.
+type simStream struct{ *simSock }
+
+func (st simStream) take(p []byte) {
+	switch {
+	case st.lent != nil || len(p) == 0:
+		st.sim.failf("a stream is lent %d bytes, beside %d", len(p), len(st.lent))
+	case st.closed:
+		st.sim.failf("a stream that is closed is lent %d bytes", len(p))
+	}
+	st.lent = p
+}
+
+func (st simStream) interrupt() {
+	if st.closed {
+		st.sim.failf("a stream that is closed is interrupted")
+	}
+	st.broken = true
 }
 
 // pass lets time pass.
@@ -207,7 +258,7 @@ func (s *sim) pass(d time.Duration) {
 func (s *sim) restart() {
 	s.logf("restart, draining: %v", s.draining)
 	for _, k := range s.socks {
-		k.broken, k.closed, k.told, k.work = true, true, true, nil
+		k.broken, k.closed, k.told, k.work, k.lent = true, true, true, nil, nil
 	}
 	for _, p := range s.peers {
 		p.lineEnded()
@@ -240,7 +291,7 @@ func (s *sim) bounded() {
 			s.failf("courier %d: %d bytes wait, counted %d", i, waiting[i], p.courier.stats.Waiting)
 		}
 	}
-	s.socks = slices.DeleteFunc(s.socks, func(k *simSock) bool { k.unblock(); return k.closed && k.work == nil })
+	s.socks = slices.DeleteFunc(s.socks, func(k *simSock) bool { k.unblock(); return k.closed && k.work == nil && k.lent == nil })
 	if st := s.state.Stats(); st.Deliveries > s.opts.Backlog+600 || st.Connected > s.opts.MaxConnections {
 		s.failf("%d deliveries wait, %d are connected", st.Deliveries, st.Connected)
 	}

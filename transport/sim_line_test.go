@@ -26,6 +26,7 @@ type line struct {
 	answered bool   // the request was
 	welcomed bool
 	begun    hub.Position // in this log
+	unsure   bool         // nobody knows what of an earlier stream over HTTP/2 has arrived
 
 	subs    map[string]hub.Position // its subscriptions: events up to there are not for it
 	excused map[string]hub.Position // by subscription: where the last gap ends
@@ -68,7 +69,11 @@ func (p *peer) read(n int) {
 	k.kernel = k.kernel[n:]
 	k.unblock()
 	l.understand()
-	if !l.over && len(k.kernel) == 0 && k.work == nil && (k.fin || k.closed) {
+	switch {
+	case l.over || !k.idle() || !k.fin && !k.closed:
+	case p.h2 && k.closed && !k.used:
+		l.end(closeUnknownClient) // answered by 204
+	case !p.h2 || k.closed:
 		l.end(0)
 	}
 }
@@ -254,7 +259,11 @@ func (l *line) end(code uint16) {
 	p.forgetLine()
 	if !k.told {
 		k.told = true
-		k.post.tell(event{kind: evClose, c: k.conn, code: code})
+		e := event{kind: evClose, c: k.conn, code: code}
+		if p.h2 {
+			e.kind = evGone
+		}
+		k.post.tell(e)
 	}
 	switch code {
 	case closeUnregistered, closeUnknownClient, closeGap:

@@ -34,6 +34,7 @@ type peer struct {
 	sim        *sim
 	name       string
 	kind       protocol
+	h2         bool // over HTTP/2; of server-sent events
 	registered bool
 	id         hub.ID // of its registration
 	user       string
@@ -76,6 +77,7 @@ func newPeer(s *sim, n int) *peer {
 	}
 	if s.slow && p.cursors() {
 		p.slow = either(s, hub.SlowClose, hub.SlowDropOldest, hub.SlowLatest)
+		p.h2 = (p.kind == sse{}) && s.rng.IntN(2) == 0
 	}
 	for len(p.topics) == 0 || s.rng.IntN(3) > 0 && len(p.topics) < 3 {
 		if name := either(s, simPatterns...); !slices.Contains(p.topics, name) {
@@ -173,12 +175,25 @@ func (p *peer) connect() {
 			return []byte("204\r\n\r\n")
 		}}
 	}
-	s.server.assign(c, want)
-	k := &simSock{sim: s, post: s.posts[c.courier.number], conn: c, peer: p}
+	k := &simSock{sim: s, conn: c, peer: p}
 	c.sock = k
+	if p.h2 {
+		c.sock, c.fd = simStream{k}, noSocket
+		c.opening = &opening{answer: []byte("retry: 1\n"), refuse: func(_ *conn, f farewell) []byte {
+			if f.comesBack() {
+				return []byte("retry: 1\n")
+			}
+			return nil
+		}}
+	}
+	s.server.assign(c, want)
+	k.post = s.posts[c.courier.number]
+	c.courier.coming.add(c)
 	s.socks = append(s.socks, k)
 	s.server.open.Add(1)
 	l := newLine(p, k, from)
+	l.answered = p.h2 // that is not of its bytes
+	l.unsure = p.h2 && p.registered && !p.fresh && from.After == nil
 	p.line = l
 	s.logf("%s connects, %T, %v, after %v, last %d", p.name, p.kind, p.topics, p.cursor, from.Last)
 	s.send(func() { p.attach(l, c, want) })
