@@ -5,17 +5,28 @@ import (
 	"testing/synctest"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 )
+
+// count returns how many were counted.
+func (p panics) count(t *testing.T) float64 {
+	var m dto.Metric
+	if err := p.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
+}
 
 // TestFaultLog: what peers can bring about does not fill the log.
 func TestFaultLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		core, logged := observer.New(zapcore.InfoLevel)
-		log := newFaultLog(zap.New(core))
+		panics := newPanics(zap.New(core))
+		log := newFaultLog(zap.New(core), panics)
 		for range 2 {
 			for range 500 {
 				log.Print("http: TLS handshake error from 192.0.2.1:1: EOF")
@@ -32,6 +43,11 @@ func TestFaultLog(t *testing.T) {
 				}
 			}
 			logged.TakeAll()
+		}
+		log.Print("http: panic serving 192.0.2.1:1: what\ngoroutine 1 [running]:")
+		log.Print("http2: panic serving 192.0.2.1:1: what\ngoroutine 1 [running]:")
+		if n := logged.FilterMessage(panicMessage).Len(); n != 2 || panics.count(t) != 2 {
+			t.Errorf("%d panics are logged, %v counted", n, panics.count(t))
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,8 @@ type testBroker struct {
 
 	listening chan string    // tells addr, once; of capacity 1
 	hangups   chan os.Signal // has the program read its configuration again
+
+	panics atomic.Int64 // that were logged, as all are that are counted
 
 	mu   sync.Mutex
 	logs []string
@@ -75,6 +78,9 @@ func (b *testBroker) run(t *testing.T, flags ...string) {
 		if s := b.stop(); s != 0 {
 			t.Errorf("the program ended with status %d", s)
 		}
+		if n := b.panics.Load(); n != 0 {
+			t.Errorf("the program has recovered from %d panics: %v", n, b.log())
+		}
 	})
 }
 
@@ -104,8 +110,11 @@ func (b *testBroker) Write(line []byte) (int, error) {
 	b.logs = append(b.logs, strings.TrimSuffix(string(line), "\n"))
 	b.mu.Unlock()
 	var entry struct{ Msg, Addr string }
-	if json.Unmarshal(line, &entry) == nil && entry.Msg == "listening" {
+	switch _ = json.Unmarshal(line, &entry); entry.Msg {
+	case "listening":
 		b.listening <- entry.Addr
+	case panicMessage:
+		b.panics.Add(1)
 	}
 	return len(line), nil
 }

@@ -34,6 +34,7 @@ type broker struct {
 	admin     *http.Server // nil without an address of its own
 	limits    *bounds
 	certs     *certificates // nil: it does not speak TLS
+	panics    panics
 	denials   *zap.Logger   // of what clients ask for over their connections; sampled
 	stopping  chan struct{} // closed when requests should not wait any more
 
@@ -92,7 +93,7 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 
 // newBroker returns a broker that does not run yet.
 func newBroker(cfg config.Config, log logger) (*broker, error) {
-	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), denials: sampled(log.Logger), keys: tokenKeys{log: log.Logger}, stopping: make(chan struct{})}
+	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), panics: newPanics(log.Logger), denials: sampled(log.Logger), keys: tokenKeys{log: log.Logger}, stopping: make(chan struct{})}
 	b.show(cfg)
 	if err := b.guards(cfg); err != nil {
 		return nil, err
@@ -139,6 +140,7 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 		BurstBytes:     cfg.CourierBacklogBytes,
 		CloudEvents:    cloudEventDefaults(cfg),
 		Authenticate:   b.authenticate,
+		Panicked:       b.panics.took,
 		Log:            log.Logger,
 	})
 	b.newServers(cfg)
@@ -185,7 +187,8 @@ func (b *broker) apiOptions(cfg config.Config) api.Options {
 		Gate:          b.limits.gate,
 		Publishers:    b.limits.publishers,
 		Overloaded:    b.limits.memory.overloaded,
-		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs},
+		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics},
+		Panicked:      b.panics.took,
 		Documents: []api.Document{
 			{Path: "/openapi.yaml", Type: "application/yaml", Content: docs.OpenAPI}, // RFC 9512
 			{Path: "/asyncapi.yaml", Type: "application/yaml", Content: docs.AsyncAPI},
@@ -207,7 +210,7 @@ func (b *broker) newServers(cfg config.Config) {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(cfg.TLS.Enabled())
 	protocols.SetUnencryptedHTTP2(cfg.Protocols == "http1+http2")
-	b.http = newServer(cfg, b.api, cfg.PublishTimeout+cfg.WriteTimeout, newFaultLog(b.log.Logger))
+	b.http = newServer(cfg, b.api, cfg.PublishTimeout+cfg.WriteTimeout, newFaultLog(b.log.Logger, b.panics))
 	b.http.Protocols = protocols
 	if cfg.AdminAddr != "" {
 		b.admin = newServer(cfg, b.api.Admin(), profileTimeout, b.http.ErrorLog)

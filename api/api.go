@@ -56,6 +56,8 @@ type Options struct {
 	Clock   func() time.Time       // nil is time.Now
 	Metrics []prometheus.Collector // what /metrics shows besides
 	Log     *zap.Logger            // nil is silence
+	// Panicked counts and logs what a handler has panicked with; nil only logs.
+	Panicked func(v any, where string, about ...zap.Field)
 
 	Documents []Document // what describes the interface; may be nil
 }
@@ -111,6 +113,11 @@ func New(opts Options) *Server {
 	}
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
+	}
+	if opts.Panicked == nil {
+		opts.Panicked = func(v any, _ string, about ...zap.Field) {
+			opts.Log.Error("handler panicked", append(about, zap.Any("panic", v), zap.Stack("stack"))...)
+		}
 	}
 	s := &Server{
 		opts:    opts,

@@ -127,8 +127,7 @@ func (s *Server) finish(x *exchange) {
 	v := recover()
 	cut := v == http.ErrAbortHandler
 	if v != nil && !cut {
-		s.opts.Log.Error("handler panicked", zap.Any("panic", v), zap.String("route", x.route.pattern),
-			zap.String("request_id", x.id), zap.Stack("stack"))
+		s.opts.Panicked(v, "request", zap.String("route", x.route.pattern), zap.String("request_id", x.id))
 		// When a part of the response has left, only cutting it off tells the
 		// client that it is not whole.
 		cut = x.status != 0

@@ -25,13 +25,14 @@ const (
 	TokenExpired                  // what it was granted has ended
 	Revoked                       // what it was granted was taken back
 	Expired                       // a registration whose time ran out
+	InternalError                 // serving it made the broker fail
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"disconnected", "unregistered", "replaced", "takeover_limit", "gap", "unknown_client", "over_capacity",
 	"slow_consumer", "draining", "pong_timeout", "protocol_error", "invalid_utf8", "too_big", "policy_violation", "forbidden",
-	"unsupported_data", "token_expired", "revoked", "expired",
+	"unsupported_data", "token_expired", "revoked", "expired", "internal_error",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

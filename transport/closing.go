@@ -148,8 +148,12 @@ func (k *courier) end(c *conn) {
 		k.release(c, hub.Disconnected)
 		c.reason = hub.Disconnected
 	}
+	k.bury(c, !c.readerDone || c.torn())
+}
+
+// bury closes the socket of a connection that is not open any more.
+func (k *courier) bury(c *conn, abort bool) {
 	c.phase = phaseEnded
-	abort := !c.readerDone || c.torn()
 	c.deadline.cancel()
 	if c.pulse != nil {
 		c.pulse.cancel()
@@ -191,41 +195,56 @@ func (k *courier) finish(c *conn, abort bool) {
 
 // sweep does what is due.
 func (k *courier) sweep() {
-	for c := k.pings.due(k.now); c != nil; c = k.pings.due(k.now) {
-		ping := c.speaks.ping()
-		if ping == nil {
-			// Who can't be pinged is found out about by TCP's own time-out.
-			k.pings.add(&c.deadline, k.now)
-			continue
-		}
-		c.stalled = c.waiting != nil && c.waiting.flight > 0
-		k.pongs.add(&c.deadline, k.now)
-		if !c.stalled {
-			k.control(c, ping)
-		}
+	for !k.guarded(k.sweepOn) {
 	}
-	for c := k.pongs.due(k.now); c != nil; c = k.pongs.due(k.now) {
-		if c.stalled {
+}
+
+func (k *courier) sweepOn() {
+	for k.at = k.pings.due(k.now); k.at != nil; k.at = k.pings.due(k.now) {
+		k.ping(k.at)
+	}
+	for k.at = k.pongs.due(k.now); k.at != nil; k.at = k.pongs.due(k.now) {
+		if k.at.stalled {
 			// The ping waits behind other bytes: the queue's bound and TCP's
 			// own time-out decide about this connection.
-			k.pings.add(&c.deadline, k.now)
+			k.pings.add(&k.at.deadline, k.now)
 			continue
 		}
-		k.close(c, hub.PongTimeout)
+		k.close(k.at, hub.PongTimeout)
 	}
-	for c := k.beats.due(k.now); c != nil; c = k.beats.due(k.now) {
-		k.beats.add(&c.pulse.deadline, k.now)
-		beats := c.pulse.quiet && (c.waiting == nil || c.waiting.flight == 0) // to a full socket it would come late
-		if beats {
-			if beat := c.speaks.heartbeat(k.hub.Cursor(k.queued(c))); beat != nil {
-				k.control(c, beat)
-			}
+	for k.at = k.beats.due(k.now); k.at != nil; k.at = k.beats.due(k.now) {
+		k.beat(k.at)
+	}
+	for k.at = k.closing.due(k.now); k.at != nil; k.at = k.closing.due(k.now) {
+		k.end(k.at)
+	}
+}
+
+// ping asks a connection's peer for a sign of life.
+func (k *courier) ping(c *conn) {
+	ping := c.speaks.ping()
+	if ping == nil {
+		// Who can't be pinged is found out about by TCP's own time-out.
+		k.pings.add(&c.deadline, k.now)
+		return
+	}
+	c.stalled = c.waiting != nil && c.waiting.flight > 0
+	k.pongs.add(&c.deadline, k.now)
+	if !c.stalled {
+		k.control(c, ping)
+	}
+}
+
+// beat gives a connection a heartbeat if it was quiet.
+func (k *courier) beat(c *conn) {
+	k.beats.add(&c.pulse.deadline, k.now)
+	beats := c.pulse.quiet && (c.waiting == nil || c.waiting.flight == 0) // to a full socket it would come late
+	if beats {
+		if beat := c.speaks.heartbeat(k.hub.Cursor(k.queued(c))); beat != nil {
+			k.control(c, beat)
 		}
-		c.pulse.quiet = !beats
 	}
-	for c := k.closing.due(k.now); c != nil; c = k.closing.due(k.now) {
-		k.end(c)
-	}
+	c.pulse.quiet = !beats
 }
 
 // cutAll ends what is left, without farewell.

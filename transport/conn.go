@@ -84,6 +84,7 @@ var inputs = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // start reads what came with the handshake, and then what comes.
 func (c *conn) start(early []byte) {
+	defer c.recovered()
 	switch more := early == nil || c.take(early); {
 	case !more:
 	case c.fd == sealedSocket: // which may hold what has come: it was decrypted together with the request
@@ -107,6 +108,7 @@ func (c *conn) wait() {
 
 // read takes what has arrived.
 func (c *conn) read() {
+	defer c.recovered()
 	buf := inputs.Get().(*[8 << 10]byte)
 	defer inputs.Put(buf)
 	for {
@@ -201,6 +203,7 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 // finish closes the socket: for a peer that has not ended its side in time,
 // without waiting for what is unsent.
 func (c *conn) finish(abort bool) {
+	defer c.server.ended(c)
 	if st, ok := c.sock.(byteStream); ok && abort {
 		st.interrupt()
 	}
@@ -209,5 +212,4 @@ func (c *conn) finish(abort bool) {
 	} else {
 		c.sock.Close()
 	}
-	c.server.ended(c)
 }

@@ -35,6 +35,7 @@ type courier struct {
 	// Owned by run.
 	queueBytes int          // may wait for one connection
 	now        int64        // nanoseconds since its start, as of the last wake-up
+	at         *conn        // the one that it works for
 	head       hub.Position // Head of the last batch done
 	dirty      []*conn      // connections with something new to write
 	spare      []*backlog   // for reuse
@@ -83,6 +84,7 @@ const (
 	evFault                       // the peer broke a rule: its reader only discards from now on
 	evRefused                     // a new connection that the hub is not asked about
 	evGone                        // the peer is gone: its reader has ended
+	evFailed                      // a goroutine of the connection has panicked
 	evWritten                     // a full socket took the rest of a frame, or failed
 	evIdle                        // answer when no connection is left
 	evStats                       // answer now
@@ -92,15 +94,20 @@ const (
 
 func newCourier(number int, h broker, opts *Options) *courier {
 	return &courier{
-		number:     number,
-		hub:        h,
-		opts:       opts,
-		inbox:      make(chan event, opts.Queue),
-		done:       make(chan struct{}),
-		write:      tryWrite,
-		pending:    pending,
-		listen:     func(c *conn, early []byte) { go c.start(early) },
-		elsewhere:  func(c *conn, work func()) { c.server.work.Go(work) },
+		number:  number,
+		hub:     h,
+		opts:    opts,
+		inbox:   make(chan event, opts.Queue),
+		done:    make(chan struct{}),
+		write:   tryWrite,
+		pending: pending,
+		listen:  func(c *conn, early []byte) { go c.start(early) },
+		elsewhere: func(c *conn, work func()) {
+			c.server.work.Go(func() {
+				defer c.recovered()
+				work()
+			})
+		},
 		queueBytes: opts.ClientQueueBytes,
 		scratch:    make([]byte, 0, scratchBytes),
 		pings:      schedule{wait: opts.PingInterval},
@@ -133,7 +140,7 @@ func (k *courier) run(ctx context.Context) {
 			}
 		case e := <-k.inbox:
 			k.wake(start)
-			k.handle(e)
+			k.hear(e)
 			k.takeEvents()
 			k.flush()
 		case <-tick.C:
@@ -155,7 +162,7 @@ func (k *courier) takeEvents() {
 	for range eventLimit {
 		select {
 		case e := <-k.inbox:
-			k.handle(e)
+			k.hear(e)
 		default:
 			return
 		}
@@ -172,10 +179,17 @@ func (k *courier) tell(e event) {
 
 // apply does what the hub says.
 func (k *courier) apply(b *hub.Batch) {
-	for i := range b.Ops {
-		for _, target := range b.Targets(i) {
-			k.obey(target.Owner.(*conn), &b.Ops[i])
+	i, next := 0, 0 // the op, and which of its targets
+	work := func() {
+		for ; i < len(b.Ops); i, next = i+1, 0 {
+			for targets := b.Targets(i); next < len(targets); {
+				k.at = targets[next].Owner.(*conn)
+				next++
+				k.obey(k.at, &b.Ops[i])
+			}
 		}
+	}
+	for !k.guarded(work) {
 	}
 }
 
@@ -208,7 +222,14 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 	}
 }
 
-// handle does what a reader or a writer says.
+// hear does what a reader or a writer says.
+func (k *courier) hear(e event) {
+	k.guarded(func() {
+		k.at = e.c
+		k.handle(e)
+	})
+}
+
 func (k *courier) handle(e event) {
 	c := e.c
 	switch e.kind {
@@ -234,6 +255,8 @@ func (k *courier) handle(e event) {
 		if c.readerDone = true; c.phase != phaseNew {
 			k.end(c)
 		}
+	case evFailed:
+		k.fail(c)
 	case evWritten:
 		k.written(c, e.n, e.wire, e.err)
 	case evIdle:

@@ -302,7 +302,7 @@ func testLimits() limits {
 			Queue:        16,
 			PingInterval: 25 * time.Second, PongTimeout: 8 * time.Second, CloseTimeout: 2 * time.Second,
 			Heartbeat: 15 * time.Second, ReconnectDelay: time.Second, StallTimeout: 33 * time.Second,
-			Log: zap.NewNop(),
+			Panicked: panicked, Log: zap.NewNop(),
 		},
 	}
 }

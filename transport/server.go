@@ -37,6 +37,7 @@ type Options struct {
 	// that renews its own.
 	Authenticate func(token string) (user string, grant *hub.Grant, publish hub.Publisher, err error)
 	CloudEvents  CloudEventDefaults
+	Panicked     func(v any, where string, about ...zap.Field) // counts and logs what was recovered from
 	Log          *zap.Logger
 }
 
@@ -171,8 +172,12 @@ func (s *Server) take(w http.ResponseWriter, c *conn) (ok bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("take over the connection: %w", err)
 	}
-	if err := c.use(sock); err != nil {
-		sock.Close()
+	defer func() {
+		if !ok {
+			sock.Close() // no server does any more
+		}
+	}()
+	if c.use(sock) != nil {
 		return false, nil
 	}
 	if n := buffered.Reader.Buffered(); n > 0 {

@@ -143,7 +143,6 @@ func (s *sim) setUp() {
 	s.opts.BacklogBytes = either(s, 1<<20, 5000)
 	s.transport.ClientQueueBytes = either(s, 700, 3000, 1<<20)
 	s.opts.MaxLagBytes, s.transport.BurstBytes = s.transport.ClientQueueBytes, s.opts.BacklogBytes
-	s.transport.Log = zap.NewNop()
 	s.begin()
 	for i := range 8 {
 		s.peers = append(s.peers, newPeer(s, i))
@@ -155,6 +154,7 @@ func (s *sim) begin() {
 	s.logs = append(s.logs, nil)
 	s.opts.Epoch = uint64(len(s.logs))
 	s.opts.Encode = Encode
+	s.transport.Panicked = func(v any, _ string, _ ...zap.Field) { panic(v) } // also a simFault
 	s.state = hub.NewState(s.opts)
 	s.state.Tick(s.now)
 	s.server = &Server{opts: s.transport}

@@ -193,6 +193,14 @@ func newHTTPStream(w http.ResponseWriter, stall time.Duration) *httpStream {
 
 // serve writes what the courier lends until it ends the connection.
 func (st *httpStream) serve(ctx context.Context, c *conn) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.courier.opts.panicked(v, c)
+			c.courier.tell(event{kind: evFailed, c: c})
+			<-st.ended                  // until then the courier may use the response
+			panic(http.ErrAbortHandler) // the peer sees that the stream is not whole
+		}
+	}()
 	gone, written := ctx.Done(), false
 	for {
 		select {

@@ -22,6 +22,7 @@ type fakeResponse struct {
 	status int
 	body   []byte
 	broken bool // writes fail
+	panics bool // writes do
 }
 
 func (r *fakeResponse) Header() http.Header { return r.header }
@@ -35,6 +36,9 @@ func (r *fakeResponse) WriteHeader(status int) {
 func (r *fakeResponse) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.panics {
+		panic("write")
+	}
 	if r.broken {
 		return 0, errors.New("the stream was reset")
 	}
@@ -56,6 +60,7 @@ type fakeStream struct {
 	*fakeResponse
 	conn     *conn
 	leave    func()        // the peer resets the stream
+	aborted  bool          // the request has ended by a panic of net/http's
 	answered chan struct{} // closed when the request has been
 }
 
@@ -71,6 +76,7 @@ func (w *world) stream(id hub.ID) *fakeStream {
 	w.server.expect(s.conn)
 	go func() {
 		defer close(s.answered)
+		defer func() { s.aborted = recover() == http.ErrAbortHandler }()
 		st.serve(ctx, s.conn)
 	}()
 	return s

@@ -215,11 +215,12 @@ func (k *courier) seal(c *conn) bool {
 	c.waiting.flight = len(p)
 	k.lag(c)
 	k.elsewhere(c, func() {
-		e := event{kind: evWritten, c: c, n: len(p), wire: len(records) - n}
-		if _, e.err = s.Conn.Write(records[n:]); e.err != nil {
-			e.n, e.wire = 0, 0 // a part of a record is of no use to the peer
+		e := event{kind: evWritten, c: c, err: errNotWritten}
+		defer func() { k.tell(e) }()
+		// A part of a record is of no use to the peer.
+		if _, e.err = s.Conn.Write(records[n:]); e.err == nil {
+			e.n, e.wire = len(p), len(records)-n
 		}
-		k.tell(e)
 	})
 	return false
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"time"
 
 	"belfry/hub"
@@ -87,8 +88,15 @@ func (k *courier) control(c *conn, frame []byte) {
 
 // flush writes what is new.
 func (k *courier) flush() {
-	for _, c := range k.dirty {
-		k.flushOne(c)
+	next := 0
+	work := func() {
+		for next < len(k.dirty) {
+			k.at = k.dirty[next]
+			next++
+			k.flushOne(k.at)
+		}
+	}
+	for !k.guarded(work) {
 	}
 	clear(k.dirty)
 	k.dirty = k.dirty[:0]
@@ -172,10 +180,14 @@ func (k *courier) block(c *conn) {
 	c.waiting.flight = len(rest)
 	k.lag(c)
 	k.elsewhere(c, func() {
-		n, err := c.sock.Write(rest)
-		k.tell(event{kind: evWritten, c: c, n: n, err: err})
+		e := event{kind: evWritten, c: c, err: errNotWritten}
+		defer func() { k.tell(e) }()
+		e.n, e.err = c.sock.Write(rest)
 	})
 }
+
+// errNotWritten is what is told of a write that did not return.
+var errNotWritten = errors.New("the write has panicked")
 
 // lend gives what waits for a connection without a socket to its stream, which
 // tells when it has written that. It reports whether there may be more to write
