@@ -95,7 +95,11 @@ func (w *world) unsubscribe() {
 	}
 	names, ref := w.someTopics(), w.ref()
 	want := ErrUnknownClient
-	if c != nil {
+	switch {
+	case c == nil:
+	case len(names) > w.opts.MaxSubscriptions:
+		want = ErrTooManyTopics
+	default:
 		want = nil
 		for _, name := range names {
 			c.leave(name)
