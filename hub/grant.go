@@ -93,7 +93,7 @@ func (s *State) expire() {
 		if !l.noticed && s.now.Before(c.grant.Expires) {
 			l.noticed, l.at = true, c.grant.Expires
 			heap.Fix(&s.leases, 0)
-			if c.conn != nil && s.speaker(c.conn) != nil { // nobody hears it before the welcome
+			if c.conn != nil && s.speaker(c.conn) != nil { // else it hears it after the welcome
 				s.say(c.conn, Expiring{c.grant.Expires}, s.at(c))
 			}
 			continue

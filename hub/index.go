@@ -47,6 +47,7 @@ func (s *State) join(c *client, name string) {
 	sub := s.subject(name)
 	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.log.head})
 	sub.members = append(sub.members, member{client: c, sub: int32(len(c.subs) - 1)})
+	s.news.watches(name, 1)
 	if c.conn != nil {
 		s.present(c, sub, true)
 	}
@@ -76,8 +77,9 @@ func (s *State) leaveAll(c *client, done func(name string) bool) {
 func (s *State) leave(c *client, i int) {
 	sub := c.subs[i]
 	s.spend(1 + strings.Count(sub.name, "."))
+	s.news.watches(sub.name, -1)
 	if c.conn != nil {
-		defer s.present(c, sub.subject, false)
+		s.present(c, sub.subject, false)
 	}
 	last := len(sub.members) - 1
 	moved := sub.members[last]

@@ -65,17 +65,12 @@ func (s *State) keep(c *client, names map[string]bool) {
 }
 
 // speaker returns the client behind a connection that says something, nil if
-// the connection has ended or was taken over. The client must have been
-// welcomed before it is answered.
+// the connection has ended or was taken over. It must have begun: see
+// [State.Defer].
 func (s *State) speaker(conn *Conn) *client {
 	c := conn.client
-	if c == nil || c.conn != conn {
+	if c == nil || c.conn != conn || c.mode == modeReading && !conn.started {
 		return nil
-	}
-	if c.mode == modeReading && !conn.started {
-		for !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
-		}
-		s.start(c)
 	}
 	s.tellDropped(c)
 	return c

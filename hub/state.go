@@ -103,6 +103,7 @@ type client struct {
 type user struct {
 	name    string
 	clients []*client
+	here    map[*subject]int32 // connected ones, by exact topic; nil while it has one client
 }
 
 // State is the hub as a value: it does what the commands say and collects
@@ -129,7 +130,9 @@ type State struct {
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
 	polls    map[*client]*Poll
-	woken    []*Poll // to be told so
+	woken    []*Poll  // to be told so
+	late     []func() // to be done at the end of the step
+	news     news
 	outboxes []outbox
 	stats    Stats
 	work     uint64 // comparisons made; see stepWork
@@ -216,6 +219,7 @@ func (s *State) add(r Registration) *client {
 	}
 	c := &client{id: r.ID, handle: r.ID.Handle(), user: u, slot: int32(len(u.clients))}
 	u.clients = append(u.clients, c)
+	s.recount(u)
 	c.since = s.now
 	s.clients[c.id] = c
 	s.roll.add(c)
@@ -265,10 +269,11 @@ func (s *State) forget(c *client, why Reason) {
 	u.clients[c.slot].slot = c.slot
 	u.clients[last] = nil
 	u.clients = u.clients[:last]
-	if last == 0 {
+	if s.recount(u); last == 0 {
 		delete(s.users, u.name)
 	}
 	if c.conn != nil {
+		s.answer(c.conn)
 		c.conn.client, c.conn = nil, nil
 		s.stats.Connected--
 	}
@@ -336,7 +341,9 @@ func (s *State) set(names []string) map[string]bool {
 }
 
 // unique returns names without repetitions, in order.
-func (s *State) unique(names []string) []string { return s.missing(make(map[string]bool, len(names)), names) }
+func (s *State) unique(names []string) []string {
+	return s.missing(make(map[string]bool, len(names)), names)
+}
 
 // fresh returns those of the names that a client has no subscription of, without
 // repetitions, in order.

@@ -103,6 +103,7 @@ func (h *heavy) step(name string, do func()) {
 	h.t.Helper()
 	before := h.s.Spent()
 	do()
+	h.s.Settle()
 	work := h.s.Spent() - before
 	h.most = max(h.most, work)
 	if work > stepWork+pieceWork {
