@@ -171,7 +171,7 @@ func (s *State) goLive(c *client) {
 // earlier connections were told of as lost behind it may not have gone out.
 func (s *State) readOn(c *client) {
 	c.conn.started, c.conn.start = true, c.pos
-	c.mode, c.checked = modeReading, 0
+	c.mode, c.checked, c.search = modeReading, 0, nil
 	for i := range c.subs {
 		c.subs[i].told = 0
 	}
@@ -354,7 +354,12 @@ func (s *State) read(c *client) {
 		s.readLatest(c)
 		return
 	}
-	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading), c.pos) {
+	gaps, all := s.gaps(c.subs, c.user.name, &c.reading)
+	if !s.tellGaps(c, gaps, c.pos) {
+		return
+	}
+	if !all {
+		s.reading.push(c)
 		return
 	}
 	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)

@@ -88,6 +88,7 @@ func (s *State) leave(c *client, i int) {
 	sub.members[last] = member{}
 	sub.members = sub.members[:last]
 
+	c.search = nil // it counts subscriptions
 	end := len(c.subs) - 1
 	if i != end {
 		c.subs[i] = c.subs[end]

@@ -14,28 +14,56 @@ func choosing(c *client) bool {
 	return c.mode == modeReading && c.last != nil && !c.conn.started
 }
 
-// checkLossy checks the list of the streams that have lost something.
-func checkLossy(s *State) error {
-	n, later := 0, s.log.losses+1
-	var next *stream
-	for st := s.log.lossy; st != nil; st, next, later = st.prev, st, st.lostAt {
-		n++
-		switch {
-		case st.topic.stream(st.user) != st || s.topics[st.topic.name] != st.topic:
-			return fmt.Errorf("lossy: stream %q, user %q is forgotten", st.topic.name, st.user)
-		case st.next != next || st.lostAt >= later || st.lostAt == 0 || st.floor == 0:
-			return fmt.Errorf("lossy: stream %q lost %d at %d, before %d", st.topic.name, st.floor, st.lostAt, later)
+// checkLosses checks the trees of the streams that have lost something.
+func checkLosses(s *State) error {
+	n := 0
+	for tree, root := range s.log.lossy {
+		if root.tree != tree || root.own != 0 || len(root.levels) == 0 {
+			return fmt.Errorf("losses: tree %+v is %+v", tree, root)
+		}
+		if err := checkLoss(s, root, tree, "", &n); err != nil {
+			return err
 		}
 	}
 	for _, t := range s.topics {
 		for _, st := range append([]*stream{t.all}, slices.Collect(maps.Values(t.users))...) {
-			if st != nil && st.lostAt > 0 {
+			if st != nil && st.loss != nil {
 				n--
 			}
 		}
 	}
 	if n != 0 {
-		return fmt.Errorf("lossy: the list and the streams differ by %d", n)
+		return fmt.Errorf("losses: the trees and the streams differ by %d", n)
+	}
+	return nil
+}
+
+func checkLoss(s *State, n *loss, tree lossTree, name string, streams *int) error {
+	if n.own > 0 {
+		*streams++
+		if t := s.topics[name]; t == nil || t.stream(tree.user) == nil || t.stream(tree.user).loss != n || n.own != t.stream(tree.user).floor {
+			return fmt.Errorf("losses: %q of user %q is of no stream", name, tree.user)
+		}
+	}
+	listed, later := 0, n.at
+	var prev *loss
+	for child := n.newest; child != nil; prev, child = child, child.next {
+		listed++
+		if n.levels[child.level] != child || child.up != n || child.prev != prev || child.at == 0 || child.at > later || max(child.own, child.below) > n.below ||
+			child.own == 0 && len(child.levels) == 0 {
+			return fmt.Errorf("losses: %q has %+v below it", name, child)
+		}
+		later = child.at
+		below := child.level
+		if name != "" {
+			below = name + "." + below
+		}
+		if err := checkLoss(s, child, tree, below, streams); err != nil {
+			return err
+		}
+	}
+	if listed != len(n.levels) {
+		return fmt.Errorf("losses: %q has %d levels in its list, %d in its map", name, listed, len(n.levels))
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		// What the replay does not give, reading on from there does.
 		c.subs[i].since = max(at, rd.pos)
 		p.fresh = append(p.fresh, c.subs[i].subject)
-		c.checked = 0 // what was looked at before was not for them
+		c.checked, c.search = 0, nil // what was looked at before was not for them
 	}
 	s.lookAgain(c)
 	if gap != nil {
@@ -127,7 +127,12 @@ func (s *State) replay(c *client, p *replay) {
 		return
 	}
 	if p.pos < c.pos {
-		if !s.tellGaps(c, s.gaps(p.subs, c.user.name, &p.reading), c.pos) {
+		gaps, all := s.gaps(p.subs, c.user.name, &p.reading)
+		if !s.tellGaps(c, gaps, c.pos) {
+			return
+		}
+		if !all {
+			s.reading.push(c)
 			return
 		}
 		v.last = p.last
@@ -162,6 +167,7 @@ func (s *State) handReplay(c *client, found []*entry) {
 func (r *replay) leave(gone map[*subject]bool) {
 	r.subs = slices.DeleteFunc(r.subs, func(s subscription) bool { return gone[s.subject] })
 	r.fresh = slices.DeleteFunc(r.fresh, func(s *subject) bool { return gone[s] })
+	r.search = nil
 }
 
 // dropReplays ends the replays of a connection that ends, and subscriptions

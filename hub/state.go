@@ -141,6 +141,7 @@ type State struct {
 	matched []*subject
 	found   []*entry
 	sources []source
+	losses  lossSearch
 }
 
 // NewState returns an empty hub.

@@ -156,7 +156,31 @@ func TestWork(t *testing.T) {
 				t.Errorf("%d comparisons for nothing", n)
 			}
 		}},
+		{"reconnect, 120 patterns", func() { h.connect("gaps", "g", h.after(heavyTopics), manyPatterns("no")...) }},
+		{"reconnect, 120 patterns that end in >", func() { h.connect("tails", "g", h.after(heavyTopics), tails("no")...) }},
+		{"reconnect of a crowd", func() {
+			before := s.Spent()
+			for i := range 1000 {
+				h.connect(fmt.Sprint("dev", i), "g", h.after(heavyTopics), strings.TrimSuffix(fmt.Sprint(deep, "dev", i), ".a")[2:]+".*")
+			}
+			for s.Busy() {
+				s.Work()
+			}
+			t.Log("a client of the crowd:", (s.Spent()-before)/1000)
+		}},
 	} {
 		h.run(c.name, c.do)
 	}
+}
+
+func (h *heavy) after(p Position) From {
+	after := h.s.cursor(p)
+	return From{After: &after}
+}
+
+func tails(of string) (patterns []string) {
+	for _, p := range manyPatterns(of) {
+		patterns = append(patterns, strings.TrimPrefix(p, "*.")+".>")
+	}
+	return patterns
 }
