@@ -18,7 +18,7 @@ func choosing(c *client) bool {
 func checkLosses(s *State) error {
 	n := 0
 	for tree, root := range s.log.lossy {
-		if root.tree != tree || root.own != 0 || len(root.levels) == 0 {
+		if root.in != nil || root.stream != nil || root.levels == nil || root.label != "" {
 			return fmt.Errorf("losses: tree %+v is %+v", tree, root)
 		}
 		if err := checkLoss(s, root, tree, "", &n); err != nil {
@@ -38,23 +38,31 @@ func checkLosses(s *State) error {
 	return nil
 }
 
+// checkLoss checks a node and what is below it.
 func checkLoss(s *State, n *loss, tree lossTree, name string, streams *int) error {
-	if n.own > 0 {
+	if st := n.stream; st != nil {
 		*streams++
-		if t := s.topics[name]; t == nil || t.stream(tree.user) == nil || t.stream(tree.user).loss != n || n.own != t.stream(tree.user).floor {
+		if st.loss != n || st.topic.name != name || st.user != tree.user || s.topics[name] != st.topic || st.topic.stream(st.user) != st {
 			return fmt.Errorf("losses: %q of user %q is of no stream", name, tree.user)
 		}
 	}
+	if n.levels == nil {
+		return nil
+	}
 	listed, later := 0, n.at
 	var prev *loss
-	for child := n.newest; child != nil; prev, child = child, child.next {
+	for child := n.levels.newest; child != nil; prev, child = child, child.next {
 		listed++
-		if n.levels[child.level] != child || child.up != n || child.prev != prev || child.at == 0 || child.at > later || max(child.own, child.below) > n.below ||
-			child.own == 0 && len(child.levels) == 0 {
-			return fmt.Errorf("losses: %q has %+v below it", name, child)
+		switch {
+		case child.in != n.levels || n.levels.of != n || child.prev != prev || n.levels.find(first(child.label)) != child:
+			return fmt.Errorf("losses: %q has %+v below it, out of its place", name, child)
+		case child.at == 0 || child.at > later || max(child.own(), child.below) > n.below:
+			return fmt.Errorf("losses: %q has %+v below it, of a later loss", name, child)
+		case child.stream == nil && (child.levels == nil || child.levels.n == 1):
+			return fmt.Errorf("losses: %q has %+v below it for nothing", name, child)
 		}
 		later = child.at
-		below := child.level
+		below := child.label
 		if name != "" {
 			below = name + "." + below
 		}
@@ -62,8 +70,8 @@ func checkLoss(s *State, n *loss, tree lossTree, name string, streams *int) erro
 			return err
 		}
 	}
-	if listed != len(n.levels) {
-		return fmt.Errorf("losses: %q has %d levels in its list, %d in its map", name, listed, len(n.levels))
+	if listed != n.levels.n || n.levels.byName != nil && len(n.levels.byName) != listed {
+		return fmt.Errorf("losses: %q has %d nodes below it, and counts %d", name, listed, n.levels.n)
 	}
 	return nil
 }

@@ -14,62 +14,108 @@ type lossTree struct {
 	reserved bool // the broker's own topics, which wildcards at the first level do not reach
 }
 
-// A loss is a node: a level of topics of which something is lost.
+// A loss is a node: levels that topics with losses have in common. Only where
+// topics part, or one ends, there is a node.
 type loss struct {
-	tree   lossTree
-	level  string
-	up     *loss
-	levels map[string]*loss
+	label  string      // its levels; "" of a root
+	in     *lossLevels // where it stands; nil of a root
+	levels *lossLevels // what is below; nil if that is nothing
+	stream *stream     // that ends here, or nil
+	below  Position    // no floor of a stream below is higher; it may be of one that is forgotten
+	at     uint64      // number of the latest loss here or below
 
-	own   Position // floor of the stream that ends here; 0: none does
-	below Position // no floor of a stream below is higher, but for those of forgotten streams
-	at    uint64   // number of the latest loss here or below
-
-	newest     *loss // of the levels, the one with the latest loss
-	prev, next *loss // levels beside it: next lost something before. Next stays when a node is removed, for searches that stand there
+	// next lost something before it. It stays when a node is removed, for searches
+	// that stand there.
+	prev, next *loss
 }
 
+// lossLevels are the nodes below one.
+type lossLevels struct {
+	of     *loss
+	newest *loss
+	n      int
+	byName map[string]*loss // by their first level; nil while they are few
+}
+
+// fewLosses is how many nodes are looked through one by one.
+const fewLosses = 8
+
 func treeOf(topic, user string) lossTree { return lossTree{user, reserved(topic)} }
+
+// own returns the floor of the stream that ends at a node, 0 if none does.
+func (n *loss) own() Position {
+	if n.stream == nil {
+		return 0
+	}
+	return n.stream.floor
+}
+
+// first returns the first level of some.
+func first(levels string) string {
+	level, _, _ := strings.Cut(levels, ".")
+	return level
+}
 
 // lose takes note of a stream's floor.
 func (l *log) lose(st *stream) {
 	if st.loss == nil {
-		st.loss = l.lossOf(st)
+		l.place(st)
 	}
 	n := st.loss
-	n.own = st.floor
-	for n.at = l.losses; n.up != nil; n = n.up {
-		n.up.at = l.losses
-		n.up.below = max(n.up.below, st.floor)
-		if n.up.newest != n {
-			n.unlink()
-			n.link()
+	for n.at = l.losses; n.in != nil; {
+		in := n.in
+		if in.newest != n {
+			in.unlink(n)
+			in.link(n)
 		}
+		n = in.of
+		n.at, n.below = l.losses, max(n.below, st.floor)
 	}
 }
 
-// lossOf returns a stream's node, made if it is new.
-func (l *log) lossOf(st *stream) *loss {
-	tree := treeOf(st.topic.name, st.user)
+// place gives a stream its node.
+func (l *log) place(st *stream) {
+	tree, rest := treeOf(st.topic.name, st.user), st.topic.name
 	n := l.lossy[tree]
 	if n == nil {
 		if l.lossy == nil {
 			l.lossy = make(map[lossTree]*loss)
 		}
-		n = &loss{tree: tree}
+		n = &loss{}
 		l.lossy[tree] = n
 	}
-	for level := range strings.SplitSeq(st.topic.name, ".") {
-		child := n.levels[level]
+	for {
+		child := n.levels.find(first(rest))
 		if child == nil {
-			child = &loss{level: level, up: n}
-			if n.levels == nil {
-				n.levels = make(map[string]*loss)
-			}
-			n.levels[level] = child
-			child.link()
+			st.loss = &loss{label: rest, stream: st}
+			n.add(st.loss)
+			return
 		}
-		n = child
+		common := commonLevels(child.label, rest)
+		if common < len(child.label) {
+			child.split(common)
+		}
+		if common == len(rest) {
+			child.stream, st.loss = st, child
+			return
+		}
+		n, rest = child, rest[common+1:]
+	}
+}
+
+// commonLevels returns the length of the levels with which two names both begin.
+func commonLevels(a, b string) (n int) {
+	for i := range min(len(a), len(b)) {
+		switch {
+		case a[i] != b[i]:
+			return n
+		case a[i] == '.':
+			n = i
+		}
+	}
+	switch {
+	case len(a) == len(b), len(a) < len(b) && b[len(a)] == '.', len(a) > len(b) && a[len(b)] == '.':
+		return min(len(a), len(b))
 	}
 	return n
 }
@@ -80,121 +126,102 @@ func (l *log) forget(st *stream) {
 	if n == nil {
 		return
 	}
-	st.loss, n.own = nil, 0
-	for n.own == 0 && len(n.levels) == 0 {
-		if n.up == nil {
-			delete(l.lossy, n.tree)
+	for st.loss, n.stream = nil, nil; n.stream == nil && n.levels == nil; {
+		in := n.in
+		if in == nil {
+			delete(l.lossy, treeOf(st.topic.name, st.user))
 			return
 		}
-		n.unlink()
-		delete(n.up.levels, n.level)
-		n = n.up
+		in.remove(n)
+		n = in.of
+	}
+	if n.stream == nil && n.in != nil && n.levels.n == 1 {
+		n.merge(n.levels.newest)
 	}
 }
 
-// link puts a node in front of the levels beside it.
-func (n *loss) link() {
-	n.prev, n.next = nil, n.up.newest
+// split has a node end after some of its levels, with another for the rest.
+func (n *loss) split(at int) {
+	rest := &loss{label: n.label[at+1:], below: n.below, at: n.at}
+	rest.take(n)
+	n.label, n.stream, n.levels, n.below = n.label[:at], nil, nil, max(rest.own(), rest.below)
+	n.add(rest)
+}
+
+// merge joins a node with the only one below it.
+func (n *loss) merge(rest *loss) {
+	n.label, n.below = n.label+"."+rest.label, rest.below
+	n.take(rest)
+}
+
+// take gives a node another's stream and what is below that.
+func (n *loss) take(other *loss) {
+	if n.stream = other.stream; n.stream != nil {
+		n.stream.loss = n
+	}
+	if n.levels = other.levels; n.levels != nil {
+		n.levels.of = n
+	}
+}
+
+// find returns the node that begins with a level, or nil.
+func (l *lossLevels) find(level string) *loss {
+	switch {
+	case l == nil:
+		return nil
+	case l.byName != nil:
+		return l.byName[level]
+	}
+	n := l.newest
+	for n != nil && first(n.label) != level {
+		n = n.next
+	}
+	return n
+}
+
+// add puts a node below another.
+func (n *loss) add(child *loss) {
+	if n.levels == nil {
+		n.levels = &lossLevels{of: n}
+	}
+	l := n.levels
+	l.link(child)
+	l.n++
+	switch {
+	case l.byName != nil:
+		l.byName[first(child.label)] = child
+	case l.n > fewLosses:
+		l.byName = make(map[string]*loss)
+		for c := l.newest; c != nil; c = c.next {
+			l.byName[first(c.label)] = c
+		}
+	}
+}
+
+func (l *lossLevels) remove(n *loss) {
+	l.unlink(n)
+	delete(l.byName, first(n.label))
+	if l.n--; l.n == 0 {
+		l.of.levels = nil
+	}
+}
+
+// link puts a node in front.
+func (l *lossLevels) link(n *loss) {
+	n.in, n.prev, n.next = l, nil, l.newest
 	if n.next != nil {
 		n.next.prev = n
 	}
-	n.up.newest = n
+	l.newest = n
 }
 
-func (n *loss) unlink() {
+func (l *lossLevels) unlink(n *loss) {
 	if n.next != nil {
 		n.next.prev = n.prev
 	}
 	if n.prev != nil {
 		n.prev.next = n.next
 	} else {
-		n.up.newest = n.next
+		l.newest = n.next
 	}
-}
-
-// A lossSearch looks for what a reader has lost of its subscriptions, one after the
-// other, and keeps its place between two steps.
-type lossSearch struct {
-	pos    Position // of the reader
-	since  uint64   // losses up to this one were looked at before
-	upTo   uint64   // the latest loss when it began
-	sub    int      // number of the subscription
-	begun  bool     // with that one
-	floor  Position // highest one found of it
-	places []lossPlace
-	work   int // not counted yet
-}
-
-// A lossPlace is where a search has come to among the levels that a '*' stands for.
-type lossPlace struct {
-	next *loss
-	rest string // of the pattern
-	more bool   // there is a rest
-}
-
-// begin begins to look for the floor of a pattern, for everybody's events and a
-// user's. Floors that are not above one that is known do not matter.
-func (f *lossSearch) begin(l *log, pattern, user string, known Position) {
-	f.begun, f.floor, f.places = true, known, f.places[:0]
-	for _, name := range [2]string{"", user} {
-		if n := l.lossy[treeOf(pattern, name)]; n != nil && n.at > f.since {
-			f.below(n, pattern)
-		}
-		if user == "" {
-			return
-		}
-	}
-}
-
-// below looks below a node for what a pattern's rest matches.
-func (f *lossSearch) below(n *loss, rest string) {
-	level, rest, more := strings.Cut(rest, ".")
-	switch level {
-	case anyTail:
-		f.floor = max(f.floor, n.below)
-	case anyLevel:
-		f.places = append(f.places, lossPlace{n.newest, rest, more})
-	default:
-		f.visit(n.levels[level], rest, more)
-	}
-}
-
-// visit looks at a node, if there is something there that the reader has not been
-// told of.
-func (f *lossSearch) visit(n *loss, rest string, more bool) {
-	f.work++
-	switch {
-	case n == nil || n.at <= f.since || max(n.own, n.below) <= f.floor:
-	case more:
-		f.below(n, rest)
-	default:
-		f.floor = max(f.floor, n.own)
-	}
-}
-
-// search goes on until a step's work is done, and reports whether the floor is found.
-func (s *State) search(f *lossSearch, end uint64) bool {
-	for {
-		s.spend(f.work)
-		f.work = 0
-		last := len(f.places) - 1
-		if last < 0 || s.work >= end {
-			return last < 0
-		}
-		p := &f.places[last]
-		n := p.next
-		if n == nil || n.at <= f.since {
-			f.places = f.places[:last]
-			continue
-		}
-		p.next = n.next
-		f.visit(n, p.rest, p.more)
-	}
-}
-
-// keep returns a search to go on with in another step.
-func (f *lossSearch) keep() *lossSearch {
-	kept := *f
-	f.places = nil
-	return &kept
 }

@@ -135,7 +135,8 @@ type State struct {
 	news     news
 	outboxes []outbox
 	stats    Stats
-	work     uint64 // comparisons made; see stepWork
+	work     uint64 // comparisons made
+	step     uint64 // of them in a step: stepWork
 
 	// Scratch space, valid within one command.
 	matched []*subject
@@ -148,6 +149,7 @@ type State struct {
 func NewState(opts Options) *State {
 	s := &State{
 		opts:        opts,
+		step:        stepWork,
 		clients:     make(map[ID]*client),
 		users:       make(map[string]*user),
 		topics:      make(map[string]*topic),

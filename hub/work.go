@@ -16,7 +16,7 @@ const (
 func (s *State) spend(n int) { s.work += uint64(n) }
 
 // allowance returns the work at which a step that begins now leaves the rest.
-func (s *State) allowance() uint64 { return s.work + stepWork }
+func (s *State) allowance() uint64 { return s.work + s.step }
 
 // Spent returns the work done so far.
 func (s *State) Spent() uint64 { return s.work }
