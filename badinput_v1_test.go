@@ -153,6 +153,7 @@ func badOps() []struct{ send, code, ref string } {
 		{`{"op":"unsubscribe","topics":["victim","a..b"],"ref":7}`, "invalid_topic", `7`},
 		{topics(`["a","b","c","d"]`), "too_many_topics", `7`},
 		{topics(`["a.*","b.*","c.*","victim","d.*"]`), "too_many_topics", `7`},
+		{`{"op":"unsubscribe","topics":["a","a","a","a","a"],"ref":7}`, "too_many_topics", `7`},
 
 		// Places to begin.
 		{subscribe(`"after":""`), "invalid_cursor", `7`},

@@ -32,6 +32,29 @@ func ask[T any](h *Hub, do func(*State) (T, error)) (T, error) {
 	return wait(h, r.reply)
 }
 
+// A request of a connection is answered when that has begun.
+type spoken[T any] struct {
+	request[T]
+	conn *Conn
+}
+
+func (r *spoken[T]) serve(h *Hub) {
+	answer := func() { r.request.serve(h) }
+	if !h.state.Defer(r.conn, answer) {
+		answer()
+	}
+}
+
+// speak sends a connection's request and waits for the answer.
+func speak[T any](h *Hub, conn *Conn, do func(*State) (T, error)) (T, error) {
+	r := &spoken[T]{request[T]{do, make(chan result[T], 1)}, conn}
+	if err := h.send(r); err != nil {
+		var zero T
+		return zero, err
+	}
+	return wait(h, r.reply)
+}
+
 func wait[T any](h *Hub, reply chan result[T]) (T, error) {
 	select {
 	case r := <-reply:
@@ -346,20 +369,20 @@ func (h *Hub) SetTopics(conn *Conn, names []string) (bool, error) {
 // Subscribe subscribes the client behind a connection to more topics. See
 // [State.Subscribe].
 func (h *Hub) Subscribe(conn *Conn, r Subscribe) error {
-	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.Subscribe(conn, r) })
+	_, err := speak(h, conn, func(s *State) (struct{}, error) { return struct{}{}, s.Subscribe(conn, r) })
 	return err
 }
 
 // Unsubscribe ends subscriptions of the client behind a connection. See
 // [State.Unsubscribe].
 func (h *Hub) Unsubscribe(conn *Conn, names []string, ref []byte) error {
-	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.Unsubscribe(conn, names, ref) })
+	_, err := speak(h, conn, func(s *State) (struct{}, error) { return struct{}{}, s.Unsubscribe(conn, names, ref) })
 	return err
 }
 
 // Renew gives the client behind a connection another grant. See [State.Renew].
 func (h *Hub) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
-	_, err := ask(h, func(s *State) (struct{}, error) { return struct{}{}, s.Renew(conn, user, g, ref) })
+	_, err := speak(h, conn, func(s *State) (struct{}, error) { return struct{}{}, s.Renew(conn, user, g, ref) })
 	return err
 }
 
@@ -367,7 +390,7 @@ func (h *Hub) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 // taken it, as all that a connection asks for does: so nobody can ask faster
 // than is answered. See [State.Say].
 func (h *Hub) Say(conn *Conn, f *Frame) error {
-	_, err := ask(h, func(s *State) (struct{}, error) { s.Say(conn, f); return struct{}{}, nil })
+	_, err := speak(h, conn, func(s *State) (struct{}, error) { s.Say(conn, f); return struct{}{}, nil })
 	return err
 }
 

@@ -85,7 +85,7 @@ func (s *State) Connect(r Registration, conn *Conn, from From) {
 	}
 	r.Grant = grant
 	err := s.AdmitNew(r.User, len(r.Topics))
-	if err == nil && !r.Grant.admitsAll(r.Topics) {
+	if err == nil && !s.admits(r.Grant, r.Topics) {
 		err = ErrForbidden
 	}
 	if err != nil {
@@ -111,12 +111,15 @@ var refusals = map[error]Reason{
 
 // begin has a client's new connection read, or get events as they come.
 func (s *State) begin(c *client, conn *Conn, from From) {
-	if c.conn == nil {
-		defer s.presentEverywhere(c, true)
-	}
+	old := c.conn
 	c.made++
 	c.slow, c.since = nil, s.now
 	c.conn, conn.client, conn.number = conn, c, c.made
+	if old == nil {
+		s.presentEverywhere(c, true)
+	} else {
+		s.answer(old)
+	}
 	switch {
 	case from.given():
 		s.beginFrom(c, from)
@@ -168,7 +171,7 @@ func (s *State) goLive(c *client) {
 // earlier connections were told of as lost behind it may not have gone out.
 func (s *State) readOn(c *client) {
 	c.conn.started, c.conn.start = true, c.pos
-	c.mode, c.checked = modeReading, 0
+	c.mode, c.checked, c.search = modeReading, 0, nil
 	for i := range c.subs {
 		c.subs[i].told = 0
 	}
@@ -189,6 +192,42 @@ func (s *State) chooseFirst(c *client) {
 func (s *State) start(c *client) {
 	s.welcome(c, s.cursor(c.pos))
 	c.conn.started, c.conn.start, c.conn.sparse = true, c.pos, c.last.bound
+	if c.lease != nil && c.lease.noticed {
+		s.say(c.conn, Expiring{c.grant.Expires}, c.pos)
+	}
+	s.answer(c.conn)
+}
+
+// Defer keeps what a connection asks for until it has begun, and reports whether it
+// has not yet: it asked for the newest events, and it is still looked for where they
+// begin. What is kept is done by [State.Settle], also for a connection that ends
+// before that. Whoever asks waits, so that there is one for each goroutine at most.
+func (s *State) Defer(conn *Conn, do func()) bool {
+	c := conn.client
+	if c == nil || c.conn != conn || c.mode != modeReading || conn.started {
+		return false
+	}
+	conn.asked = append(conn.asked, do)
+	return true
+}
+
+// answer has what a connection asked for be done at the end of the step.
+func (s *State) answer(conn *Conn) {
+	s.late = append(s.late, conn.asked...)
+	conn.asked = nil
+}
+
+// Settle ends a step: it does what was deferred and publishes what the hub itself has
+// to say. So nothing of that comes before the answers to what has led to it.
+func (s *State) Settle() {
+	for len(s.late) > 0 {
+		late := s.late
+		s.late = nil
+		for _, do := range late {
+			do()
+		}
+	}
+	s.tellNews()
 }
 
 // mayTakeOver counts a takeover unless there were too many of late.
@@ -241,6 +280,7 @@ func (s *State) Released(r Release) {
 		return // refused or forgotten
 	}
 	conn.client = nil
+	s.answer(conn)
 	if conn.started && conn.number >= c.placed {
 		c.pos, c.last, c.placed = s.unconfirmed(c, r), nil, conn.number
 	}
@@ -277,8 +317,8 @@ func (s *State) Drained(conn *Conn) {
 	}
 }
 
-// Busy reports whether clients wait for their turn to read.
-func (s *State) Busy() bool { return s.reading.len() > 0 }
+// Busy reports whether a step has left something to do.
+func (s *State) Busy() bool { return s.reading.len() > 0 || s.news.order.Len() > 0 }
 
 // Work lets one client read a chunk. At the head it goes live, in the same
 // step, so that there is neither a hole nor a repeat between the two.
@@ -314,7 +354,12 @@ func (s *State) read(c *client) {
 		s.readLatest(c)
 		return
 	}
-	if !s.tellGaps(c, s.gaps(c.subs, c.user.name, &c.reading), c.pos) {
+	gaps, all := s.gaps(c.subs, c.user.name, &c.reading)
+	if !s.tellGaps(c, gaps, c.pos) {
+		return
+	}
+	if !all {
+		s.reading.push(c)
 		return
 	}
 	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)

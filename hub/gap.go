@@ -1,33 +1,48 @@
 package hub
 
-// gaps returns what a reader has not been told yet of events behind its
-// position that were for it and are gone. A gap may be told where nothing was
+// gaps returns what a reader has not been told yet of events behind its position
+// that were for it and are gone, and reports whether that is all. If not, it has to
+// be asked again before the reader goes on. A gap may be told where nothing was
 // lost if the evidence itself is gone, never the reverse.
 //
-// It costs an exact topic a look at its streams, and a pattern one at each
-// stream that has lost something since the reader last asked.
-func (s *State) gaps(subs []subscription, user string, rd *reading) []Gap {
+// Of an exact topic it looks at the streams, of a pattern at the losses that
+// it matches and that the reader was not asked about before.
+func (s *State) gaps(subs []subscription, user string, rd *reading) (found []Gap, all bool) {
 	p := rd.pos
 	if rd.last != nil {
 		// Of what is older only the newest that can be had is wanted.
 		p = max(p, rd.last.bound)
 	}
-	checked := rd.checked
-	rd.checked = s.log.losses
 	if p >= s.log.evicted {
-		return nil
+		rd.search, rd.checked = nil, s.log.losses
+		return nil, true
 	}
-	var found []Gap
-	for i := range subs {
-		sub := &subs[i]
-		floor := s.floor(sub.subject, user, checked)
-		if floor <= max(p, sub.since, sub.told) {
-			continue
+	f := rd.search
+	if f == nil || f.pos != p {
+		f = &s.losses
+		*f = lossSearch{pos: p, since: rd.checked, upTo: s.log.losses, places: f.places}
+	}
+	for end := s.allowance(); ; f.sub++ {
+		if f.sub == len(subs) {
+			if len(subs) == 0 || f.upTo == s.log.losses {
+				break
+			}
+			f.sub, f.since, f.upTo = 0, f.upTo, s.log.losses // what was lost since it began
 		}
-		sub.told = floor
-		found = addGap(found, sub.name, Gap{From: s.cursor(rd.pos), To: s.cursor(floor), Reason: GapExpired})
+		sub := &subs[f.sub]
+		known := max(p, sub.since, sub.told)
+		floor, is := s.floor(f, sub.subject, user, known, end)
+		if !is {
+			rd.search = f.keep()
+			return found, false
+		}
+		if floor > known {
+			sub.told = floor
+			found = addGap(found, sub.name, Gap{From: s.cursor(rd.pos), To: s.cursor(floor), Reason: GapExpired})
+		}
 	}
-	return found
+	rd.search, rd.checked = nil, s.log.losses
+	return found, true
 }
 
 // addGap adds a topic to the gap that is like g, or makes it one.
@@ -43,19 +58,21 @@ func addGap(gaps []Gap, topic string, g Gap) []Gap {
 }
 
 // floor returns the highest position up to which events of a subject, for
-// everybody or for the user, may be gone. Of a pattern's streams it looks at
-// those that have lost something since the log's loss number checked.
-func (s *State) floor(sub *subject, user string, checked uint64) Position {
+// everybody or for the user, may be gone, if it is above one that is known. It
+// reports whether that was found out within the step.
+func (s *State) floor(f *lossSearch, sub *subject, user string, known Position, end uint64) (Position, bool) {
+	s.spend(1)
 	if !sub.pattern {
-		return s.topicFloor(s.topics[sub.name], user)
+		return s.topicFloor(s.topics[sub.name], user), true
 	}
-	floor := s.log.floor
-	for st := s.log.lossy; st != nil && st.lostAt > checked; st = st.prev {
-		if st.floor > floor && (st.user == "" || st.user == user) && Match(sub.name, st.topic.name) {
-			floor = st.floor
-		}
+	if !f.begun {
+		f.begin(&s.log, sub.name, user, known)
 	}
-	return floor
+	if !s.search(f, end) {
+		return 0, false
+	}
+	f.begun = false
+	return max(f.floor, s.log.floor), true
 }
 
 func (s *State) topicFloor(t *topic, user string) (floor Position) {

@@ -18,8 +18,13 @@ func (g *Grant) Admits(pattern string) bool {
 	return g == nil || slices.ContainsFunc(g.Subscribe, func(p string) bool { return Covers(p, pattern) })
 }
 
-func (g *Grant) admitsAll(patterns []string) bool {
-	return g == nil || !slices.ContainsFunc(patterns, func(p string) bool { return !g.Admits(p) })
+// admits reports whether a grant covers all of the patterns.
+func (s *State) admits(g *Grant, patterns []string) bool {
+	if g == nil {
+		return true
+	}
+	s.spend(len(g.Subscribe) * len(patterns))
+	return !slices.ContainsFunc(patterns, func(p string) bool { return !g.Admits(p) })
 }
 
 // expiryNotice is how long before its grant expires a client is told.
@@ -88,7 +93,7 @@ func (s *State) expire() {
 		if !l.noticed && s.now.Before(c.grant.Expires) {
 			l.noticed, l.at = true, c.grant.Expires
 			heap.Fix(&s.leases, 0)
-			if c.conn != nil && s.speaker(c.conn) != nil { // nobody hears it before the welcome
+			if c.conn != nil && s.speaker(c.conn) != nil { // else it hears it after the welcome
 				s.say(c.conn, Expiring{c.grant.Expires}, s.at(c))
 			}
 			continue
@@ -147,11 +152,7 @@ func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 		return ErrForbidden
 	}
 	s.limit(c, g)
-	for i := len(c.subs) - 1; i >= 0; i-- {
-		if !g.Admits(c.subs[i].name) {
-			s.leave(c, i)
-		}
-	}
+	s.leaveAll(c, func(name string) bool { return !g.Admits(name) })
 	at := s.at(c)
 	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil

@@ -31,8 +31,8 @@ func (s *State) History(topic string, from From) (Page, error) {
 			gap.Topics = []string{topic}
 			return Page{}, &GapError{*gap}
 		}
-		s.choose(view{subs: subs}, &rd) // of exact topics in one step
-		if gaps := s.gaps(subs, "", &rd); gaps != nil {
+		s.choose(view{subs: subs}, &rd)                    // of exact topics in one step
+		if gaps, _ := s.gaps(subs, "", &rd); gaps != nil { // of exact topics in one step
 			return Page{}, &GapError{gaps[0]}
 		}
 	}

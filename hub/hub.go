@@ -139,6 +139,7 @@ func (h *Hub) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		h.state.Settle()
 		h.flush()
 	}
 }

@@ -43,23 +43,43 @@ type node struct {
 
 // join subscribes c to a subject that it does not have yet.
 func (s *State) join(c *client, name string) {
+	s.spend(1 + strings.Count(name, "."))
 	sub := s.subject(name)
 	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.log.head})
 	sub.members = append(sub.members, member{client: c, sub: int32(len(c.subs) - 1)})
+	s.news.watches(name, 1)
 	if c.conn != nil {
 		s.present(c, sub, true)
 	}
 }
 
-// leave ends subscription number i of c. The last subscriptions of the client
+// leaveAll ends those subscriptions of a client that are done with.
+func (s *State) leaveAll(c *client, done func(name string) bool) {
+	gone := make(map[*subject]bool)
+	s.spend(len(c.subs))
+	for i := len(c.subs) - 1; i >= 0; i-- {
+		if done(c.subs[i].name) {
+			gone[c.subs[i].subject] = true
+			s.leave(c, i)
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	for _, r := range c.replays {
+		s.spend(len(r.subs) + len(r.fresh))
+		r.leave(gone)
+	}
+}
+
+// leave ends subscription number i of c, which has no part in a replay. The last subscriptions of the client
 // and of the subject move into the places that become free.
 func (s *State) leave(c *client, i int) {
 	sub := c.subs[i]
+	s.spend(1 + strings.Count(sub.name, "."))
+	s.news.watches(sub.name, -1)
 	if c.conn != nil {
-		defer s.present(c, sub.subject, false)
-	}
-	for _, r := range c.replays {
-		r.leave(sub.subject)
+		s.present(c, sub.subject, false)
 	}
 	last := len(sub.members) - 1
 	moved := sub.members[last]
@@ -68,6 +88,7 @@ func (s *State) leave(c *client, i int) {
 	sub.members[last] = member{}
 	sub.members = sub.members[:last]
 
+	c.search = nil // it counts subscriptions
 	end := len(c.subs) - 1
 	if i != end {
 		c.subs[i] = c.subs[end]

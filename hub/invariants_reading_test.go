@@ -14,28 +14,64 @@ func choosing(c *client) bool {
 	return c.mode == modeReading && c.last != nil && !c.conn.started
 }
 
-// checkLossy checks the list of the streams that have lost something.
-func checkLossy(s *State) error {
-	n, later := 0, s.log.losses+1
-	var next *stream
-	for st := s.log.lossy; st != nil; st, next, later = st.prev, st, st.lostAt {
-		n++
-		switch {
-		case st.topic.stream(st.user) != st || s.topics[st.topic.name] != st.topic:
-			return fmt.Errorf("lossy: stream %q, user %q is forgotten", st.topic.name, st.user)
-		case st.next != next || st.lostAt >= later || st.lostAt == 0 || st.floor == 0:
-			return fmt.Errorf("lossy: stream %q lost %d at %d, before %d", st.topic.name, st.floor, st.lostAt, later)
+// checkLosses checks the trees of the streams that have lost something.
+func checkLosses(s *State) error {
+	n := 0
+	for tree, root := range s.log.lossy {
+		if root.in != nil || root.stream != nil || root.levels == nil || root.label != "" {
+			return fmt.Errorf("losses: tree %+v is %+v", tree, root)
+		}
+		if err := checkLoss(s, root, tree, "", &n); err != nil {
+			return err
 		}
 	}
 	for _, t := range s.topics {
 		for _, st := range append([]*stream{t.all}, slices.Collect(maps.Values(t.users))...) {
-			if st != nil && st.lostAt > 0 {
+			if st != nil && st.loss != nil {
 				n--
 			}
 		}
 	}
 	if n != 0 {
-		return fmt.Errorf("lossy: the list and the streams differ by %d", n)
+		return fmt.Errorf("losses: the trees and the streams differ by %d", n)
+	}
+	return nil
+}
+
+// checkLoss checks a node and what is below it.
+func checkLoss(s *State, n *loss, tree lossTree, name string, streams *int) error {
+	if st := n.stream; st != nil {
+		*streams++
+		if st.loss != n || st.topic.name != name || st.user != tree.user || s.topics[name] != st.topic || st.topic.stream(st.user) != st {
+			return fmt.Errorf("losses: %q of user %q is of no stream", name, tree.user)
+		}
+	}
+	if n.levels == nil {
+		return nil
+	}
+	listed, later := 0, n.at
+	var prev *loss
+	for child := n.levels.newest; child != nil; prev, child = child, child.next {
+		listed++
+		switch {
+		case child.in != n.levels || n.levels.of != n || child.prev != prev || n.levels.find(first(child.label)) != child:
+			return fmt.Errorf("losses: %q has %+v below it, out of its place", name, child)
+		case child.at == 0 || child.at > later || max(child.own(), child.below) > n.below:
+			return fmt.Errorf("losses: %q has %+v below it, of a later loss", name, child)
+		case child.stream == nil && (child.levels == nil || child.levels.n == 1):
+			return fmt.Errorf("losses: %q has %+v below it for nothing", name, child)
+		}
+		later = child.at
+		below := child.label
+		if name != "" {
+			below = name + "." + below
+		}
+		if err := checkLoss(s, child, tree, below, streams); err != nil {
+			return err
+		}
+	}
+	if listed != n.levels.n || n.levels.byName != nil && len(n.levels.byName) != listed {
+		return fmt.Errorf("losses: %q has %d nodes below it, and counts %d", name, listed, n.levels.n)
 	}
 	return nil
 }

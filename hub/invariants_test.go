@@ -13,7 +13,7 @@ import (
 func checkInvariants(t rapid.TB, s *State) {
 	t.Helper()
 	for _, check := range []func(*State) error{
-		checkClients, checkUsers, checkTopics, checkPatterns, checkLog, checkLossy, checkSchedules, checkReading, checkReplays, checkPolls, checkOutboxes,
+		checkClients, checkUsers, checkTopics, checkPatterns, checkLog, checkLosses, checkSchedules, checkReading, checkReplays, checkPolls, checkOutboxes,
 	} {
 		if err := check(s); err != nil {
 			t.Fatal(err)

@@ -81,10 +81,7 @@ type stream struct {
 	user    string
 	entries deque[*entry]
 	floor   Position // highest position evicted from this stream
-
-	// Its place among the streams that have lost something, by when they last did.
-	lostAt     uint64 // number of that eviction; 0: it has lost nothing
-	prev, next *stream
+	loss    *loss    // its place among those that have lost something; else nil
 }
 
 // The log is the one list of retained events. Entries evicted from its middle
@@ -96,7 +93,7 @@ type log struct {
 	head    Position // position of the newest event
 	evicted Position // highest position evicted
 	losses  uint64   // evictions so far
-	lossy   *stream  // the stream that lost something last; its prev did before it
+	lossy   map[lossTree]*loss
 	// floor is the highest position evicted from a stream that is forgotten.
 	// A reader behind it may have missed something: the evidence is gone.
 	floor Position
@@ -176,17 +173,19 @@ func (s *State) evictOldest(st *stream) {
 	e := st.entries.pop()
 	st.floor = e.position
 	l.evicted = max(l.evicted, e.position)
-	l.lost(st)
+	l.losses++
 	l.bytes -= e.size
 	l.husks++
 	*e = entry{position: e.position}
 	s.stats.Evicted++
+	s.spend(2)
 	if st.entries.len() > 0 {
+		l.lose(st)
 		return
 	}
 	l.bytes -= streamOverhead
 	l.floor = max(l.floor, st.floor)
-	l.unlink(st)
+	l.forget(st)
 	if st.user == "" {
 		st.topic.all = nil
 	} else {
@@ -230,29 +229,3 @@ func (s *State) frame(e *entry, enc Encoding) *Frame {
 
 // cursor names a position of this log.
 func (s *State) cursor(p Position) Cursor { return Cursor{s.opts.Epoch, p} }
-
-// lost moves a stream to the end of those that have lost something.
-func (l *log) lost(st *stream) {
-	l.losses++
-	if st != l.lossy {
-		l.unlink(st)
-		if st.prev = l.lossy; st.prev != nil {
-			st.prev.next = st
-		}
-		l.lossy = st
-	}
-	st.lostAt = l.losses
-}
-
-// unlink takes a stream out of those that have lost something.
-func (l *log) unlink(st *stream) {
-	if st.prev != nil {
-		st.prev.next = st.next
-	}
-	if st.next != nil {
-		st.next.prev = st.prev
-	} else if l.lossy == st {
-		l.lossy = st.prev
-	}
-	st.prev, st.next, st.lostAt = nil, nil, 0
-}

@@ -10,19 +10,34 @@ import (
 
 // What clients ask for over their connections, and requests about history.
 
-// anySpeaker returns a connection that may ask for something, and its client if
-// it has one still.
-func (w *world) anySpeaker() (*simConn, *modelClient) {
-	conn := w.anyConn()
-	if conn == nil || !conn.Notes {
-		return nil, nil
+// anySpeaker returns a connection that may ask for something.
+func (w *world) anySpeaker() *simConn {
+	if conn := w.anyConn(); conn != nil && conn.Notes {
+		return conn
 	}
-	c := conn.model.client
-	if c == nil || c.conn != conn {
-		return conn, nil
+	return nil
+}
+
+// ask does what a connection asks for, of its client if it has one still: at once,
+// or when it has begun.
+func (w *world) ask(conn *simConn, do func(c *modelClient)) {
+	speaker := func() *modelClient {
+		if c := conn.model.client; c != nil && c.conn == conn {
+			return c
+		}
+		return nil
 	}
-	w.start(c)
-	return conn, c
+	answer := func() {
+		w.look()
+		do(speaker())
+		w.look()
+	}
+	c := speaker()
+	deferred := w.s.Defer(&conn.Conn, answer)
+	w.same(deferred, c != nil && c.mode == modeReading && !conn.model.began)
+	if !deferred {
+		answer()
+	}
 }
 
 func (w *world) ref() []byte {
@@ -31,13 +46,17 @@ func (w *world) ref() []byte {
 }
 
 func (w *world) subscribe() {
-	conn, c := w.anySpeaker()
+	conn := w.anySpeaker()
 	if conn == nil {
 		return
 	}
 	names := distinct(rapid.SliceOfN(rapid.SampledFrom(w.topics), 1, 3).Draw(w.t, "topics"))
 	r := Subscribe{Topics: names, From: w.from(), Ref: w.ref()}
-	want := ErrUnknownClient
+	w.ask(conn, func(c *modelClient) { w.doSubscribe(conn, c, r) })
+}
+
+func (w *world) doSubscribe(conn *simConn, c *modelClient, r Subscribe) {
+	names, want := r.Topics, ErrUnknownClient
 	if c != nil {
 		fresh := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, has := c.subs[name]; return has })
 		switch {
@@ -89,13 +108,21 @@ func (c *modelClient) keep(names []string) {
 }
 
 func (w *world) unsubscribe() {
-	conn, c := w.anySpeaker()
+	conn := w.anySpeaker()
 	if conn == nil {
 		return
 	}
 	names, ref := w.someTopics(), w.ref()
+	w.ask(conn, func(c *modelClient) { w.doUnsubscribe(conn, c, names, ref) })
+}
+
+func (w *world) doUnsubscribe(conn *simConn, c *modelClient, names []string, ref []byte) {
 	want := ErrUnknownClient
-	if c != nil {
+	switch {
+	case c == nil:
+	case len(names) > w.opts.MaxSubscriptions:
+		want = ErrTooManyTopics
+	default:
 		want = nil
 		for _, name := range names {
 			c.leave(name)
@@ -106,15 +133,17 @@ func (w *world) unsubscribe() {
 }
 
 func (w *world) say() {
-	conn, c := w.anySpeaker()
+	conn := w.anySpeaker()
 	if conn == nil {
 		return
 	}
 	text := string(w.ref())
-	if c != nil {
-		w.told = append(w.told, order{conn: conn, kind: OpDeliver, text: text})
-	}
-	w.s.Say(&conn.Conn, &Frame{Bytes: []byte(text)})
+	w.ask(conn, func(c *modelClient) {
+		if c != nil {
+			w.told = append(w.told, order{conn: conn, kind: OpDeliver, text: text})
+		}
+		w.s.Say(&conn.Conn, &Frame{Bytes: []byte(text)})
+	})
 }
 
 // history reads a part of a topic's history.

@@ -152,6 +152,7 @@ func (w *world) rest() (busy bool) {
 		for w.report(k) {
 			busy = true
 		}
+		w.s.Settle()
 		k.apply()
 		busy = w.take(k) || busy
 		k.apply()
@@ -162,6 +163,8 @@ func (w *world) rest() (busy bool) {
 	}
 	for w.s.Busy() && !w.s.Behind() {
 		w.work()
+		w.look()
+		w.s.Settle()
 		w.look()
 		busy = true
 	}
@@ -179,6 +182,8 @@ func (w *world) end() {
 			w.forget(c, Draining)
 		}
 		w.s.Drain()
+		w.look()
+		w.s.Settle()
 		w.stats.Draining = true
 		w.look()
 		for _, p := range w.polls {

@@ -20,6 +20,8 @@ func (w *world) step(t *rapid.T) {
 	}
 	actions[rapid.IntRange(0, len(actions)-1).Draw(t, "what")]()
 	w.look()
+	w.s.Settle()
+	w.look()
 }
 
 func (w *world) id() ID { return testID(pick(w.t, "a", "b", "c", "d")) }

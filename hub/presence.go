@@ -1,6 +1,10 @@
 package hub
 
-import "encoding/json"
+import (
+	"container/list"
+	"encoding/json"
+	"strings"
+)
 
 // PresenceTopic is what the topics begin with that tell of users who come to a topic
 // and leave it: the rest is that topic's name.
@@ -13,37 +17,122 @@ type change struct {
 	User   string `json:"user_id"`
 }
 
-// present tells those who watch a topic that a client's user is there, or not any
-// more: by its first connected client with that subscription, and by its last.
-// Users without a name and patterns are not told of.
-func (s *State) present(c *client, sub *subject, here bool) {
-	if sub.pattern || reserved(sub.name) || c.user.name == "" || s.draining {
-		return
-	}
-	topic := PresenceTopic + sub.name
-	if len(topic) > MaxTopicBytes || !s.watched(topic) {
-		return
-	}
-	for _, other := range c.user.clients {
-		if other != c && other.conn != nil && other.subscription(sub.name) >= 0 {
-			return
-		}
-	}
-	news := change{"leave", sub.name, c.user.name}
-	if here {
-		news.Change = "join"
-	}
-	message, err := json.Marshal(news)
-	if err != nil {
-		return // of strings it can
-	}
-	s.publish(Event{ID: "presence-" + s.cursor(s.log.head+1).String(), Topic: topic, Time: s.now, Message: message})
+// An attendance is a user at a topic.
+type attendance struct{ user, topic string }
+
+// News are what has changed since it was last told, each attendance once: the latest
+// counts, and what is again as it was told is no news. So they take no more memory
+// than the subscriptions that there are or were.
+type news struct {
+	watchers int // subscriptions to presence topics; without one there is no news
+	changed  map[attendance]*list.Element
+	order    list.List // of changes
 }
 
-// presentEverywhere tells it of all of a client's subscriptions.
+// add takes note that a user came to a topic or left it.
+func (n *news) add(c change) {
+	key := attendance{c.User, c.Topic}
+	if e := n.changed[key]; e != nil {
+		n.order.Remove(e)
+		delete(n.changed, key)
+		return
+	}
+	if n.changed == nil {
+		n.changed = make(map[attendance]*list.Element)
+	}
+	n.changed[key] = n.order.PushBack(c)
+}
+
+// take removes the oldest change.
+func (n *news) take() change {
+	c := n.order.Remove(n.order.Front()).(change)
+	delete(n.changed, attendance{c.User, c.Topic})
+	return c
+}
+
+// watches counts subscriptions to presence topics.
+func (n *news) watches(name string, by int) {
+	if strings.HasPrefix(name, PresenceTopic) {
+		n.watchers += by
+	}
+}
+
+// present takes note that a connected client has a subscription, or not any more. It
+// is news if it is the first of its user, or was the last. Users without a name
+// and patterns are not told of.
+func (s *State) present(c *client, sub *subject, here bool) {
+	s.spend(1)
+	u := c.user
+	if sub.pattern || reserved(sub.name) || u.name == "" || s.draining || u.count(sub, here) {
+		return
+	}
+	if s.news.watchers == 0 || len(PresenceTopic)+len(sub.name) > MaxTopicBytes {
+		return
+	}
+	what := "leave"
+	if here {
+		what = "join"
+	}
+	s.news.add(change{what, sub.name, u.name})
+}
+
+// presentEverywhere does so for all of a client's subscriptions.
 func (s *State) presentEverywhere(c *client, here bool) {
 	for i := range c.subs {
 		s.present(c, c.subs[i].subject, here)
+	}
+}
+
+// count counts a user's connected clients with a subscription, and reports whether
+// there are others than the one that comes or goes. A user with a single client
+// needs no count.
+func (u *user) count(sub *subject, here bool) (others bool) {
+	if u.here == nil {
+		return false
+	}
+	if here {
+		u.here[sub]++
+		return u.here[sub] > 1
+	}
+	if u.here[sub]--; u.here[sub] > 0 {
+		return true
+	}
+	delete(u.here, sub)
+	return false
+}
+
+// recount begins to count when a user gets a second client, and ends when one is
+// left.
+func (s *State) recount(u *user) {
+	switch {
+	case u.name == "" || len(u.clients) < 2:
+		u.here = nil
+	case u.here == nil:
+		u.here = make(map[*subject]int32)
+		for _, c := range u.clients {
+			s.spend(len(c.subs))
+			for i := range c.subs {
+				if sub := c.subs[i].subject; c.conn != nil && !sub.pattern && !reserved(sub.name) {
+					u.count(sub, true)
+				}
+			}
+		}
+	}
+}
+
+// tellNews publishes news, as much as a step may do.
+func (s *State) tellNews() {
+	for end := s.allowance(); s.news.order.Len() > 0 && s.work < end && !s.Behind(); {
+		c := s.news.take()
+		topic := PresenceTopic + c.Topic
+		if s.spend(1); !s.watched(topic) {
+			continue
+		}
+		message, err := json.Marshal(c)
+		if err != nil {
+			continue // of strings it can
+		}
+		s.publish(Event{ID: "presence-" + s.cursor(s.log.head+1).String(), Topic: topic, Time: s.now, Message: message})
 	}
 }
 

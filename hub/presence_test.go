@@ -75,6 +75,7 @@ func TestPresence(t *testing.T) {
 		{leave("b1"), nil, []string{" 1", "p 1"}}, // nobody watches
 	} {
 		step.do()
+		s.Settle()
 		if got := news(); !slices.Equal(got, step.told) {
 			t.Errorf("step %d: told %q, want %q", i, got, step.told)
 		}

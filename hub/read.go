@@ -13,6 +13,8 @@ type reading struct {
 	pos     Position // everything up to here was handed over
 	checked uint64   // of the log's losses, those up to this one were looked at
 	last    *newest  // nil: all that is retained is wanted
+
+	search *lossSearch // for losses, under way; else nil
 }
 
 // A view is what a reader may see of the log.

@@ -25,23 +25,20 @@ type Subscribe struct {
 // [ErrUnknownClient] for a connection that has ended or was taken over.
 func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	c := s.speaker(conn)
-	if c == nil {
+	switch {
+	case c == nil:
 		return ErrUnknownClient
+	case len(r.Topics) > s.opts.MaxSubscriptions:
+		return ErrTooManyTopics // before it is looked at
 	}
-	names := unique(r.Topics)
-	fresh := make([]string, 0, len(names))
-	for _, name := range names {
-		if c.subscription(name) < 0 {
-			fresh = append(fresh, name)
-		}
-	}
-	if len(c.subs)+len(fresh) > s.opts.MaxSubscriptions {
+	names := s.unique(r.Topics)
+	fresh := s.fresh(c, names)
+	switch {
+	case len(c.subs)+len(fresh) > s.opts.MaxSubscriptions:
 		return ErrTooManyTopics
-	}
-	if !c.grant.admitsAll(names) {
+	case !s.admits(c.grant, names):
 		return ErrForbidden
-	}
-	if r.From.given() && len(c.replays) >= s.opts.MaxSubscriptions {
+	case r.From.given() && len(c.replays) >= s.opts.MaxSubscriptions:
 		return ErrTooManyReplays // each topic may have one of its own
 	}
 	at := s.at(c)
@@ -54,32 +51,26 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 		s.startReplay(c, r, names, first, at)
 		return nil
 	}
-	for _, name := range names {
-		c.keep(name)
-	}
+	s.keep(c, s.set(names))
 	return nil
 }
 
-// keep has a subscription stay, though a replay that it came with may not come
-// to its end: it was asked for by itself.
-func (c *client) keep(name string) {
+// keep has subscriptions stay, though a replay that they came with may not come
+// to its end: they were asked for by themselves.
+func (s *State) keep(c *client, names map[string]bool) {
 	for _, r := range c.replays {
-		r.fresh = slices.DeleteFunc(r.fresh, func(s *subject) bool { return s.name == name })
+		s.spend(1 + len(r.fresh))
+		r.fresh = slices.DeleteFunc(r.fresh, func(sub *subject) bool { return names[sub.name] })
 	}
 }
 
 // speaker returns the client behind a connection that says something, nil if
-// the connection has ended or was taken over. The client must have been
-// welcomed before it is answered.
+// the connection has ended or was taken over. It must have begun: see
+// [State.Defer].
 func (s *State) speaker(conn *Conn) *client {
 	c := conn.client
-	if c == nil || c.conn != conn {
+	if c == nil || c.conn != conn || c.mode == modeReading && !conn.started {
 		return nil
-	}
-	if c.mode == modeReading && !conn.started {
-		for !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
-		}
-		s.start(c)
 	}
 	s.tellDropped(c)
 	return c
@@ -99,14 +90,18 @@ func (s *State) at(c *client) Position {
 func (s *State) startReplay(c *client, r Subscribe, names []string, first int, at Position) {
 	rd, gap := s.place(r.From, at)
 	p := &replay{reading: rd, ref: r.Ref}
-	for _, name := range names {
-		p.subs = append(p.subs, subscription{subject: c.subs[c.subscription(name)].subject})
+	wanted := s.set(names)
+	s.spend(len(c.subs))
+	for i := range c.subs {
+		if wanted[c.subs[i].name] {
+			p.subs = append(p.subs, subscription{subject: c.subs[i].subject})
+		}
 	}
 	for i := first; i < len(c.subs); i++ {
 		// What the replay does not give, reading on from there does.
 		c.subs[i].since = max(at, rd.pos)
 		p.fresh = append(p.fresh, c.subs[i].subject)
-		c.checked = 0 // what was looked at before was not for them
+		c.checked, c.search = 0, nil // what was looked at before was not for them
 	}
 	s.lookAgain(c)
 	if gap != nil {
@@ -132,7 +127,12 @@ func (s *State) replay(c *client, p *replay) {
 		return
 	}
 	if p.pos < c.pos {
-		if !s.tellGaps(c, s.gaps(p.subs, c.user.name, &p.reading), c.pos) {
+		gaps, all := s.gaps(p.subs, c.user.name, &p.reading)
+		if !s.tellGaps(c, gaps, c.pos) {
+			return
+		}
+		if !all {
+			s.reading.push(c)
 			return
 		}
 		v.last = p.last
@@ -163,39 +163,41 @@ func (s *State) handReplay(c *client, found []*entry) {
 	s.stats.Replayed += uint64(len(found))
 }
 
-// leave takes a subject out of a replay: its client has left it.
-func (r *replay) leave(sub *subject) {
-	r.subs = slices.DeleteFunc(r.subs, func(s subscription) bool { return s.subject == sub })
-	r.fresh = slices.DeleteFunc(r.fresh, func(s *subject) bool { return s == sub })
+// leave takes subjects out of a replay: its client has left them.
+func (r *replay) leave(gone map[*subject]bool) {
+	r.subs = slices.DeleteFunc(r.subs, func(s subscription) bool { return gone[s.subject] })
+	r.fresh = slices.DeleteFunc(r.fresh, func(s *subject) bool { return gone[s] })
+	r.search = nil
 }
 
 // dropReplays ends the replays of a connection that ends, and subscriptions
 // that came with them: the client will ask for both again, from where it did.
 func (s *State) dropReplays(c *client) {
-	replays := c.replays
-	c.replays = nil
-	for _, r := range replays {
+	fresh := make(map[string]bool)
+	for _, r := range c.replays {
 		for _, sub := range r.fresh {
-			if i := c.subscription(sub.name); i >= 0 {
-				s.leave(c, i)
-			}
+			fresh[sub.name] = true
 		}
+	}
+	if c.replays = nil; len(fresh) > 0 {
+		s.leaveAll(c, func(name string) bool { return fresh[name] })
 	}
 }
 
 // Unsubscribe ends subscriptions of the client behind a connection; those that
 // it does not have do not matter. It fails with [ErrUnknownClient] for a
-// connection that has ended or was taken over.
+// connection that has ended or was taken over, and with [ErrTooManyTopics] for
+// more names than a client can have.
 func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
 	c := s.speaker(conn)
-	if c == nil {
+	switch {
+	case c == nil:
 		return ErrUnknownClient
+	case len(names) > max(s.opts.MaxSubscriptions, len(c.subs)):
+		return ErrTooManyTopics
 	}
-	for _, name := range names {
-		if i := c.subscription(name); i >= 0 {
-			s.leave(c, i)
-		}
-	}
+	leaves := s.set(names)
+	s.leaveAll(c, func(name string) bool { return leaves[name] })
 	at := s.at(c)
 	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -104,6 +103,7 @@ type client struct {
 type user struct {
 	name    string
 	clients []*client
+	here    map[*subject]int32 // connected ones, by exact topic; nil while it has one client
 }
 
 // State is the hub as a value: it does what the commands say and collects
@@ -130,20 +130,26 @@ type State struct {
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
 	polls    map[*client]*Poll
-	woken    []*Poll // to be told so
+	woken    []*Poll  // to be told so
+	late     []func() // to be done at the end of the step
+	news     news
 	outboxes []outbox
 	stats    Stats
+	work     uint64 // comparisons made
+	step     uint64 // of them in a step: stepWork
 
 	// Scratch space, valid within one command.
 	matched []*subject
 	found   []*entry
 	sources []source
+	losses  lossSearch
 }
 
 // NewState returns an empty hub.
 func NewState(opts Options) *State {
 	s := &State{
 		opts:        opts,
+		step:        stepWork,
 		clients:     make(map[ID]*client),
 		users:       make(map[string]*user),
 		topics:      make(map[string]*topic),
@@ -189,7 +195,7 @@ func (s *State) Register(r Registration) (Registered, error) {
 		return Registered{}, ErrTooManyUserClients
 	case len(r.Topics) > s.opts.MaxSubscriptions:
 		return Registered{}, ErrTooManyTopics
-	case !r.Grant.admitsAll(r.Topics):
+	case !s.admits(r.Grant, r.Topics):
 		return Registered{}, ErrForbidden
 	}
 	c := s.add(r)
@@ -209,7 +215,6 @@ func (s *State) SetLimits(l Limits) { s.opts.Limits = l }
 
 // add adds a client.
 func (s *State) add(r Registration) *client {
-	topics := unique(r.Topics)
 	u := s.users[r.User]
 	if u == nil {
 		u = &user{name: r.User}
@@ -217,9 +222,11 @@ func (s *State) add(r Registration) *client {
 	}
 	c := &client{id: r.ID, handle: r.ID.Handle(), user: u, slot: int32(len(u.clients))}
 	u.clients = append(u.clients, c)
+	s.recount(u)
 	c.since = s.now
 	s.clients[c.id] = c
 	s.roll.add(c)
+	topics := s.unique(r.Topics)
 	c.subs = make([]subscription, 0, len(topics))
 	for _, name := range topics {
 		s.join(c, name)
@@ -257,19 +264,19 @@ func (s *State) UnregisterUser(name string) (removed int) {
 func (s *State) forget(c *client, why Reason) {
 	c.cancel()
 	s.unlimit(c)
-	for len(c.subs) > 0 {
-		s.leave(c, len(c.subs)-1)
-	}
+	c.replays = nil
+	s.leaveAll(c, func(string) bool { return true })
 	u := c.user
 	last := len(u.clients) - 1
 	u.clients[c.slot] = u.clients[last]
 	u.clients[c.slot].slot = c.slot
 	u.clients[last] = nil
 	u.clients = u.clients[:last]
-	if last == 0 {
+	if s.recount(u); last == 0 {
 		delete(s.users, u.name)
 	}
 	if c.conn != nil {
+		s.answer(c.conn)
 		c.conn.client, c.conn = nil, nil
 		s.stats.Connected--
 	}
@@ -285,19 +292,13 @@ func (s *State) forget(c *client, why Reason) {
 // taken over, nor for more topics or others than the client may have.
 func (s *State) SetTopics(conn *Conn, names []string) bool {
 	c := conn.client
-	if c == nil || c.conn != conn || len(names) > s.opts.MaxSubscriptions || !c.grant.admitsAll(names) {
+	if c == nil || c.conn != conn || len(names) > s.opts.MaxSubscriptions || !s.admits(c.grant, names) {
 		return false
 	}
-	names = unique(names)
-	for i := len(c.subs) - 1; i >= 0; i-- {
-		if !slices.Contains(names, c.subs[i].name) {
-			s.leave(c, i)
-		}
-	}
-	for _, name := range names {
-		if c.subscription(name) < 0 {
-			s.join(c, name)
-		}
+	keep := s.set(names)
+	s.leaveAll(c, func(name string) bool { return !keep[name] })
+	for _, name := range s.fresh(c, names) {
+		s.join(c, name)
 	}
 	return true
 }
@@ -310,7 +311,7 @@ func (s *State) AddTopic(id ID, name string) error {
 	case c == nil:
 		return ErrUnknownClient
 	case c.subscription(name) >= 0:
-		c.keep(name)
+		s.keep(c, map[string]bool{name: true})
 		return nil
 	case len(c.subs) >= s.opts.MaxSubscriptions:
 		return ErrTooManyTopics
@@ -328,21 +329,42 @@ func (s *State) RemoveTopic(id ID, name string) error {
 	if c == nil {
 		return ErrUnknownClient
 	}
-	if i := c.subscription(name); i >= 0 {
-		s.leave(c, i)
-	}
+	s.leaveAll(c, func(has string) bool { return has == name })
 	return nil
 }
 
-// unique returns names without repetitions, in order.
-func unique(names []string) []string {
-	out := make([]string, 0, len(names))
+// set returns names as a set.
+func (s *State) set(names []string) map[string]bool {
+	s.spend(len(names))
+	set := make(map[string]bool, len(names))
 	for _, name := range names {
-		if !slices.Contains(out, name) {
-			out = append(out, name)
+		set[name] = true
+	}
+	return set
+}
+
+// unique returns names without repetitions, in order.
+func (s *State) unique(names []string) []string {
+	return s.missing(make(map[string]bool, len(names)), names)
+}
+
+// fresh returns those of the names that a client has no subscription of, without
+// repetitions, in order.
+func (s *State) fresh(c *client, names []string) []string {
+	return s.missing(s.set(c.topics()), names)
+}
+
+// missing adds names to a set and returns those that were not there.
+func (s *State) missing(set map[string]bool, names []string) []string {
+	s.spend(len(names))
+	missing := make([]string, 0, len(names))
+	for _, name := range names {
+		if !set[name] {
+			set[name] = true
+			missing = append(missing, name)
 		}
 	}
-	return out
+	return missing
 }
 
 // A Receipt says what became of an event.

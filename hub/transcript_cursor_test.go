@@ -15,17 +15,17 @@ func (p *player) doMore(verb string, l *line) bool {
 	s := p.state
 	switch verb {
 	case "connect":
-		s.Connect(Registration{ID: testID(l.arg(0)), User: l.opts["user"], Topics: list(l.opts["topics"])}, p.newConn(l), l.from(s))
+		s.Connect(Registration{ID: testID(l.arg(0)), User: l.opts["user"], Topics: words(l.opts["topics"])}, p.newConn(l), l.from(s))
 	case "admitnew":
 		if p.fine(s.AdmitNew("", l.number("topics", 0))) {
 			p.out.WriteString("may connect\n")
 		}
 	case "subscribe":
-		p.fine(s.Subscribe(p.conn(l), Subscribe{list(l.opts["topics"]), l.from(s), l.ref()}))
+		p.ask(l, func() { p.fine(s.Subscribe(p.conn(l), Subscribe{words(l.opts["topics"]), l.from(s), l.ref()})) })
 	case "unsubscribe":
-		p.fine(s.Unsubscribe(p.conn(l), list(l.opts["topics"]), l.ref()))
+		p.ask(l, func() { p.fine(s.Unsubscribe(p.conn(l), words(l.opts["topics"]), l.ref())) })
 	case "say":
-		s.Say(p.conn(l), &Frame{Bytes: []byte(l.arg(1))})
+		p.ask(l, func() { s.Say(p.conn(l), &Frame{Bytes: []byte(l.arg(1))}) })
 	case "history":
 		p.history(l)
 	case "await":
@@ -42,6 +42,13 @@ func (p *player) doMore(verb string, l *line) bool {
 		return false
 	}
 	return true
+}
+
+// ask does what a connection asks for, at once or when it has begun.
+func (p *player) ask(l *line, do func()) {
+	if !p.state.Defer(p.conn(l), do) {
+		do()
+	}
 }
 
 // newConn makes the connection that is a line's second argument.

@@ -149,7 +149,7 @@ func (l *line) reason() Reason {
 	return Disconnected
 }
 
-func list(s string) []string {
+func words(s string) []string {
 	if s == "" {
 		return nil
 	}
@@ -164,7 +164,7 @@ func (p *player) do(text string) {
 	case "options":
 		p.options(l)
 	case "register":
-		if r, err := s.Register(Registration{ID: testID(l.arg(0)), User: l.opts["user"], Topics: list(l.opts["topics"])}); p.fine(err) {
+		if r, err := s.Register(Registration{ID: testID(l.arg(0)), User: l.opts["user"], Topics: words(l.opts["topics"])}); p.fine(err) {
 			fmt.Fprintf(&p.out, "expires in %v\n", r.ExpiresAt.Sub(p.now))
 		}
 	case "unregister":
@@ -174,7 +174,7 @@ func (p *player) do(text string) {
 	case "remove":
 		p.fine(s.RemoveTopic(testID(l.arg(0)), l.arg(1)))
 	case "settopics":
-		if !s.SetTopics(p.conn(l), list(l.opts["topics"])) {
+		if !s.SetTopics(p.conn(l), words(l.opts["topics"])) {
 			p.out.WriteString("ignored\n")
 		}
 	case "publish":
@@ -215,6 +215,7 @@ func (p *player) do(text string) {
 			p.t.Fatalf("%q: no such command", text)
 		}
 	}
+	s.Settle()
 }
 
 // fine writes an error down and reports whether there was none.

@@ -62,6 +62,7 @@ func (s *sim) serve(n int) {
 }
 
 func (s *sim) handOut() {
+	s.state.Settle()
 	for i, p := range s.posts {
 		if p.ready {
 			if p.batch = s.state.Take(i, &hub.Batch{}); p.batch != nil {

@@ -240,7 +240,7 @@ func (p *peer) ask(r *request) {
 	}
 	c := l.sock.conn
 	ref := []byte(`"` + r.ref + `"`)
-	s.send(func() {
+	do := func() {
 		r.head = hub.Position(len(s.log()))
 		var err error
 		switch r.op {
@@ -253,6 +253,11 @@ func (p *peer) ask(r *request) {
 		}
 		if err == hub.ErrTooManyTopics || err == hub.ErrTooManyReplays {
 			say(s.state, c, `{"type":"error"`, ref)
+		}
+	}
+	s.send(func() {
+		if !s.state.Defer(&c.Conn, do) {
+			do()
 		}
 	})
 }

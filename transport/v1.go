@@ -411,8 +411,11 @@ func (op *operation) publish(c *conn) error {
 }
 
 func (op *operation) checkTopics(c *conn) error {
-	if len(op.Topics) == 0 {
+	switch {
+	case len(op.Topics) == 0:
 		return &refusal{"invalid_topic", "topics is missing or empty; list some, such as [\"cats\"]"}
+	case len(op.Topics) > c.server.limits.Load().MaxSubscriptions:
+		return hub.ErrTooManyTopics
 	}
 	for _, name := range op.Topics {
 		if err := hub.CheckPattern(name); err != nil && !(c.pulse.admin && hub.ForOperators(name)) {
