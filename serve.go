@@ -83,6 +83,8 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 			return err
 		case <-hangups:
 			b.reload(again)
+		case <-b.keys.changed:
+			b.recheck()
 		case <-ctx.Done():
 			b.shutDown()
 			return nil
@@ -92,18 +94,22 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 
 // newBroker returns a broker that does not run yet.
 func newBroker(cfg config.Config, log logger) (*broker, error) {
-	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), denials: sampled(log.Logger), keys: tokenKeys{log: log.Logger}, stopping: make(chan struct{})}
+	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), denials: sampled(log.Logger), keys: newTokenKeys(log.Logger), stopping: make(chan struct{})}
 	b.show(cfg)
-	if err := b.guards(cfg); err != nil {
-		return nil, err
-	}
-	if err := b.limits.set(cfg); err != nil {
-		return nil, err
-	}
 	var err error
 	if b.certs, err = newCertificates(cfg.TLS, log.Logger); err != nil {
 		return nil, err
 	}
+	regime, err := b.newRegime(cfg)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := b.limits.of(cfg)
+	if err != nil {
+		return nil, err
+	}
+	b.enforce(regime)
+	limits()
 	couriers := cfg.Couriers
 	if couriers == 0 {
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)

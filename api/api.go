@@ -85,6 +85,7 @@ type Server struct {
 	denials *zap.Logger // sampled
 	metrics *metrics
 	probe   probe
+	rights  tide
 	busy    atomic.Int64 // requests that are being answered, connections aside
 }
 

@@ -178,6 +178,8 @@ type Registered struct {
 // [ErrTooManyClients], [ErrTooManyUserClients], [ErrTooManyTopics],
 // [ErrForbidden] or [ErrDraining].
 func (s *State) Register(r Registration) (Registered, error) {
+	grant, revoked := s.changes.of(r.Grant)
+	r.Grant = grant
 	switch {
 	case s.draining:
 		return Registered{}, ErrDraining
@@ -189,7 +191,7 @@ func (s *State) Register(r Registration) (Registered, error) {
 		return Registered{}, ErrTooManyUserClients
 	case len(r.Topics) > s.opts.MaxSubscriptions:
 		return Registered{}, ErrTooManyTopics
-	case !r.Grant.admitsAll(r.Topics):
+	case revoked || !r.Grant.admitsAll(r.Topics):
 		return Registered{}, ErrForbidden
 	}
 	c := s.add(r)
