@@ -186,8 +186,8 @@ func (s *Server) adminTable() []*route {
 		{method: http.MethodGet, pattern: "/topics/{topic}", right: auth.Admin, admin: true, handle: s.getTopic},
 		{method: http.MethodGet, pattern: "/topics/{topic}/presence", right: auth.Admin, admin: true, handle: s.getPresence},
 		{method: http.MethodGet, pattern: "/config", right: auth.Admin, admin: true, handle: s.getConfig},
-		{method: http.MethodGet, pattern: "/console", free: true, admin: true, handle: getConsole},
-		{method: http.MethodGet, pattern: "/console/{file}", free: true, admin: true, handle: getConsole},
+		{method: http.MethodGet, pattern: "/console", free: true, admin: true, shown: true, handle: getConsole},
+		{method: http.MethodGet, pattern: "/console/{file}", free: true, admin: true, shown: true, handle: getConsole},
 	}
 }
 

@@ -140,10 +140,15 @@ type Key struct {
 	Topics []string // patterns that the rights are for
 }
 
+// identity returns whose the key is. What operators see is the whole broker; who comes
+// to a topic they may follow where the key's patterns let them follow the topic.
 func (k *Key) identity() *Identity {
 	subscribe := k.Topics
 	if k.Rights&Admin != 0 {
-		subscribe = append(slices.Clip(subscribe), hub.BrokersTopics...)
+		subscribe = append(slices.Clip(subscribe), hub.StatsTopic)
+		for _, p := range k.Topics {
+			subscribe = append(subscribe, hub.PresenceTopic+p)
+		}
 	}
 	id := &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, register: &hub.Grant{Subscribe: k.Topics}, key: k}
 	id.subscribe = &hub.Grant{Subscribe: subscribe, Holder: id}
