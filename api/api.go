@@ -205,7 +205,7 @@ func (s *Server) consolesTable() []*route {
 // operators, because it makes the broker busy.
 func (s *Server) profileTable() []*route {
 	return []*route{
-		{method: http.MethodGet, pattern: "/debug/pprof/", right: auth.Admin, admin: true, handle: getProfile},
-		{method: http.MethodGet, pattern: "/debug/pprof/{profile}", right: auth.Admin, admin: true, handle: getProfile},
+		{method: http.MethodGet, pattern: "/debug/pprof/", right: auth.Admin, admin: true, handle: s.getProfile},
+		{method: http.MethodGet, pattern: "/debug/pprof/{profile}", right: auth.Admin, admin: true, handle: s.getProfile},
 	}
 }
