@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -27,7 +28,7 @@ func (b *broker) newRegime(cfg config.Config) (r regime, err error) {
 		return r, err
 	}
 	r.issuer = issuer
-	if r.public, err = guardOf(cfg, tokens); err != nil {
+	if r.public, err = guardOf(cfg, tokens, b.clock); err != nil {
 		return r, err
 	}
 	r.admin = r.public
@@ -55,8 +56,8 @@ func (b *broker) recheck() {
 
 // guardOf returns what decides about requests. It fails for a broker that would
 // be open to others without anybody having said so.
-func guardOf(cfg config.Config, tokens *auth.Tokens) (*auth.Guard, error) {
-	opts := auth.Options{Tokens: tokens, Open: isLocal(cfg.Addr) || cfg.Insecure, Local: !cfg.Insecure, Origins: cfg.AllowedOrigins}
+func guardOf(cfg config.Config, tokens *auth.Tokens, clock func() time.Time) (*auth.Guard, error) {
+	opts := auth.Options{Tokens: tokens, Open: isLocal(cfg.Addr) || cfg.Insecure, Local: !cfg.Insecure, Origins: cfg.AllowedOrigins, Clock: clock}
 	for _, key := range cfg.Keys {
 		rights, err := auth.ParseRights(key.Rights)
 		if err != nil {

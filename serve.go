@@ -27,6 +27,7 @@ import (
 type broker struct {
 	// Static after construction.
 	log       logger
+	clock     func() time.Time
 	hub       *hub.Hub
 	transport *transport.Server
 	api       *api.Server
@@ -93,8 +94,8 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 }
 
 // newBroker returns a broker that does not run yet.
-func newBroker(cfg config.Config, log logger) (*broker, error) {
-	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), denials: sampled(log.Logger), keys: newTokenKeys(log.Logger), stopping: make(chan struct{})}
+func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, error) {
+	b := &broker{log: log, clock: clock, cfg: cfg, limits: newBounds(log.Logger), denials: sampled(log.Logger), keys: newTokenKeys(log.Logger), stopping: make(chan struct{})}
 	b.show(cfg)
 	var err error
 	if b.certs, err = newCertificates(cfg.TLS, log.Logger); err != nil {
@@ -115,8 +116,8 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	b.hub = hub.New(hub.Options{
-		Epoch:          uint64(time.Now().UnixMilli()),
-		Clock:          time.Now,
+		Epoch:          uint64(clock().UnixMilli()),
+		Clock:          clock,
 		Encode:         transport.Encoder(cloudEventDefaults(cfg)),
 		Limits:         hubLimits(cfg),
 		RegisterTTL:    cfg.RegisterTTL,
@@ -174,8 +175,8 @@ func (b *broker) apiOptions(cfg config.Config) api.Options {
 		PublicURL:     cfg.PublicURL,
 		Limits:        apiLimits(cfg),
 		Version:       version(),
-		Started:       time.Now(),
-		Clock:         time.Now,
+		Started:       b.clock(),
+		Clock:         b.clock,
 		Ready:         b.ready.Load,
 		WebSocket:     b.transport.Accept,
 		Events:        b.transport.Stream,

@@ -75,8 +75,10 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	defer cancel()
 	x.Header()["Cache-Control"] = noStore
 	found, err := s.opts.Hub.History(ctx, topic, from)
-	if err == nil && wait > 0 {
-		err = s.still(x, may)
+	if wait > 0 {
+		if lost := s.still(x, may); lost != nil {
+			return nil, lost
+		}
 	}
 	if err != nil {
 		return nil, err
