@@ -37,21 +37,24 @@ func newCertificates(cfg config.TLS, log *zap.Logger) (*certificates, error) {
 		return c, nil
 	}
 	f := &certificateFiles{certFile: cfg.CertFile, keyFile: cfg.KeyFile, log: log}
-	if err := f.read(); err != nil {
+	use, err := f.load()
+	if err != nil {
 		return nil, err
 	}
+	use()
 	c.files = f
 	c.config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.current.Load(), nil }
 	c.expiry = func() time.Time { return f.current.Load().Leaf.NotAfter }
 	return c, nil
 }
 
-// reload reads the files again. If it fails, the certificate of before stays.
-func (c *certificates) reload() error {
+// load reads the files again, and returns what puts in use what is in them. It changes
+// nothing.
+func (c *certificates) load() (use func(), err error) {
 	if c == nil || c.files == nil {
-		return nil
+		return func() {}, nil
 	}
-	return c.files.read()
+	return c.files.load()
 }
 
 // watch reads the files again when they change, until ctx ends.
@@ -103,31 +106,37 @@ type fileStamp struct {
 	size    int64
 }
 
-// read uses what is in the files now.
-func (f *certificateFiles) read() error {
+// load reads what is in the files now, and returns what puts it in use.
+func (f *certificateFiles) load() (use func(), err error) {
 	seen := f.stamps() // before: what changes meanwhile is read by the next look
-	f.seen.Store(&seen)
 	pair, err := tls.LoadX509KeyPair(f.certFile, f.keyFile)
 	if err != nil {
-		return fmt.Errorf("TLS certificate %s with key %s: %w", f.certFile, f.keyFile, err)
+		return nil, fmt.Errorf("TLS certificate %s with key %s: %w", f.certFile, f.keyFile, err)
 	}
-	f.current.Store(&pair)
-	about := f.log.Info
-	if time.Now().After(pair.Leaf.NotAfter) {
-		about = f.log.Warn
-	}
-	about("TLS certificate", zap.Strings("names", pair.Leaf.DNSNames), zap.Time("expires", pair.Leaf.NotAfter))
-	return nil
+	return func() {
+		f.seen.Store(&seen)
+		f.current.Store(&pair)
+		about := f.log.Info
+		if time.Now().After(pair.Leaf.NotAfter) {
+			about = f.log.Warn
+		}
+		about("TLS certificate", zap.Strings("names", pair.Leaf.DNSNames), zap.Time("expires", pair.Leaf.NotAfter))
+	}, nil
 }
 
 // look reads the files if they have changed.
 func (f *certificateFiles) look() {
-	if f.stamps() == *f.seen.Load() {
+	seen := f.stamps()
+	if seen == *f.seen.Load() {
 		return
 	}
-	if err := f.read(); err != nil {
+	use, err := f.load()
+	if err != nil {
+		f.seen.Store(&seen) // it is told of once
 		f.log.Warn("the TLS certificate stays as it was", zap.Error(err))
+		return
 	}
+	use()
 }
 
 func (f *certificateFiles) stamps() (both [2]fileStamp) {

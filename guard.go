@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -14,33 +15,49 @@ import (
 	"belfry/hub"
 )
 
-// guards puts what the configuration says about who may do what in force, for
-// requests that come from now on.
-func (b *broker) guards(cfg config.Config) error {
-	tokens, err := b.keys.tokensOf(cfg.JWT, cfg.MaxSubscriptions)
+// A regime is who may do what by one configuration. It is made before it counts.
+type regime struct {
+	public, admin *auth.Guard
+	issuer        issuer
+}
+
+// newRegime returns what a configuration says. It changes nothing.
+func (b *broker) newRegime(cfg config.Config) (r regime, err error) {
+	tokens, issuer, err := b.keys.tokensOf(cfg.JWT, cfg.MaxSubscriptions)
 	if err != nil {
-		return err
+		return r, err
 	}
-	guard, err := guardOf(cfg, tokens)
-	if err != nil {
-		return err
+	r.issuer = issuer
+	if r.public, err = guardOf(cfg, tokens, b.clock); err != nil {
+		return r, err
 	}
-	admin := guard
+	r.admin = r.public
 	if isLocal(cfg.AdminAddr) {
 		// Who gets there is an operator.
-		if admin, err = auth.New(auth.Options{Open: true, Local: true}); err != nil {
-			return err
-		}
+		r.admin, err = auth.New(auth.Options{Open: true, Local: true, Ours: true})
 	}
-	b.guard.Store(guard)
-	b.adminGuard.Store(admin)
-	return nil
+	return r, err
+}
+
+// enforce puts a regime in force, for requests that come from now on.
+func (b *broker) enforce(r regime) {
+	b.guard.Store(r.public)
+	b.adminGuard.Store(r.admin)
+	b.keys.use(r.issuer)
+}
+
+// recheck has those looked at again who were let in before rights have changed.
+func (b *broker) recheck() {
+	// If the hub has ended, so will the broker.
+	if ended, err := b.api.Recheck(); err == nil && ended > 0 {
+		b.log.Info("rights were taken back", zap.Int("clients_ended", ended))
+	}
 }
 
 // guardOf returns what decides about requests. It fails for a broker that would
 // be open to others without anybody having said so.
-func guardOf(cfg config.Config, tokens *auth.Tokens) (*auth.Guard, error) {
-	opts := auth.Options{Tokens: tokens, Open: isLocal(cfg.Addr) || cfg.Insecure, Local: !cfg.Insecure, Origins: cfg.AllowedOrigins}
+func guardOf(cfg config.Config, tokens *auth.Tokens, clock func() time.Time) (*auth.Guard, error) {
+	opts := auth.Options{Tokens: tokens, Open: isLocal(cfg.Addr) || cfg.Insecure, Local: !cfg.Insecure, Origins: cfg.AllowedOrigins, Clock: clock}
 	for _, key := range cfg.Keys {
 		rights, err := auth.ParseRights(key.Rights)
 		if err != nil {

@@ -58,13 +58,35 @@ func start(t *testing.T, flags ...string) *testBroker {
 	return b
 }
 
+// startAt runs the program by another clock.
+func startAt(t *testing.T, clock func() time.Time, flags ...string) *testBroker {
+	t.Helper()
+	b := newTestBroker()
+	b.runAs(t, func(ctx context.Context, args []string) int {
+		command, err := config.ParseCommand(args, nil, "", io.Discard, b)
+		if err != nil {
+			return 2
+		}
+		again := func(running config.Config) (config.Config, []string, error) { return config.Reload(running, args, nil) }
+		return runBroker(ctx, b.hangups, command.(config.Config), again, b, clock)
+	}, flags...)
+	return b
+}
+
 // run runs the program until the test ends.
 func (b *testBroker) run(t *testing.T, flags ...string) {
+	t.Helper()
+	b.runAs(t, func(ctx context.Context, args []string) int {
+		return run(ctx, b.hangups, args, nil, io.Discard, b)
+	}, flags...)
+}
+
+func (b *testBroker) runAs(t *testing.T, program func(ctx context.Context, args []string) int, flags ...string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	status := make(chan int, 1)
 	args := append([]string{"--addr=127.0.0.1:0", "--log-level=debug", "--log-format=json"}, flags...)
-	go func() { status <- run(ctx, b.hangups, args, nil, io.Discard, b) }()
+	go func() { status <- program(ctx, args) }()
 	b.stop = sync.OnceValue(func() int { cancel(); return <-status })
 	select {
 	case b.addr = <-b.listening:
@@ -97,7 +119,7 @@ func idleBroker(t *testing.T) *broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBroker(cfg, logger{zap.NewNop(), zap.NewAtomicLevel()})
+	b, err := newBroker(cfg, logger{zap.NewNop(), zap.NewAtomicLevel()}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,24 +93,30 @@ func TestIssuerIsAway(t *testing.T) {
 	}
 }
 
-// The issuer's keys are kept as long as their URL is the same.
+// The issuer's keys are kept as long as their URL is the same, and asked for again by
+// each reload.
 func TestTokenKeys(t *testing.T) {
 	t.Parallel()
 	first, _ := newIssuer(t)
 	second, _ := newIssuer(t)
-	keys := tokenKeys{log: zap.NewNop()}
+	keys := newTokenKeys(zap.NewNop())
 	defer keys.close()
 	of := func(url string, audience ...string) (set any) {
 		t.Helper()
-		tokens, err := keys.tokensOf(config.JWT{JWKSURL: url, Audience: audience}, 1)
+		before := keys.set
+		tokens, next, err := keys.tokensOf(config.JWT{JWKSURL: url, Audience: audience}, 1)
 		if err != nil || (tokens == nil) != (url == "") {
 			t.Fatalf("%v, %v", tokens, err)
 		}
+		if keys.set != before {
+			t.Fatal("what is not used yet has replaced what is")
+		}
+		keys.use(next)
 		return keys.set
 	}
 	a := of(first)
 	if of(first, "x") != a {
-		t.Error("another audience, and the keys are fetched anew")
+		t.Error("another audience, and the keys are forgotten")
 	}
 	b := of(second)
 	if a == b || of(second) != b {

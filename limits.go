@@ -27,23 +27,23 @@ func newBounds(log *zap.Logger) *bounds {
 	}
 }
 
-// set puts the limits of a configuration in force. If it fails, it has changed
-// nothing.
-func (b *bounds) set(cfg config.Config) error {
+// of returns what puts the limits of a configuration in force. It changes nothing.
+func (b *bounds) of(cfg config.Config) (use func(), err error) {
 	proxies, err := forwarded.New(cfg.TrustedProxies, cfg.ProxyHeader)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b.gate.SetProxies(proxies)
-	b.gate.SetLimits(limit.Limits{
-		HTTPConnections:    cfg.MaxHTTPConnections,
-		AddressConnections: cfg.MaxAddressConnections,
-		AddressHandshakes:  cfg.MaxAddressHandshakes,
-		Handshakes:         cfg.MaxHandshakes,
-	})
-	b.publishers.SetLimits(publishLimits(cfg))
-	b.memory.setLimit(cfg.MaxMemory)
-	return nil
+	return func() {
+		b.gate.SetProxies(proxies)
+		b.gate.SetLimits(limit.Limits{
+			HTTPConnections:    cfg.MaxHTTPConnections,
+			AddressConnections: cfg.MaxAddressConnections,
+			AddressHandshakes:  cfg.MaxAddressHandshakes,
+			Handshakes:         cfg.MaxHandshakes,
+		})
+		b.publishers.SetLimits(publishLimits(cfg))
+		b.memory.setLimit(cfg.MaxMemory)
+	}, nil
 }
 
 func publishLimits(cfg config.Config) limit.PublishLimits {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -64,7 +65,7 @@ func runWith(ctx context.Context, hangups <-chan os.Signal, args, environ []stri
 		again := func(running config.Config) (config.Config, []string, error) {
 			return config.Reload(running, args, environ)
 		}
-		return runBroker(ctx, hangups, command, again, stderr)
+		return runBroker(ctx, hangups, command, again, stderr, time.Now)
 	default:
 		return cli.Status(runClient(ctx, command, streams), stderr)
 	}
@@ -76,7 +77,7 @@ func runWith(ctx context.Context, hangups <-chan os.Signal, args, environ []stri
 }
 
 // runBroker serves and returns the exit status.
-func runBroker(ctx context.Context, hangups <-chan os.Signal, cfg config.Config, again reader, stderr io.Writer) int {
+func runBroker(ctx context.Context, hangups <-chan os.Signal, cfg config.Config, again reader, stderr io.Writer, clock func() time.Time) int {
 	if err := checkTopics(cfg); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 2
@@ -84,7 +85,7 @@ func runBroker(ctx context.Context, hangups <-chan os.Signal, cfg config.Config,
 	log := newLogger(cfg, stderr)
 	defer log.Sync() //nolint:errcheck // there is nowhere to report it
 	warn(log, cfg)
-	b, err := newBroker(cfg, log)
+	b, err := newBroker(cfg, log, clock)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 2

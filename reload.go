@@ -14,25 +14,23 @@ import (
 type reader func(running config.Config) (next config.Config, restart []string, err error)
 
 // reload puts in force what has changed in the configuration and can be changed
-// while the broker runs. If anything is wrong with it, nothing changes.
+// while the broker runs. If anything is wrong with it, nothing changes: all of it is
+// made before any of it counts.
 func (b *broker) reload(again reader) {
 	next, restart, err := again(b.cfg)
 	if err == nil {
 		err = checkTopics(next)
 	}
-	before := b.guard.Load()
+	var use []func()
 	if err == nil {
-		err = b.guards(next)
+		use, err = b.prepare(next)
 	}
 	if err != nil {
 		b.log.Error("the configuration has not been changed", zap.Error(err))
 		return
 	}
-	if err := b.limits.set(next); err != nil { // config has checked it
-		b.log.Error("the limits have not been changed", zap.Error(err))
-	}
-	if err := b.certs.reload(); err != nil {
-		b.log.Error("the certificate has not been changed", zap.Error(err))
+	for _, f := range use {
+		f()
 	}
 	b.cfg = next
 	b.show(next)
@@ -40,10 +38,28 @@ func (b *broker) reload(again reader) {
 	b.transport.SetLimits(transportLimits(next))
 	// If the hub has ended, so will the broker.
 	_ = b.hub.SetLimits(hubLimits(next))
-	_ = b.hub.Regrant(before.Changes(b.guard.Load()))
+	b.recheck()
 	b.log.set(next.LogLevel)
 	warn(b.log, next)
 	b.log.Info("configuration read again", zap.Strings("needs_restart", restart))
+}
+
+// prepare makes what a configuration asks for, and returns what puts it in force and
+// cannot fail. It changes nothing.
+func (b *broker) prepare(cfg config.Config) (use []func(), err error) {
+	limits, err := b.limits.of(cfg)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := b.certs.load()
+	if err != nil {
+		return nil, err
+	}
+	regime, err := b.newRegime(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return []func(){limits, certificate, func() { b.enforce(regime) }}, nil
 }
 
 func apiLimits(cfg config.Config) api.Limits {

@@ -27,6 +27,7 @@ import (
 type broker struct {
 	// Static after construction.
 	log       logger
+	clock     func() time.Time
 	hub       *hub.Hub
 	transport *transport.Server
 	api       *api.Server
@@ -84,6 +85,8 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 			return err
 		case <-hangups:
 			b.reload(again)
+		case <-b.keys.changed:
+			b.recheck()
 		case <-ctx.Done():
 			b.shutDown()
 			return nil
@@ -92,26 +95,31 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 }
 
 // newBroker returns a broker that does not run yet.
-func newBroker(cfg config.Config, log logger) (*broker, error) {
-	b := &broker{log: log, cfg: cfg, limits: newBounds(log.Logger), panics: newPanics(log.Logger), denials: sampled(log.Logger), keys: tokenKeys{log: log.Logger}, stopping: make(chan struct{})}
+func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, error) {
+	b := &broker{log: log, clock: clock, cfg: cfg, limits: newBounds(log.Logger), panics: newPanics(log.Logger),
+		denials: sampled(log.Logger), keys: newTokenKeys(log.Logger), stopping: make(chan struct{})}
 	b.show(cfg)
-	if err := b.guards(cfg); err != nil {
-		return nil, err
-	}
-	if err := b.limits.set(cfg); err != nil {
-		return nil, err
-	}
 	var err error
 	if b.certs, err = newCertificates(cfg.TLS, log.Logger); err != nil {
 		return nil, err
 	}
+	regime, err := b.newRegime(cfg)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := b.limits.of(cfg)
+	if err != nil {
+		return nil, err
+	}
+	b.enforce(regime)
+	limits()
 	couriers := cfg.Couriers
 	if couriers == 0 {
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	b.hub = hub.New(hub.Options{
-		Epoch:          uint64(time.Now().UnixMilli()),
-		Clock:          time.Now,
+		Epoch:          uint64(clock().UnixMilli()),
+		Clock:          clock,
 		Encode:         transport.Encoder(cloudEventDefaults(cfg)),
 		Limits:         hubLimits(cfg),
 		RegisterTTL:    cfg.RegisterTTL,
@@ -170,8 +178,8 @@ func (b *broker) apiOptions(cfg config.Config) api.Options {
 		PublicURL:     cfg.PublicURL,
 		Limits:        apiLimits(cfg),
 		Version:       version(),
-		Started:       time.Now(),
-		Clock:         time.Now,
+		Started:       b.clock(),
+		Clock:         b.clock,
 		Ready:         b.ready.Load,
 		WebSocket:     b.transport.Accept,
 		Events:        b.transport.Stream,

@@ -16,42 +16,80 @@ import (
 // tokenKeys makes checkers of tokens, one after the other as the settings change.
 // What fetches an issuer's keys is kept as long as their URL is the same.
 type tokenKeys struct {
-	log *zap.Logger
+	log     *zap.Logger
+	changed chan struct{} // of capacity 1: the issuer's keys are others than they were
+	issuer
+}
+
+// An issuer publishes keys.
+type issuer struct {
 	url string
 	set *auth.KeySet // of url; nil if that is ""
 }
 
+// newTokenKeys returns one that has no issuer yet.
+func newTokenKeys(log *zap.Logger) tokenKeys {
+	return tokenKeys{log: log, changed: make(chan struct{}, 1)}
+}
+
 // tokensOf returns the checker that the settings ask for, or nil if they name no
-// key. The one before keeps the issuer's keys that it has.
-func (k *tokenKeys) tokensOf(jwt config.JWT, maxTopics int) (*auth.Tokens, error) {
-	if url := jwt.JWKSURL; url != k.url {
-		k.close()
-		if k.url = url; url != "" {
-			k.set = auth.NewKeySet(url, func(err error) { k.log.Warn("cannot fetch the keys of tokens", zap.Error(err)) })
-		}
+// key, and the issuer whose keys it takes, which has to be used before it is.
+func (k *tokenKeys) tokensOf(jwt config.JWT, maxTopics int) (*auth.Tokens, issuer, error) {
+	next := k.issuer
+	if next.url != jwt.JWKSURL {
+		next = k.newIssuer(jwt.JWKSURL)
 	}
-	if jwt.Secret == nil && len(jwt.Keys) == 0 && k.set == nil {
-		return nil, nil
+	if jwt.Secret == nil && len(jwt.Keys) == 0 && next.set == nil {
+		return nil, next, nil
 	}
-	return auth.NewTokens(auth.TokenOptions{
+	tokens, err := auth.NewTokens(auth.TokenOptions{
 		Secret:     jwt.Secret,
 		PublicKeys: jwt.Keys,
-		KeySet:     k.set,
+		KeySet:     next.set,
 		Audience:   jwt.Audience,
 		Issuer:     jwt.Issuer,
 		Leeway:     jwt.Leeway,
 		MaxAge:     jwt.MaxAge,
 		MaxTopics:  maxTopics,
 	})
+	return tokens, next, err
+}
+
+// newIssuer returns an issuer that has not been asked for anything.
+func (k *tokenKeys) newIssuer(url string) issuer {
+	if url == "" {
+		return issuer{}
+	}
+	return issuer{url, auth.NewKeySet(url, auth.Notices{
+		Failed: func(err error) { k.log.Warn("cannot fetch the keys of tokens", zap.Error(err)) },
+		Changed: func() {
+			select {
+			case k.changed <- struct{}{}:
+			default: // it is known
+			}
+		},
+	})}
+}
+
+// use fetches the keys of an issuer, now and when they are due, and no more those of
+// the one before.
+func (k *tokenKeys) use(next issuer) {
+	before := k.issuer
+	k.issuer = next
+	switch {
+	case next.set == nil:
+	case next.set == before.set:
+		next.set.Renew()
+	default:
+		next.set.Start()
+	}
+	if before.set != nil && before.set != next.set {
+		before.set.Close()
+	}
 }
 
 // close ends the fetching.
-func (k *tokenKeys) close() {
-	if k.set != nil {
-		k.set.Close()
-	}
-	k.url, k.set = "", nil
-}
+func (k *tokenKeys) close() { k.use(issuer{}) }
 
 // createToken prints a new token, alone.
 func createToken(c config.TokenCreate, stdout io.Writer) error {
@@ -88,12 +126,14 @@ func checkToken(c config.TokenCheck, stdin io.Reader, stdout io.Writer, log *zap
 		c.Token = string(text)
 	}
 	text := strings.TrimSpace(c.Token)
-	keys := tokenKeys{log: log}
+	keys := newTokenKeys(log)
 	defer keys.close()
-	tokens, err := keys.tokensOf(c.JWT, c.MaxSubscriptions)
-	switch {
-	case err != nil:
+	tokens, issuer, err := keys.tokensOf(c.JWT, c.MaxSubscriptions)
+	if err != nil {
 		return err
+	}
+	keys.use(issuer)
+	switch {
 	case tokens == nil:
 		return errors.New("every token is refused: set jwt.secret_file, jwt.public_keys or jwt.jwks_url")
 	}

@@ -87,6 +87,7 @@ type Server struct {
 	denials *zap.Logger // sampled
 	metrics *metrics
 	probe   probe
+	rights  tide
 	busy    atomic.Int64 // requests that are being answered, connections aside
 }
 
@@ -192,8 +193,8 @@ func (s *Server) adminTable() []*route {
 		{method: http.MethodGet, pattern: "/topics/{topic}", right: auth.Admin, admin: true, handle: s.getTopic},
 		{method: http.MethodGet, pattern: "/topics/{topic}/presence", right: auth.Admin, admin: true, handle: s.getPresence},
 		{method: http.MethodGet, pattern: "/config", right: auth.Admin, admin: true, handle: s.getConfig},
-		{method: http.MethodGet, pattern: "/console", free: true, admin: true, handle: getConsole},
-		{method: http.MethodGet, pattern: "/console/{file}", free: true, admin: true, handle: getConsole},
+		{method: http.MethodGet, pattern: "/console", free: true, admin: true, shown: true, handle: getConsole},
+		{method: http.MethodGet, pattern: "/console/{file}", free: true, admin: true, shown: true, handle: getConsole},
 	}
 }
 
@@ -211,7 +212,7 @@ func (s *Server) consolesTable() []*route {
 // operators, because it makes the broker busy.
 func (s *Server) profileTable() []*route {
 	return []*route{
-		{method: http.MethodGet, pattern: "/debug/pprof/", right: auth.Admin, admin: true, handle: getProfile},
-		{method: http.MethodGet, pattern: "/debug/pprof/{profile}", right: auth.Admin, admin: true, handle: getProfile},
+		{method: http.MethodGet, pattern: "/debug/pprof/", right: auth.Admin, admin: true, handle: s.getProfile},
+		{method: http.MethodGet, pattern: "/debug/pprof/{profile}", right: auth.Admin, admin: true, handle: s.getProfile},
 	}
 }

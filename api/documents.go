@@ -21,7 +21,7 @@ func (s *Server) documentTable() (table []*route) {
 	for _, d := range s.opts.Documents {
 		sum := sha256.Sum256(d.Content)
 		etag := `"` + hex.EncodeToString(sum[:16]) + `"`
-		table = append(table, &route{method: http.MethodGet, pattern: d.Path, free: true, handle: func(x *exchange) (any, error) {
+		table = append(table, &route{method: http.MethodGet, pattern: d.Path, free: true, shown: true, handle: func(x *exchange) (any, error) {
 			x.file(d.Type, etag, d.Content)
 			return nil, nil
 		}})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -45,7 +46,8 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	if err := hub.CheckTopic(topic); err != nil {
 		return nil, err
 	}
-	if err := x.who.MaySubscribe(topic); err != nil {
+	may := func(who *auth.Identity) error { return who.MaySubscribe(topic) }
+	if err := may(x.who); err != nil {
 		return nil, err
 	}
 	query, err := url.ParseQuery(x.r.URL.RawQuery)
@@ -69,10 +71,15 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 			defer leave()
 		}
 	}
-	ctx, cancel := s.patience(x, wait)
+	ctx, cancel := s.patience(x, wait, may)
 	defer cancel()
 	x.Header()["Cache-Control"] = noStore
 	found, err := s.opts.Hub.History(ctx, topic, from)
+	if wait > 0 {
+		if lost := s.still(x, may); lost != nil {
+			return nil, lost
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +117,9 @@ func (s *Server) waitOf(query url.Values) (time.Duration, error) {
 	return wait, nil
 }
 
-// patience returns a context that ends when a request has waited long enough,
-// and gives its response the time that it needs.
-func (s *Server) patience(x *exchange, wait time.Duration) (context.Context, context.CancelFunc) {
+// patience returns a context that ends when a request has waited long enough or may
+// not go on, and gives its response the time that it needs.
+func (s *Server) patience(x *exchange, wait time.Duration, may may) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
 	if wait == 0 {
 		return ctx, cancel
@@ -121,12 +128,6 @@ func (s *Server) patience(x *exchange, wait time.Duration) (context.Context, con
 	control, end := http.NewResponseController(x.ResponseWriter), time.Now().Add(wait+s.opts.WriteTimeout)
 	_ = control.SetReadDeadline(end)
 	_ = control.SetWriteDeadline(end)
-	go func() {
-		select {
-		case <-s.opts.Stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	ctx, _ = s.tenure(ctx, x, may) // it ends with the time-out
 	return ctx, cancel
 }

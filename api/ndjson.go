@@ -9,11 +9,13 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -35,6 +37,7 @@ const maxLineErrors = 100
 type stream struct {
 	s       *Server
 	x       *exchange
+	ctx     context.Context // ends when nothing more is to be read
 	control *http.ResponseController
 	in      *bufio.Reader
 	line    int    // number of the last line read
@@ -90,14 +93,25 @@ func (s *Server) publishStream(x *exchange) error {
 	if x.r.Header["Idempotency-Key"] != nil {
 		return invalidKey.because("a stream has no key: what of it was published before it broke off would be published again; give each line an id, or send batches")
 	}
-	st := &stream{s: s, x: x, control: http.NewResponseController(x.ResponseWriter)}
+	ctx, end := s.tenure(x.r.Context(), x, has(auth.Publish))
+	defer end()
+	st := &stream{s: s, x: x, ctx: ctx, control: http.NewResponseController(x.ResponseWriter)}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { st.endReading(); close(ended) })
+	defer func() {
+		if !stop() {
+			<-ended // the connection is the next request's then
+		}
+	}()
 	st.in = bufio.NewReaderSize(st, streamBytes)
-	// Of the first line that can't be read, or if the broker stops, the rest is
-	// not known. What was taken is.
+	// Of the first line that can't be read, if the broker stops, or if the sender may
+	// not publish any more, the rest is not known. What was taken is.
 	if err := st.run(); err != nil {
+		s.logDenial(x, err)
 		p, _ := problemOf(err)
 		st.summary.errors = append(st.summary.errors, lineError{st.line + 1, p})
 	}
+	slices.SortStableFunc(st.summary.errors, func(a, b lineError) int { return a.line - b.line })
 	s.metrics.published(x.start)
 	x.Header()["Content-Type"] = contentJSON
 	st.extend()
@@ -108,20 +122,11 @@ func (s *Server) publishStream(x *exchange) error {
 
 // run reads to the end.
 func (st *stream) run() error {
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		select {
-		case <-st.s.opts.Stopping:
-			st.endReading()
-		case <-ended:
-		}
-	}()
 	for {
 		line, err := st.next()
 		switch {
 		case err == errLongLine:
-			st.reject(payloadTooLarge.because(fmt.Sprintf("the line has more than %d bytes; send less, or raise max_body", st.x.limits.MaxBody)))
+			st.reject(st.line, payloadTooLarge.because(fmt.Sprintf("the line has more than %d bytes; send less, or raise max_body", st.x.limits.MaxBody)))
 		case err != nil && err != io.EOF:
 			return errors.Join(st.flush(), err)
 		case len(bytes.Trim(line, whitespace)) > 0:
@@ -186,9 +191,10 @@ func (st *stream) Read(p []byte) (int, error) {
 
 // broken says why the body can't be read on.
 func (st *stream) broken(err error) error {
+	ended := why(st.ctx)
 	switch {
-	case st.s.isStopping():
-		return hub.ErrDraining
+	case ended != nil:
+		return ended
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return requestTimeout.because("the next line took too long to arrive; send faster, or raise body_timeout")
 	}
@@ -201,8 +207,8 @@ func (st *stream) extend() {
 	now := time.Now()
 	_ = st.control.SetReadDeadline(now.Add(st.s.opts.BodyTimeout))
 	_ = st.control.SetWriteDeadline(now.Add(st.s.opts.BodyTimeout + st.s.opts.WriteTimeout))
-	if st.s.isStopping() {
-		st.endReading() // it may have begun between
+	if st.ctx.Err() != nil {
+		st.endReading() // it may have ended between
 	}
 }
 
@@ -219,19 +225,47 @@ func (st *stream) take(line []byte) {
 	}
 	if err != nil {
 		p, _ := problemOf(err)
-		st.reject(p)
+		st.reject(st.line, p)
 		return
 	}
 	st.batch, st.lines = append(st.batch, ev), append(st.lines, st.line)
 	st.bytes += len(ev.Message)
 }
 
-// reject passes over the line that was read last.
-func (st *stream) reject(p *problem) {
+// reject passes over a line.
+func (st *stream) reject(line int, p *problem) {
 	st.summary.rejected++
 	if len(st.summary.errors) < maxLineErrors {
-		st.summary.errors = append(st.summary.errors, lineError{st.line, p})
+		st.summary.errors = append(st.summary.errors, lineError{line, p})
 	}
+}
+
+// still looks whether the sender may publish what has been taken, now that it is to
+// be published.
+func (st *stream) still() error {
+	before := st.x.who
+	if err := st.s.still(st.x, has(auth.Publish)); err != nil || st.x.who == before {
+		return err
+	}
+	kept := 0
+	for i := range st.batch {
+		if err := st.x.who.MayPublish(st.batch[i].Topic); err != nil {
+			st.s.logDenial(st.x, err)
+			p, _ := problemOf(err)
+			st.reject(st.lines[i], p)
+			continue
+		}
+		st.batch[kept], st.lines[kept] = st.batch[i], st.lines[i]
+		kept++
+	}
+	st.drop(kept)
+	return nil
+}
+
+// drop keeps so many of the events that have been taken.
+func (st *stream) drop(kept int) {
+	clear(st.batch[kept:]) // the hub has copies; nothing here keeps what it will drop
+	st.batch, st.lines = st.batch[:kept], st.lines[:kept]
 }
 
 // flush publishes what has been taken. As long as there is no room it waits.
@@ -239,38 +273,50 @@ func (st *stream) flush() error {
 	if len(st.batch) == 0 {
 		return nil
 	}
-	ctx := st.x.r.Context()
-	err := st.s.mayStill(st.x)
-	if err == nil {
-		err = st.allowed(ctx)
-	}
-	if err != nil {
-		st.line = st.lines[0] - 1
-		return err
-	}
+	err := st.allowed()
 	for {
-		done, err := st.s.opts.Hub.PublishAll(ctx, hub.Publication{Events: st.batch})
-		if err == hub.ErrBusy && ctx.Err() == nil && !st.s.isStopping() {
+		if err == nil {
+			err = st.still()
+		}
+		if err == nil && len(st.batch) > 0 {
+			err = st.publish()
+		}
+		switch {
+		case err == hub.ErrBusy && st.ctx.Err() == nil:
 			st.extend() // it has waited already
-			continue
-		}
-		if err != nil {
-			st.line = st.lines[0] - 1
+			err = nil
+		case err == hub.ErrBusy && why(st.ctx) != nil:
+			err = why(st.ctx)
+			fallthrough
+		case err != nil:
+			if len(st.lines) > 0 {
+				st.line = st.lines[0] - 1
+			}
 			return err
+		default:
+			st.drop(0)
+			st.bytes = 0
+			return nil
 		}
-		if st.summary.accepted == 0 {
-			st.summary.first = done[0].Cursor
-		}
-		st.summary.last = done[len(done)-1].Cursor
-		st.summary.accepted += len(done)
-		clear(st.batch) // the hub has copies; nothing here keeps what it will drop
-		st.batch, st.lines, st.bytes = st.batch[:0], st.lines[:0], 0
-		return nil
 	}
 }
 
+// publish publishes what has been taken.
+func (st *stream) publish() error {
+	done, err := st.s.opts.Hub.PublishAll(st.x.r.Context(), hub.Publication{Events: st.batch})
+	if err != nil {
+		return err
+	}
+	if st.summary.accepted == 0 {
+		st.summary.first = done[0].Cursor
+	}
+	st.summary.last = done[len(done)-1].Cursor
+	st.summary.accepted += len(done)
+	return nil
+}
+
 // allowed waits until the publisher may publish what has been taken.
-func (st *stream) allowed(ctx context.Context) error {
+func (st *stream) allowed() error {
 	left := len(st.batch)
 	if st.summary.accepted == 0 {
 		left-- // one was taken before the body was read
@@ -283,7 +329,7 @@ func (st *stream) allowed(ctx context.Context) error {
 		case n > 1:
 			n = 1
 		default:
-			if err := st.pause(ctx, standing.Wait); err != nil {
+			if err := st.pause(standing.Wait); err != nil {
 				return err
 			}
 		}
@@ -292,26 +338,17 @@ func (st *stream) allowed(ctx context.Context) error {
 }
 
 // pause waits, while the peer must.
-func (st *stream) pause(ctx context.Context, d time.Duration) error {
+func (st *stream) pause(d time.Duration) error {
 	st.extend()
 	wait := time.NewTimer(d)
 	defer wait.Stop()
 	select {
 	case <-wait.C:
 		return nil
-	case <-st.s.opts.Stopping:
-		return hub.ErrDraining
-	case <-ctx.Done():
+	case <-st.ctx.Done():
+		if err := why(st.ctx); err != nil {
+			return err
+		}
 		return hub.ErrBusy
-	}
-}
-
-// isStopping reports whether no request should wait any more.
-func (s *Server) isStopping() bool {
-	select {
-	case <-s.opts.Stopping:
-		return true
-	default:
-		return false
 	}
 }

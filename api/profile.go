@@ -1,21 +1,68 @@
 package api
 
-import "net/http/pprof"
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/pprof"
 
-// getProfile serves a profile of the process, or the list of them.
-func getProfile(x *exchange) (any, error) {
+	"belfry/api/auth"
+)
+
+// getProfile serves a profile of the process, or the list of them. One of some time is
+// for who may still have it in the end.
+func (s *Server) getProfile(x *exchange) (any, error) {
 	x.Header()["Cache-Control"] = noStore
+	ctx, end := s.tenure(x.r.Context(), x, has(auth.Admin))
+	defer end()
+	w, r := &tenuredWriter{x, ctx}, x.r.WithContext(ctx)
 	switch x.param("profile") {
 	case "profile":
-		pprof.Profile(x, x.r)
+		pprof.Profile(w, r)
 	case "trace":
-		pprof.Trace(x, x.r)
+		pprof.Trace(w, r)
 	case "symbol":
-		pprof.Symbol(x, x.r)
+		pprof.Symbol(w, r)
 	case "cmdline":
 		return nil, notFound.because("the command line is not shown: it may hold secrets")
 	default:
-		pprof.Index(x, x.r)
+		pprof.Index(w, r)
 	}
-	return nil, nil
+	denied := w.denied()
+	if denied != nil && x.status != 0 {
+		panic(http.ErrAbortHandler) // a part has left: only so it is seen that there is more
+	}
+	if denied != nil {
+		x.Header().Del("Content-Disposition")
+	}
+	return nil, denied
+}
+
+// A tenuredWriter answers as long as the caller may have the answer.
+type tenuredWriter struct {
+	*exchange
+	tenure context.Context
+}
+
+// Write implements [http.ResponseWriter].
+func (w *tenuredWriter) Write(p []byte) (int, error) {
+	if err := w.denied(); err != nil {
+		return 0, err
+	}
+	return w.exchange.Write(p)
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *tenuredWriter) WriteHeader(status int) {
+	if w.denied() == nil {
+		w.exchange.WriteHeader(status)
+	}
+}
+
+// denied returns why the caller may not have the answer; nil while it may.
+func (w *tenuredWriter) denied() error {
+	if denial, ok := errors.AsType[*auth.Denial](why(w.tenure)); ok {
+		return denial
+	}
+	return nil
 }

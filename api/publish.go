@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -74,6 +75,9 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 		return nil, s.publishStream(x)
 	}
 	body, err := x.readBody()
+	if err == nil {
+		err = s.still(x, has(auth.Publish)) // a body may take a while
+	}
 	if err != nil {
 		return nil, err
 	}

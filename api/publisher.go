@@ -9,14 +9,15 @@ import (
 )
 
 // Publisher returns what publishes for a connection of somebody's, or nil for who
-// may not publish. It keeps to the same rules as a request.
+// may not publish. It keeps to the same rules as a request, and asks each time whether
+// that is still so.
 func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 	if who.Has(auth.Publish) != nil {
 		return nil
 	}
 	return func(sub hub.Submission) (hub.Receipt, error) {
 		x := &exchange{who: who, limits: s.limits.Load()}
-		if err := s.mayStill(x); err != nil {
+		if err := s.still(x, has(auth.Publish)); err != nil {
 			return hub.Receipt{}, s.asProblem(err)
 		}
 		if err := s.room(); err != nil {
@@ -36,17 +37,6 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 		}
 		return done[0], nil
 	}
-}
-
-// mayStill fails if who was allowed to publish may not do so any more: keys change
-// while connections and streams go on.
-func (s *Server) mayStill(x *exchange) error {
-	who, err := s.opts.Guard().Still(x.who)
-	if err != nil {
-		return err
-	}
-	x.who = who
-	return who.Has(auth.Publish)
 }
 
 // submitted returns what a client asks to be published.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"belfry/api/auth"
 	"belfry/hub"
 )
 
@@ -61,6 +62,9 @@ func (s *Server) postRegister(x *exchange) (any, error) {
 // registration reads what the client is to be.
 func (s *Server) registration(x *exchange) (hub.Registration, error) {
 	body, err := x.body()
+	if err == nil {
+		err = s.still(x, has(auth.Register)) // a body may take a while
+	}
 	if err != nil {
 		return hub.Registration{}, err
 	}
@@ -90,7 +94,6 @@ func (s *Server) registration(x *exchange) (hub.Registration, error) {
 // says, which the caller's own grant must cover, or all that the caller may
 // grant.
 func (x *exchange) grant(allow, topics []string) (*hub.Grant, error) {
-	grant := x.who.Grant()
 	if allow != nil {
 		if err := x.checkTopics(allow, false); err != nil {
 			return nil, err
@@ -98,8 +101,8 @@ func (x *exchange) grant(allow, topics []string) (*hub.Grant, error) {
 		if err := x.who.MayGrant(allow...); err != nil {
 			return nil, err
 		}
-		grant = &hub.Grant{Subscribe: allow}
 	}
+	grant := x.who.Allow(allow)
 	for _, name := range topics {
 		if !grant.Admits(name) {
 			return nil, hub.ErrForbidden

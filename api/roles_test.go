@@ -106,7 +106,7 @@ func TestRoles(t *testing.T) {
 		"viewer":     {"socket": wide, "stream": wide, "history": "orders.1 orders.2"},
 		"operator":   {"metrics": "any", "clients": "any", "client": "any", "cut": "any", "explain": "any", "topics": "any", "topic": "any", "present": "any", "config": "any", "figures": "any"},
 		"everything": {"publish": "any", "publish to": "any", "register": "any", "allow": "any", "expel": "any", "socket": "any", "stream": "any", "history": "any", "metrics": "any", "$stats": "any", "watch": "any", "clients": "any", "client": "any", "cut": "any", "explain": "any", "topics": "any", "topic": "any", "present": "any", "config": "any", "figures": "any"},
-		"nowhere":    {"expel": "any", "metrics": "any", "$stats": "any", "watch": "any", "clients": "any", "client": "any", "cut": "any", "explain": "any", "topics": "any", "topic": "any", "present": "any", "config": "any", "figures": "any"},
+		"nowhere":    {"expel": "any", "metrics": "any", "$stats": "any", "clients": "any", "client": "any", "cut": "any", "explain": "any", "topics": "any", "topic": "any", "present": "any", "config": "any", "figures": "any"},
 		"token":      {"publish": "orders.1", "publish to": "orders.1", "socket": wide, "stream": wide, "history": "orders.1 orders.2"},
 	}
 	rows := 0

@@ -23,6 +23,7 @@ type route struct {
 	right   auth.Right // that the caller needs
 	free    bool       // no right is needed: a client_id is its own ticket, or the handler sees to it
 	admin   bool       // never for pages of other origins, whatever the setting
+	shown   bool       // the same for everybody, and free: pages of other origins may load it or lead to it
 	stream  bool       // its response has no end
 	handle  handler
 	served  prometheus.Counter // its requests answered with 200

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"belfry/api/auth"
 )
 
 // ServeHTTP implements [http.Handler].
@@ -87,7 +89,7 @@ func (s *Server) dispatch(f *face, x *exchange) (any, error) {
 		allow = f.routes.allow(x, path)
 	}
 	x.guard = f.guard()
-	page, err := x.guard.Enter(x.r, x.route.admin)
+	page, err := x.guard.Enter(x.r, auth.Call{Admin: x.route.admin, Shown: x.route.shown})
 	if preflight := permit(x, page); preflight {
 		x.WriteHeader(http.StatusNoContent)
 		return nil, nil

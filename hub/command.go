@@ -228,10 +228,18 @@ func (h *Hub) SetLimits(l Limits) error {
 	return h.send(notice(func(s *State) { s.SetLimits(l) }))
 }
 
-// Regrant replaces grants. It returns before the hub has done so. See
-// [State.Regrant].
-func (h *Hub) Regrant(changes Changes) error {
-	return h.send(notice(func(s *State) { s.Regrant(changes) }))
+// Regrant looks again at the grants of all clients, and returns how many have ended.
+// See [State.Regrant].
+func (h *Hub) Regrant(changes Changes) (ended int, err error) {
+	for after, more := uint64(0), true; more && err == nil; {
+		var part int
+		part, err = ask(h, func(s *State) (ended int, _ error) {
+			ended, after, more = s.Regrant(changes, after)
+			return ended, nil
+		})
+		ended += part
+	}
+	return ended, err
 }
 
 // Clients returns clients, a part after the other. See [State.Clients].

@@ -11,6 +11,7 @@ import (
 type Grant struct {
 	Subscribe []string  // patterns; each subscription must be covered by one of them
 	Expires   time.Time // when its connection is closed; zero is never
+	Holder    any       // whose it is, for [Changes]; nil: it is not taken back before it ends
 }
 
 // Admits reports whether a grant covers a subscription. No grant covers all.
@@ -105,38 +106,56 @@ func (s *State) expire() {
 	}
 }
 
-// Changes say what becomes of grants: another one, or nil for those that are
-// taken back.
-type Changes map[*Grant]*Grant
+// Changes say what a grant has become for its holder: the same, another one, or nil
+// if it was taken back. They are asked in the hub's loop, and must not wait.
+type Changes func(*Grant) *Grant
 
 // of returns what has become of a grant.
 func (ch Changes) of(g *Grant) (next *Grant, revoked bool) {
-	next, changed := ch[g]
-	if !changed || g == nil {
+	if ch == nil || g == nil || g.Holder == nil {
 		return g, false
 	}
+	next = ch(g)
 	return next, next == nil
 }
 
-// Regrant replaces grants of clients that live as long as their connections: of
-// those with a registration it was said for good what they may. Who has
-// subscriptions that its new grant does not cover, or no grant, is closed. The
-// changes also count for connections that are on their way; they must not be
-// changed any more.
-func (s *State) Regrant(changes Changes) {
+// regrantRows bounds the clients that one step of [Hub.Regrant] looks at.
+const regrantRows = 256
+
+// Regrant looks again at the grants of some clients behind a number, as [State.Find]
+// does at handles, and returns how many clients have ended: those whose grant was taken
+// back, or does not cover their subscriptions any more. From now on the changes also
+// count for what is on its way.
+func (s *State) Regrant(changes Changes, after uint64) (ended int, next uint64, more bool) {
 	s.changes = changes
-	for _, c := range s.clients {
-		if !c.fleeting {
-			continue
-		}
-		next, revoked := changes.of(c.grant)
-		if revoked || slices.ContainsFunc(c.subs, func(sub subscription) bool { return !next.Admits(sub.name) }) {
-			s.close(c.conn, Revoked)
-			s.forget(c, Revoked)
-		} else if next != c.grant {
-			s.limit(c, next)
+	var some []*client // the roll must not change while it is read
+	next, more = s.roll.after(after, regrantRows, func(c *client) bool {
+		some = append(some, c)
+		return true
+	})
+	for _, c := range some {
+		if s.regrant(c) {
+			ended++
 		}
 	}
+	return ended, next, more
+}
+
+// regrant brings a client's grant up to date, and reports whether that has ended it.
+func (s *State) regrant(c *client) (ended bool) {
+	next, revoked := s.changes.of(c.grant)
+	if next == c.grant {
+		return false
+	}
+	if revoked || !slices.Equal(next.Subscribe, c.grant.Subscribe) && !s.admits(next, c.topics()) {
+		if c.conn != nil {
+			s.close(c.conn, Revoked)
+		}
+		s.forget(c, Revoked)
+		return true
+	}
+	s.limit(c, next)
+	return false
 }
 
 // Renew gives the client behind a connection another grant for the one that it
@@ -149,6 +168,10 @@ func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 	case c == nil:
 		return ErrUnknownClient
 	case c.lease == nil || c.user.name != user:
+		return ErrForbidden
+	}
+	g, revoked := s.changes.of(g)
+	if revoked {
 		return ErrForbidden
 	}
 	s.limit(c, g)

@@ -184,6 +184,8 @@ type Registered struct {
 // [ErrTooManyClients], [ErrTooManyUserClients], [ErrTooManyTopics],
 // [ErrForbidden] or [ErrDraining].
 func (s *State) Register(r Registration) (Registered, error) {
+	grant, revoked := s.changes.of(r.Grant)
+	r.Grant = grant
 	switch {
 	case s.draining:
 		return Registered{}, ErrDraining
@@ -195,7 +197,7 @@ func (s *State) Register(r Registration) (Registered, error) {
 		return Registered{}, ErrTooManyUserClients
 	case len(r.Topics) > s.opts.MaxSubscriptions:
 		return Registered{}, ErrTooManyTopics
-	case !s.admits(r.Grant, r.Topics):
+	case revoked || !s.admits(r.Grant, r.Topics):
 		return Registered{}, ErrForbidden
 	}
 	c := s.add(r)

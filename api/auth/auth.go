@@ -50,21 +50,34 @@ func (r Right) String() string {
 }
 
 // An Identity is who a request is from, and what that may do. It is not
-// changed any more.
+// changed any more. Who that is later [Guard.Still] says.
 type Identity struct {
 	Name      string // of the key, or what kind it is; one of few
 	User      string // of a token; else ""
 	rights    Right
 	publish   []string   // patterns
-	subscribe *hub.Grant // nil is everything
+	subscribe *hub.Grant // of its own connections; it is their holder
+	register  *hub.Grant // of clients that it registers
 	key       *Key       // nil: it is none's
+	proof     *proof     // nil: it is not that of a token
 }
 
-// everybody is who asks a broker without keys.
-var everybody = &Identity{Name: "open", rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
+// Who asks without credentials: a broker that is open, or one at the address of its
+// operators, which is theirs as long as it runs.
+var (
+	everybody = newEverybody()
+	operators = newEverybody()
+)
+
+func newEverybody() *Identity {
+	id := &Identity{Name: "open", rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
+	id.subscribe = &hub.Grant{Subscribe: append([]string{">"}, hub.BrokersTopics...), Holder: id}
+	id.register = id.subscribe // it ends when the broker is open no more
+	return id
+}
 
 // ByToken reports whether an identity is that of a token.
-func (id *Identity) ByToken() bool { return id.subscribe != nil && !id.subscribe.Expires.IsZero() }
+func (id *Identity) ByToken() bool { return id.proof != nil }
 
 // Has reports whether an identity has a right, whatever the topic. It fails with
 // a [*Denial].
@@ -107,8 +120,17 @@ func (id *Identity) MayGrant(patterns ...string) error {
 	return nil
 }
 
-// Grant is what a connection of the identity is limited to; nil is nothing.
+// Grant is what a connection of the identity is limited to.
 func (id *Identity) Grant() *hub.Grant { return id.subscribe }
+
+// Allow is what a client that the identity registers is limited to: patterns, or if
+// they are nil all that it may grant. What a key has granted it has granted for good.
+func (id *Identity) Allow(patterns []string) *hub.Grant {
+	if patterns == nil {
+		return id.register
+	}
+	return &hub.Grant{Subscribe: patterns, Holder: id.register.Holder}
+}
 
 // A Key is an API key. Of its text only the hash is kept.
 type Key struct {
@@ -118,12 +140,19 @@ type Key struct {
 	Topics []string // patterns that the rights are for
 }
 
+// identity returns whose the key is. What operators see is the whole broker; who comes
+// to a topic they may follow where the key's patterns let them follow the topic.
 func (k *Key) identity() *Identity {
 	subscribe := k.Topics
 	if k.Rights&Admin != 0 {
-		subscribe = append(slices.Clip(subscribe), hub.BrokersTopics...)
+		subscribe = append(slices.Clip(subscribe), hub.StatsTopic)
+		for _, p := range k.Topics {
+			subscribe = append(subscribe, hub.PresenceTopic+p)
+		}
 	}
-	return &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, subscribe: &hub.Grant{Subscribe: subscribe}, key: k}
+	id := &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, register: &hub.Grant{Subscribe: k.Topics}, key: k}
+	id.subscribe = &hub.Grant{Subscribe: subscribe, Holder: id}
+	return id
 }
 
 // A Denial is why a request is not served. Its code is what the client is told;
@@ -166,6 +195,7 @@ type Options struct {
 	Tokens  *Tokens          // nil: none are accepted
 	Open    bool             // without keys and tokens: everybody may do everything
 	Local   bool             // and must be on this machine
+	Ours    bool             // who gets there is an operator, as long as the broker runs
 	Hosts   []string         // under which this machine is reached besides, as in a Host header
 	Origins []string         // of pages that may use the broker; see [Guard.Enter]
 	Clock   func() time.Time // nil is time.Now
@@ -194,38 +224,20 @@ func New(opts Options) (*Guard, error) {
 	return g, nil
 }
 
-// Changes returns what becomes of what this guard's keys may subscribe to when
-// another guard takes its place.
-func (g *Guard) Changes(next *Guard) hub.Changes {
-	changes := make(hub.Changes, len(g.keys))
-	for i, id := range g.keys {
-		if id.Has(Subscribe) == nil {
-			changes[id.subscribe] = next.grantOf(&g.opts.Keys[i])
-		}
-	}
-	return changes
-}
-
-// grantOf returns what a key of an earlier guard may subscribe to, or nil.
-func (g *Guard) grantOf(earlier *Key) *hub.Grant {
-	for i := range g.opts.Keys {
-		if g.opts.Keys[i].SHA256 == earlier.SHA256 && g.keys[i].Has(Subscribe) == nil {
-			return g.keys[i].subscribe
-		}
-	}
-	return nil
-}
-
 // Still returns who somebody is now that an earlier guard, or this one, has
-// identified. It fails with a [*Denial] for one whom this guard does not know.
+// identified. It fails with a [*Denial] for one whom this guard does not know any
+// more: the one that a new request would get. It is the one place that decides
+// about who has been let in, and does not wait.
 func (g *Guard) Still(who *Identity) (*Identity, error) {
 	switch {
-	case who == everybody && g.open():
+	case who == operators, who == everybody && g.open():
 		return who, nil
-	case who.ByToken() && g.opts.Tokens != nil:
-		return who, nil
-	case who.key == nil:
-		return nil, invalid.because("it was of another configuration")
+	case who == everybody:
+		return nil, missing.because("the broker is open no more")
+	case who.proof != nil && g.opts.Tokens != nil:
+		return g.opts.Tokens.still(who, g.opts.Clock())
+	case who.proof != nil:
+		return nil, invalid.because("tokens are not configured any more")
 	}
 	for i := range g.opts.Keys {
 		if g.opts.Keys[i].SHA256 == who.key.SHA256 {
@@ -235,21 +247,37 @@ func (g *Guard) Still(who *Identity) (*Identity, error) {
 	return nil, invalid.because("the key is no more")
 }
 
+// Regrant says what a grant has become for its holder. It is the [hub.Changes].
+func (g *Guard) Regrant(old *hub.Grant) *hub.Grant {
+	before := old.Holder.(*Identity)
+	now, err := g.Still(before)
+	switch {
+	case err != nil || now.Has(Subscribe) != nil:
+		return nil
+	case now == before:
+		return old // it may be a part of what the holder has
+	}
+	return now.subscribe
+}
+
 // open reports whether nobody needs credentials.
 func (g *Guard) open() bool { return len(g.opts.Keys) == 0 && g.opts.Tokens == nil }
 
 // Everybody returns who asks a broker that needs no credentials, or nil if it does.
 func (g *Guard) Everybody() *Identity {
-	if g.open() {
-		return everybody
+	switch {
+	case !g.open():
+		return nil
+	case g.opts.Ours:
+		return operators
 	}
-	return nil
+	return everybody
 }
 
 // Identify returns who a request is from. It fails with a [*Denial].
 func (g *Guard) Identify(r *http.Request) (*Identity, error) {
-	if g.open() {
-		return everybody, nil
+	if who := g.Everybody(); who != nil {
+		return who, nil
 	}
 	text, err := credentials(r)
 	if err != nil {

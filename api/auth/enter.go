@@ -19,6 +19,12 @@ type Page struct {
 	Varies bool   // the response depends on it
 }
 
+// A Call is what a request asks for, as far as it matters to pages.
+type Call struct {
+	Admin bool // for administrators: the broker's own pages alone may use it
+	Shown bool // it costs nothing and is the same for everybody: pages may load it, or lead to it
+}
+
 // Enter decides whether a request may be looked at at all, and is the one place
 // that decides about pages. It fails with a [*Denial].
 //
@@ -28,21 +34,27 @@ type Page struct {
 // without keys being asked by this machine's browser must not be enough. Calls
 // for administrators are for the broker's own pages alone.
 //
+// Some requests of a page, such as that of an image, have no Origin. Browsers say of
+// those whether they are of another site (Fetch Metadata); as nothing says of which
+// page they are, they are refused unless any may. A link to the console may be followed.
+//
 // A broker that is open to this machine alone asks for more: a page that a name
 // of its own has led here (DNS rebinding) and a proxy that others may use would
 // both come from this machine.
-func (g *Guard) Enter(r *http.Request, admin bool) (Page, error) {
+func (g *Guard) Enter(r *http.Request, call Call) (Page, error) {
 	if g.open() && g.opts.Local {
 		if err := g.near(r); err != nil {
 			return Page{}, err
 		}
 	}
-	page := Page{Varies: admin || !g.any}
+	page := Page{Varies: call.Admin || !g.any}
 	origin := r.Header.Get("Origin")
 	switch {
+	case origin == "" && isForeign(r) && !g.admitsUnnamed(r, call):
+		return page, foreign.because(fmt.Sprintf("no Origin, Sec-Fetch-Site %.20q", r.Header.Get("Sec-Fetch-Site")))
 	case origin == "" || isSameOrigin(origin, r.Host):
 		return page, nil
-	case admin || !g.permits(origin):
+	case call.Admin || !g.permits(origin):
 		return page, foreign.because(fmt.Sprintf("Origin %.100q", origin))
 	}
 	page.Origin = origin
@@ -50,6 +62,27 @@ func (g *Guard) Enter(r *http.Request, admin bool) (Page, error) {
 		page.Origin = anyOrigin
 	}
 	return page, nil
+}
+
+// isForeign reports whether a browser says that a request is by a page of another
+// origin (Fetch Metadata Request Headers, Sec-Fetch-Site).
+func isForeign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return false
+	}
+	return true
+}
+
+// admitsUnnamed reports whether a call may be made by a page that is not named.
+func (g *Guard) admitsUnnamed(r *http.Request, call Call) bool {
+	switch {
+	case call.Admin && call.Shown:
+		return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+	case call.Admin:
+		return false
+	}
+	return call.Shown || g.any
 }
 
 // near fails for requests that may not be from this machine.

@@ -49,12 +49,12 @@ func TestEnter(t *testing.T) {
 		if row.name != "" {
 			r.Header.Set(row.name, row.value)
 		}
-		if _, err := newGuard(t, local).Enter(r, false); code(t, err) != row.code {
+		if _, err := newGuard(t, local).Enter(r, Call{}); code(t, err) != row.code {
 			t.Errorf("Host %q, %s: %s: %v, want %q", row.host, row.name, row.value, err, row.code)
 		}
 		// With keys, or on a network that is trusted by request, none of it counts.
 		for _, opts := range []Options{{Open: true}, {Keys: []Key{{Name: "k"}}}, {Keys: []Key{{Name: "k"}}, Open: true, Local: true}} {
-			if _, err := newGuard(t, opts).Enter(r, false); err != nil {
+			if _, err := newGuard(t, opts).Enter(r, Call{}); err != nil {
 				t.Errorf("%+v: Host %q: %v", opts, row.host, err)
 			}
 		}
@@ -130,7 +130,7 @@ func TestPages(t *testing.T) {
 			{Options{Open: true, Local: true, Hosts: []string{"events.example.com"}, Origins: row.allowed}, row.open},
 			{Options{Keys: []Key{{Name: "k"}}, Hosts: []string{"events.example.com"}, Origins: row.allowed}, row.withIt},
 		} {
-			page, err := newGuard(t, with.opts).Enter(r, false)
+			page, err := newGuard(t, with.opts).Enter(r, Call{})
 			got := page.Origin
 			if code(t, err) == "origin_not_allowed" {
 				got = "no"
@@ -139,8 +139,90 @@ func TestPages(t *testing.T) {
 				t.Errorf("%q, Origin %q, keys %t: %+v %v, want %q", row.allowed, row.origin, with.opts.Keys != nil, page, err, with.want)
 			}
 			// Calls for administrators are for the broker's own pages, whatever is set.
-			if _, err := newGuard(t, with.opts).Enter(r, true); (err == nil) != (with.want == "") {
+			if _, err := newGuard(t, with.opts).Enter(r, Call{Admin: true}); (err == nil) != (with.want == "") {
 				t.Errorf("%q, Origin %q, for administrators: %v", row.allowed, row.origin, err)
+			}
+		}
+	}
+}
+
+// Requests without an Origin, by what the browser says of where they come from, for
+// calls of each kind: who may use them without keys, with keys, and where some pages or
+// all are permitted. Letters are calls that are refused: c of clients, a of
+// administrators, f files that pages load, p the page of the console.
+func TestFetchMetadata(t *testing.T) {
+	t.Parallel()
+	calls := []struct {
+		letter string
+		Call
+	}{{"c", Call{}}, {"a", Call{Admin: true}}, {"f", Call{Shown: true}}, {"p", Call{Admin: true, Shown: true}}}
+	keys := []Key{{Name: "k"}}
+	for _, row := range []struct {
+		site, mode, dest          string
+		open, keyed, listed, each string // refused
+	}{
+		{"", "", "", "", "", "", ""}, // no browser, or an old one
+		{"none", "navigate", "document", "", "", "", ""},
+		{"same-origin", "navigate", "document", "", "", "", ""},
+		{"same-origin", "no-cors", "script", "", "", "", ""},
+		{"same-origin", "cors", "empty", "", "", "", ""},
+		{"same-site", "no-cors", "image", "cap", "ap", "cap", "ap"},
+		{"same-site", "navigate", "document", "ca", "a", "ca", "a"},
+		{"cross-site", "no-cors", "image", "cap", "ap", "cap", "ap"},
+		{"cross-site", "no-cors", "script", "cap", "ap", "cap", "ap"},
+		{"cross-site", "no-cors", "empty", "cap", "ap", "cap", "ap"},
+		{"cross-site", "navigate", "document", "ca", "a", "ca", "a"},
+		{"cross-site", "navigate", "iframe", "cap", "ap", "cap", "ap"},
+		{"cross-site", "navigate", "", "cap", "ap", "cap", "ap"},
+		{"cross-site", "", "document", "cap", "ap", "cap", "ap"},
+		{"cross-site", "websocket", "websocket", "cap", "ap", "cap", "ap"},
+		{"Cross-Site", "no-cors", "image", "cap", "ap", "cap", "ap"}, // no browser writes it so
+		{"elsewhere", "no-cors", "image", "cap", "ap", "cap", "ap"},
+	} {
+		for _, with := range []struct {
+			opts Options
+			want string
+		}{
+			{Options{Open: true, Local: true, Origins: []string{"auto"}}, row.open},
+			{Options{Open: true, Local: true, Ours: true}, row.open},
+			{Options{Keys: keys, Origins: []string{"auto"}}, row.keyed},
+			{Options{Keys: keys, Origins: []string{"https://app.example.com"}}, row.listed},
+			{Options{Open: true, Local: true, Origins: []string{"*"}}, row.each},
+		} {
+			refused := ""
+			for _, c := range calls {
+				r := httptest.NewRequest("GET", "/", nil)
+				r.Host = "localhost:8000"
+				for name, value := range map[string]string{"Sec-Fetch-Site": row.site, "Sec-Fetch-Mode": row.mode, "Sec-Fetch-Dest": row.dest} {
+					if value != "" {
+						r.Header.Set(name, value)
+					}
+				}
+				if _, err := newGuard(t, with.opts).Enter(r, c.Call); code(t, err) == "origin_not_allowed" {
+					refused += c.letter
+				} else if err != nil {
+					t.Error(err)
+				}
+			}
+			if refused != with.want {
+				t.Errorf("%+v, %s %s %s: refused %q, want %q", with.opts, row.site, row.mode, row.dest, refused, with.want)
+			}
+		}
+	}
+}
+
+// A page that says where it is from is judged by that, whatever else the browser says.
+func TestOriginBeforeFetchMetadata(t *testing.T) {
+	t.Parallel()
+	guard := newGuard(t, Options{Open: true, Local: true, Origins: []string{"auto"}})
+	for origin, want := range map[string]string{"http://localhost:3000": "", "http://localhost:8000": "", "https://evil.example": "origin_not_allowed", "null": "origin_not_allowed"} {
+		for _, site := range []string{"", "none", "same-origin", "same-site", "cross-site"} {
+			r := httptest.NewRequest("GET", "/sse?topic=a", nil)
+			r.Host = "localhost:8000"
+			r.Header.Set("Origin", origin)
+			r.Header.Set("Sec-Fetch-Site", site)
+			if _, err := guard.Enter(r, Call{}); code(t, err) != want {
+				t.Errorf("%s, %s: %v, want %q", origin, site, err, want)
 			}
 		}
 	}

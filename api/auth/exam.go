@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"crypto"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -34,8 +33,10 @@ type exam struct {
 	signed     string // what the signature is of
 	signature  []byte
 	method     jwt.SigningMethod
-	keys       []crypto.PublicKey // that may have signed; for HS256 the secret
-	end        time.Time          // when the token ends
+	published  *published // the issuer's keys when the exam began; nil without
+	keys       []namedKey // that may have signed
+	by         *namedKey  // that has signed
+	end        time.Time  // when the token ends
 	user       string
 	rights     rights
 }
@@ -167,7 +168,7 @@ func (e *exam) key() error {
 	case e.method == nil:
 		return errUnchecked
 	case e.method == jwt.SigningMethodHS256:
-		e.keys = []crypto.PublicKey{e.tokens.opts.Secret}
+		e.keys = fitting(e.tokens.local, "", e.method)
 		e.say("the secret")
 		return nil
 	}
@@ -187,10 +188,28 @@ func (e *exam) verify() error {
 	if len(e.keys) == 0 {
 		return errUnchecked
 	}
-	for _, key := range e.keys {
-		if e.method.Verify(e.signed, e.signature, key) == nil {
+	tried := len(e.keys)
+	if e.signedBy(e.keys) {
+		return nil
+	}
+	if set := e.tokens.opts.KeySet; set != nil && e.method != jwt.SigningMethodHS256 {
+		// The issuer may have another key under the same name by now, or without one.
+		kid, _ := textOf(e.head.Kid) // it has been read before
+		others := set.findOthers(e.published, kid, e.method)
+		if tried += len(others); e.signedBy(others) {
 			return nil
 		}
 	}
-	return fmt.Errorf("%d bytes that none of %d keys has made for this header and these claims", len(e.signature), len(e.keys))
+	return fmt.Errorf("%d bytes that none of %d keys has made for this header and these claims", len(e.signature), tried)
+}
+
+// signedBy reports whether one of some keys has signed the token.
+func (e *exam) signedBy(keys []namedKey) bool {
+	for i := range keys {
+		if e.method.Verify(e.signed, e.signature, keys[i].key) == nil {
+			e.by = &keys[i]
+			return true
+		}
+	}
+	return false
 }

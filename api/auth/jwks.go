@@ -2,12 +2,13 @@ package auth
 
 import (
 	"context"
-	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,58 +26,80 @@ const (
 )
 
 // A KeySet is the keys that an issuer of tokens publishes at a URL (a JWK set,
-// RFC 7517 section 5). One goroutine fetches them, at once and every hour, and
-// when a token names a key that is not among them, but not more often than every
-// ten seconds. A fetch that fails leaves the keys as they are.
+// RFC 7517 section 5). One goroutine fetches them, at once, every hour, when it is
+// told to, and when there is a token that none of them may have signed, but for that
+// not more often than every ten seconds. A fetch that fails leaves the keys as they
+// are.
 type KeySet struct {
-	url    string
-	client http.Client
-	failed func(error)
+	url     string
+	client  http.Client
+	notices Notices
 
-	latest atomic.Pointer[published]
-	asks   chan chan struct{} // each is closed when a fetch is over, or too early for another
-	stop   context.CancelFunc
-	done   chan struct{}
+	latest  atomic.Pointer[published]
+	failure atomic.Pointer[error] // of the last fetch; nil: it brought the latest
+	asks    chan chan struct{}    // each is closed when a fetch is over, or too early for another
+	renew   chan struct{}         // of capacity 1: fetch, however early
+	ctx     context.Context       // ends with Close
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
-// published is what was fetched last. It is not changed any more.
+// Notices are what a [KeySet] tells, in its own goroutine. They must not wait for it.
+type Notices struct {
+	Failed  func(error) // a fetch has failed
+	Changed func()      // the keys are others
+}
+
+// published is what the latest keys are. It is not changed any more.
 type published struct {
 	keys  []namedKey
-	unfit map[string]error // by name, why a key of the set is not used
-	err   error            // of the last fetch
+	unfit map[string]error  // by name, why a key of the set is not used
+	text  [sha256.Size]byte // stands for what they were read from
 }
 
-// NewKeySet begins to fetch the keys at a URL; nothing waits for that. A fetch
-// that fails is reported, and tried again after ten seconds, then twenty and so
-// on up to five minutes. [KeySet.Close] ends it.
-func NewKeySet(url string, failed func(error)) *KeySet {
-	return newKeySet(url, failed, &http.Transport{
+var errNotFetched = errors.New("they have not been fetched yet")
+
+// NewKeySet returns the keys at a URL. [KeySet.Start] begins to fetch them.
+func NewKeySet(url string, notices Notices) *KeySet {
+	return newKeySet(url, notices, &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DisableKeepAlives:      true, // an hour is longer than any of them lasts
 		MaxResponseHeaderBytes: 64 << 10,
 	})
 }
 
-func newKeySet(url string, failed func(error), transport http.RoundTripper) *KeySet {
+func newKeySet(url string, notices Notices, transport http.RoundTripper) *KeySet {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &KeySet{
-		url: url, failed: failed, asks: make(chan chan struct{}), stop: stop, done: make(chan struct{}),
+		url: url, notices: notices, asks: make(chan chan struct{}), renew: make(chan struct{}, 1), ctx: ctx, stop: stop,
 		client: http.Client{Transport: transport, CheckRedirect: onlyToHTTPS, Timeout: fetchTimeout},
 	}
-	s.latest.Store(&published{err: errors.New("they have not been fetched yet")})
-	go s.run(ctx)
+	s.latest.Store(new(published))
+	s.failure.Store(&errNotFetched)
 	return s
 }
+
+// Start begins to fetch the keys; nothing waits for that. A fetch that fails is
+// reported, and tried again after ten seconds, then twenty and so on up to five
+// minutes. [KeySet.Close] ends it.
+func (s *KeySet) Start() { s.running.Go(func() { s.run(s.ctx) }) }
 
 // Close ends the fetching, and waits for that. The keys that are there remain.
 func (s *KeySet) Close() {
 	s.stop()
-	<-s.done
+	s.running.Wait()
+}
+
+// Renew has the keys fetched, however long ago that was done last.
+func (s *KeySet) Renew() {
+	select {
+	case s.renew <- struct{}{}:
+	default: // it is to be done already
+	}
 }
 
 // run fetches until ctx ends.
 func (s *KeySet) run(ctx context.Context) {
-	defer close(s.done)
 	retry := refreshPause
 	asked := make(chan struct{})
 	for more := true; more; {
@@ -84,7 +107,7 @@ func (s *KeySet) run(ctx context.Context) {
 		if err := s.fetch(ctx); err == nil {
 			retry = refreshPause
 		} else if ctx.Err() == nil {
-			s.failed(err)
+			s.notices.Failed(err)
 			next, retry = retry, min(2*retry, retryAtMost)
 		}
 		close(asked)
@@ -102,6 +125,8 @@ func (s *KeySet) rest(ctx context.Context, long time.Duration) (asked chan struc
 		case <-ctx.Done():
 			return nil, false
 		case <-timer.C:
+			return make(chan struct{}), true
+		case <-s.renew:
 			return make(chan struct{}), true
 		case asked := <-s.asks:
 			if time.Since(began) >= refreshPause {
@@ -125,34 +150,48 @@ func (s *KeySet) refresh(wait bool) {
 	}
 	select {
 	case s.asks <- asked:
-		<-asked
-	case <-s.done:
+		select {
+		case <-asked:
+		case <-s.ctx.Done():
+		}
+	case <-s.ctx.Done():
 	}
 }
 
 // find returns the keys of an algorithm that have a name, or any if name is "".
 // If there are none, they are fetched again; wait says to wait for that, which
 // takes fetchTimeout at most. It fails if there are none after all.
-func (s *KeySet) find(name string, method jwt.SigningMethod, wait bool) ([]crypto.PublicKey, error) {
+func (s *KeySet) find(name string, method jwt.SigningMethod, wait bool) ([]namedKey, error) {
 	keys := fitting(s.latest.Load().keys, name, method)
 	if len(keys) == 0 {
 		s.refresh(wait)
 		keys = fitting(s.latest.Load().keys, name, method)
 	}
 	if len(keys) == 0 {
-		return nil, s.latest.Load().missing(name, method)
+		return nil, s.missing(name, method)
 	}
 	return keys, nil
 }
 
+// findOthers is find for who has seen that none of some keys will do: it returns
+// what a fetch brings, or nothing if that is the same.
+func (s *KeySet) findOthers(than *published, name string, method jwt.SigningMethod) []namedKey {
+	s.refresh(true)
+	now := s.latest.Load()
+	if now == than {
+		return nil
+	}
+	return fitting(now.keys, name, method)
+}
+
 // missing says why there is no key.
-func (p *published) missing(name string, method jwt.SigningMethod) error {
-	unfit, known := p.unfit[name]
-	switch {
-	case known && name != "":
+func (s *KeySet) missing(name string, method jwt.SigningMethod) error {
+	p := s.latest.Load()
+	if unfit, known := p.unfit[name]; known && name != "" {
 		return fmt.Errorf("kid %.100q; the issuer's key of that name is not used: %w", name, unfit)
-	case p.err != nil:
-		return fmt.Errorf("kid %.100q; the issuer's keys are not known: %w", name, p.err)
+	}
+	if failure := s.failure.Load(); failure != nil {
+		return fmt.Errorf("kid %.100q; the issuer's keys are not known: %w", name, *failure)
 	}
 	return fmt.Errorf("kid %.100q; want one of the issuer's %d keys that is for %s", name, len(p.keys), method.Alg())
 }
@@ -165,12 +204,15 @@ func (s *KeySet) fetch(ctx context.Context) error {
 		now, err = parseSet(text)
 	}
 	if err != nil {
-		before := *s.latest.Load()
-		before.err = err
-		now = &before
+		s.failure.Store(&err)
+		return err
 	}
-	s.latest.Store(now)
-	return err
+	if now.text != s.latest.Load().text {
+		s.latest.Store(now)
+		s.notices.Changed()
+	}
+	s.failure.Store(nil)
+	return nil
 }
 
 func (s *KeySet) get(ctx context.Context) ([]byte, error) {

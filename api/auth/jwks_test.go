@@ -103,11 +103,12 @@ func fromIssuer(t *testing.T, i *issuer) (tokens *Tokens, faults func() []string
 		defer mu.Unlock()
 		return reported
 	}
-	set := newKeySet("https://issuer.example/jwks.json", func(err error) {
+	set := newKeySet("https://issuer.example/jwks.json", Notices{Changed: func() {}, Failed: func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		reported = append(reported, err.Error())
-	}, i)
+	}}, i)
+	set.Start()
 	t.Cleanup(set.Close)
 	return newTokens(t, func(o *TokenOptions) { o.Secret, o.PublicKeys, o.KeySet = nil, nil, set }), faults
 }
@@ -158,7 +159,7 @@ func TestKeySet(t *testing.T) {
 			"a name of two, other": {es(other, m{"kid": "twice"}), ""},
 			"by another key":       {es(other, m{"kid": "ec"}), "signature: "},
 			"no kid, another key":  {sign(t, jwt.SigningMethodRS256, s.weak, nil, good(nil)), "signature: "},
-			"kid of another kind":  {es(other, m{"kid": "rsa"}), `key: kid "rsa"; want one of the issuer's 5 keys that is for ES256`},
+			"kid of another kind":  {es(other, m{"kid": "rsa"}), `key: kid "rsa"; want one of the issuer's 6 keys that is for ES256`},
 			"too weak":             {sign(t, jwt.SigningMethodRS256, s.weak, m{"kid": "weak"}, good(nil)), `key: kid "weak"; the issuer's key of that name is not used: an RSA key of 1024 bits`},
 			"for encryption":       {es(other, m{"kid": "enc"}), `key: kid "enc"; the issuer's key of that name is not used: its use is "enc"`},
 			"for signing only":     {es(other, m{"kid": "ops"}), `key: kid "ops"; the issuer's key of that name is not used: its key_ops`},
@@ -167,11 +168,11 @@ func TestKeySet(t *testing.T) {
 			"P-384":                {es(other, m{"kid": "wide"}), `key: kid "wide"; `},
 			"published privately":  {es(other, m{"kid": "private"}), `key: kid "private"; the issuer's key of that name is not used: its private part`},
 			"not on the curve":     {es(other, m{"kid": "off"}), `key: kid "off"; `},
-			"a certificate's URL":  {es(other, m{"kid": "x5u"}), `key: kid "x5u"; `},
+			"a certificate's URL":  {es(other, m{"kid": "x5u"}), ""}, // it is not looked at
 			"a secret, as HS256":   {sign(t, jwt.SigningMethodHS256, s.secret, m{"kid": "oct"}, good(nil)), `alg: "HS256"; want ES256, EdDSA, RS256`},
 			"a secret, as ES256":   {es(other, m{"kid": "oct"}), `key: kid "oct"; the issuer's key of that name is not used: it is a secret`},
 			"HS256 with the key":   {sign(t, jwt.SigningMethodHS256, publicPEM(t, &s.rsa.PublicKey), m{"kid": "rsa"}, good(nil)), `alg: "HS256"`},
-			"kid unknown":          {es(s.ecdsa, m{"kid": "nobody"}), `key: kid "nobody"; want one of the issuer's 5 keys`},
+			"kid unknown":          {es(s.ecdsa, m{"kid": "nobody"}), `key: kid "nobody"; want one of the issuer's 6 keys`},
 			"kid in another case":  {es(s.ecdsa, m{"kid": "EC"}), `key: kid "EC"; `},
 			"kid a path":           {es(s.ecdsa, m{"kid": "../../ec"}), `key: kid "../../ec"; `},
 			"kid a query":          {es(s.ecdsa, m{"kid": "ec' OR '1'='1"}), `key: kid "ec' OR '1'='1"; `},
@@ -302,7 +303,8 @@ func TestKeysBesideAnIssuer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := signers()
-		set := newKeySet("https://issuer.example", func(error) {}, &issuer{hangs: true})
+		set := newKeySet("https://issuer.example", Notices{Failed: func(error) {}}, &issuer{hangs: true})
+		set.Start()
 		tokens := newTokens(t, func(o *TokenOptions) { o.KeySet = set })
 		began := time.Now()
 		for _, text := range []string{
@@ -339,7 +341,8 @@ func TestIssuerIsVerified(t *testing.T) {
 	defer plain.Close()
 	for url, reason := range map[string]string{plain.URL: "", secure.URL: "certificate"} {
 		faults := make(chan error, 1)
-		set := NewKeySet(url, func(err error) { faults <- err })
+		set := NewKeySet(url, Notices{Failed: func(err error) { faults <- err }, Changed: func() {}})
+		set.Start()
 		keys, err := set.find("a", jwt.SigningMethodRS256, true)
 		if (err == nil) != (reason == "") || !strings.Contains(fmt.Sprint(err), reason) && reason != "" || (len(keys) == 1) != (reason == "") {
 			t.Errorf("%s: %v, %v", url, keys, err)

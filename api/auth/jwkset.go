@@ -1,7 +1,7 @@
 package auth
 
 import (
-	stdjson "encoding/json"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,7 +28,7 @@ func parseSet(text []byte) (*published, error) {
 	if len(set.Keys) > maxSetKeys {
 		return nil, fmt.Errorf("the set has %d keys; want at most %d", len(set.Keys), maxSetKeys)
 	}
-	all := &published{unfit: make(map[string]error)}
+	all := &published{text: sha256.Sum256(text), unfit: make(map[string]error)}
 	for _, value := range set.Keys {
 		key, err := parseKey(value)
 		if err != nil {
@@ -40,42 +40,57 @@ func parseSet(text []byte) (*published, error) {
 	return all, nil
 }
 
-// parseKey reads one key (RFC 7517 section 4). If it is unfit, its name is there
-// all the same.
+// A jwkView is what counts of a key (RFC 7517 section 4). The certificates that
+// may come with it (x5c, x5u, x5t) are not looked at: what is trusted is the set, and
+// the key is what n and e, or x and y, say. So they can neither spoil a key nor put
+// another in its place.
+type jwkView struct {
+	Kid    string         `json:"kid,omitzero"`
+	Kty    string         `json:"kty"`
+	Alg    string         `json:"alg,omitzero"`
+	Use    string         `json:"use,omitzero"`
+	KeyOps []string       `json:"key_ops,omitzero"`
+	Crv    string         `json:"crv,omitzero"`
+	N      string         `json:"n,omitzero"`
+	E      string         `json:"e,omitzero"`
+	X      string         `json:"x,omitzero"`
+	Y      string         `json:"y,omitzero"`
+	D      jsontext.Value `json:"d,omitzero"`
+}
+
+// parseKey reads one key. If it is unfit, its name is there all the same.
 func parseKey(value jsontext.Value) (namedKey, error) {
-	var said struct {
-		Kid string         `json:"kid"`
-		Kty string         `json:"kty"`
-		D   jsontext.Value `json:"d"`
-	}
+	var said jwkView
 	if err := json.Unmarshal(value, &said); err != nil {
-		return namedKey{}, errors.New("it is no JSON object of a key")
+		return namedKey{name: said.Kid}, errors.New("it is no JSON object of a key")
 	}
-	key := namedKey{name: said.Kid}
+	unfit := namedKey{name: said.Kid}
 	switch {
 	case said.Kty == "oct":
-		return key, errors.New("it is a secret, and a secret that is published is none")
+		return unfit, errors.New("it is a secret, and a secret that is published is none")
 	case said.D != nil:
-		return key, errors.New("its private part is published")
+		return unfit, errors.New("its private part is published")
 	}
-	// No URL that the key names is asked for anything: GetX5U is not set.
-	jwk, err := jwkset.NewJWKFromRawJSON(stdjson.RawMessage(value), jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	text, err := json.Marshal(&said)
 	if err != nil {
-		return key, err
+		return unfit, err
 	}
-	is := jwk.Marshal()
-	if is.USE != "" && is.USE != jwkset.UseSig {
-		return key, fmt.Errorf("its use is %.20q; want sig", is.USE)
+	jwk, err := jwkset.NewJWKFromRawJSON(text, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	if err != nil {
+		return unfit, err
 	}
-	if len(is.KEYOPS) > 0 && !slices.Contains(is.KEYOPS, jwkset.KeyOpsVerify) {
-		return key, fmt.Errorf("its key_ops are %.100q; want verify", is.KEYOPS)
+	if said.Use != "" && said.Use != string(jwkset.UseSig) {
+		return unfit, fmt.Errorf("its use is %.20q; want sig", said.Use)
 	}
-	if key.method, err = methodOf(jwk.Key()); err != nil {
-		return key, err
+	if len(said.KeyOps) > 0 && !slices.Contains(said.KeyOps, string(jwkset.KeyOpsVerify)) {
+		return unfit, fmt.Errorf("its key_ops are %.100q; want verify", said.KeyOps)
 	}
-	if alg := key.method.Alg(); is.ALG != "" && is.ALG.String() != alg {
-		return key, fmt.Errorf("its alg is %.20q; want %s for a key of its kind", is.ALG, alg)
+	key, err := newPublicKey(said.Kid, jwk.Key())
+	if err != nil {
+		return unfit, err
 	}
-	key.key = jwk.Key()
+	if alg := key.method.Alg(); said.Alg != "" && said.Alg != alg {
+		return unfit, fmt.Errorf("its alg is %.20q; want %s for a key of its kind", said.Alg, alg)
+	}
 	return key, nil
 }

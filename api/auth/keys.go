@@ -6,6 +6,8 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"fmt"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -22,18 +24,35 @@ const (
 // publicMethods are the algorithms whose keys may be published.
 var publicMethods = []jwt.SigningMethod{jwt.SigningMethodRS256, jwt.SigningMethodES256, jwt.SigningMethodEdDSA}
 
-// A namedKey is a public key that is right for one algorithm.
+// A namedKey verifies signatures of one algorithm.
 type namedKey struct {
 	name   string // its kid; "" if it has none
 	method jwt.SigningMethod
-	key    crypto.PublicKey
+	key    any               // a crypto.PublicKey, or the secret of HS256
+	print  [sha256.Size]byte // by which it is known again; the key itself need not be kept for that
+}
+
+// newPublicKey returns a public key for the one algorithm that it is used with. It
+// fails for keys that are too weak or of another kind.
+func newPublicKey(name string, key crypto.PublicKey) (namedKey, error) {
+	method, err := methodOf(key)
+	if err != nil {
+		return namedKey{name: name}, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(key)
+	return namedKey{name, method, key, sha256.Sum256(der)}, err
+}
+
+// fits reports whether a key is one of an algorithm and, unless it is "", of a name.
+func (k *namedKey) fits(name string, method jwt.SigningMethod) bool {
+	return k.method == method && (name == "" || name == k.name)
 }
 
 // fitting returns the keys of an algorithm and, unless it is "", of a name.
-func fitting(all []namedKey, name string, method jwt.SigningMethod) (keys []crypto.PublicKey) {
-	for _, k := range all {
-		if k.method == method && (name == "" || name == k.name) {
-			keys = append(keys, k.key)
+func fitting(all []namedKey, name string, method jwt.SigningMethod) (keys []namedKey) {
+	for i := range all {
+		if all[i].fits(name, method) {
+			keys = append(keys, all[i])
 		}
 	}
 	return keys

@@ -29,9 +29,14 @@ type TokenOptions struct {
 type Tokens struct {
 	opts    TokenOptions
 	methods map[string]jwt.SigningMethod // by alg: those that there may be a key for
-	local   []namedKey                   // of opts.PublicKeys
+	local   []namedKey                   // of opts.Secret and opts.PublicKeys
 	known   known
+	mark    *mark
 }
+
+// A mark stands for a [Tokens] with those that it has checked: its keys are not kept
+// for them.
+type mark struct{ _ byte }
 
 // NewTokens returns a checker. It fails for keys that are too weak or of another
 // kind.
@@ -39,20 +44,21 @@ func NewTokens(opts TokenOptions) (*Tokens, error) {
 	if opts.Secret == nil && len(opts.PublicKeys) == 0 && opts.KeySet == nil {
 		return nil, errors.New("no key to check tokens with")
 	}
-	t := &Tokens{opts: opts, methods: make(map[string]jwt.SigningMethod)}
+	t := &Tokens{opts: opts, methods: make(map[string]jwt.SigningMethod), mark: new(mark)}
 	if opts.Secret != nil {
 		if len(opts.Secret) < minSecret {
 			return nil, fmt.Errorf("the secret has %d bytes; HS256 needs at least %d (RFC 7518 section 3.2)", len(opts.Secret), minSecret)
 		}
 		t.methods[jwt.SigningMethodHS256.Alg()] = jwt.SigningMethodHS256
+		t.local = append(t.local, namedKey{method: jwt.SigningMethodHS256, key: opts.Secret, print: sha256.Sum256(opts.Secret)})
 	}
-	for _, key := range opts.PublicKeys {
-		method, err := methodOf(key)
+	for _, public := range opts.PublicKeys {
+		key, err := newPublicKey("", public)
 		if err != nil {
 			return nil, err
 		}
-		t.methods[method.Alg()] = method
-		t.local = append(t.local, namedKey{method: method, key: key})
+		t.methods[key.method.Alg()] = key.method
+		t.local = append(t.local, key)
 	}
 	if opts.KeySet != nil {
 		for _, method := range publicMethods {
@@ -69,7 +75,7 @@ func (t *Tokens) check(text string, now time.Time) (*Identity, error) {
 	if id := t.known.find(token, now, keys); id != nil {
 		return id, nil
 	}
-	e := exam{tokens: t, now: now, text: text}
+	e := exam{tokens: t, now: now, text: text, published: keys}
 	for i := range checks {
 		if err := checks[i].pass(&e); err != nil {
 			return nil, denialOf(checks[i].name, err)
@@ -100,7 +106,7 @@ type Finding struct {
 // broker makes them. The token is accepted if it passes all; else the first
 // denial is the broker's.
 func (t *Tokens) Explain(text string, now time.Time) []Finding {
-	e := exam{tokens: t, now: now, text: text, explain: true}
+	e := exam{tokens: t, now: now, text: text, published: t.published(), explain: true}
 	var all []Finding
 	for _, c := range checks {
 		e.found = ""
@@ -129,7 +135,8 @@ func denialOf(check string, err error) *Denial {
 
 // identity is who a token that passed is for.
 func (e *exam) identity() *Identity {
-	id := &Identity{Name: "token", User: e.user, publish: e.rights.Publish, subscribe: &hub.Grant{Subscribe: e.rights.Subscribe, Expires: e.end}}
+	id := &Identity{Name: "token", User: e.user, publish: e.rights.Publish, proof: e.proof()}
+	id.subscribe = &hub.Grant{Subscribe: e.rights.Subscribe, Expires: e.end, Holder: id}
 	if len(e.rights.Publish) > 0 {
 		id.rights |= Publish
 	}

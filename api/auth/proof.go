@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"belfry/hub"
+)
+
+// A proof is what is kept of a token that has passed, so that it can be looked at
+// again without its text: which key has signed it, and what other settings may refuse.
+type proof struct {
+	method jwt.SigningMethod
+	kid    string
+	by     [sha256.Size]byte // the print of the key
+	claims claims            // those of rechecks
+
+	mark *mark      // of whose checks it has passed
+	keys *published // the issuer's, then
+}
+
+// rechecks are the checks that a token may not pass any more that has passed all. Its
+// key comes before them.
+var rechecks = []struct {
+	name string
+	pass func(*exam) error
+}{
+	{"exp", (*exam).exp},
+	{"nbf", (*exam).nbf},
+	{"iat", (*exam).iat},
+	{"aud", (*exam).aud},
+	{"iss", (*exam).iss},
+}
+
+func (e *exam) proof() *proof {
+	kid, _ := textOf(e.head.Kid) // it has been read before
+	c := &e.claims
+	return &proof{
+		method: e.method, kid: kid, by: e.by.print, mark: e.tokens.mark, keys: e.published,
+		claims: claims{Exp: bytes.Clone(c.Exp), Nbf: bytes.Clone(c.Nbf), Iat: bytes.Clone(c.Iat), Aud: bytes.Clone(c.Aud), Iss: bytes.Clone(c.Iss)},
+	}
+}
+
+// still returns who the holder of a token is now that this checker, or one with other
+// settings, has let pass. It fails with a [*Denial], as check does. It never waits.
+func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
+	if who.proof.mark == t.mark && who.proof.keys == t.published() && now.Before(who.subscribe.Expires) {
+		return who, nil // nothing has changed, nearly always
+	}
+	if !t.has(who.proof) {
+		return nil, denialOf("key", errors.New("the one that has signed the token counts no more"))
+	}
+	e := exam{tokens: t, now: now, claims: who.proof.claims}
+	for i := range rechecks {
+		if err := rechecks[i].pass(&e); err != nil {
+			return nil, denialOf(rechecks[i].name, err)
+		}
+	}
+	if e.end.Equal(who.subscribe.Expires) {
+		return who, nil
+	}
+	again := *who
+	again.subscribe = &hub.Grant{Subscribe: who.subscribe.Subscribe, Expires: e.end, Holder: &again}
+	return &again, nil
+}
+
+// has reports whether the key that has signed a token would be tried now.
+func (t *Tokens) has(p *proof) bool {
+	for i := range t.local {
+		if k := &t.local[i]; k.fits("", p.method) && k.print == p.by {
+			return true
+		}
+	}
+	issuer := t.published()
+	if issuer == nil {
+		return false
+	}
+	for i := range issuer.keys {
+		if k := &issuer.keys[i]; k.fits(p.kid, p.method) && k.print == p.by {
+			return true
+		}
+	}
+	return false
+}
