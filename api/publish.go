@@ -52,7 +52,7 @@ func (s *Server) postPublish(x *exchange) (any, error) {
 	if err := s.room(); err != nil {
 		return nil, err
 	}
-	if err := s.mayPublish(x, 1); err != nil {
+	if err := s.mayPublish(x, 1, 0); err != nil {
 		return nil, err
 	}
 	x.trace = traceParent(x.r.Header.Get("Traceparent"))
@@ -98,7 +98,7 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 // nothing is published.
 func (s *Server) publish(x *exchange, p *publication) (any, error) {
 	if n := len(p.Events); n > 1 {
-		if err := s.mayPublish(x, n-1); err != nil {
+		if err := s.mayPublish(x, n-1, 1); err != nil {
 			return nil, err
 		}
 	}
