@@ -90,7 +90,7 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 		return err
 	}
 	p.Events = append(p.Events, ev)
-	p.Keys = append(p.Keys, x.keyOf("event", []string{req.Source, req.ID}, ev.Topic, ev.User, req.Type, string(ev.Details.Attributes),
+	p.Keys = append(p.Keys, x.keyOf(eventKey, []string{req.Source, req.ID}, ev.Topic, ev.User, req.Type, string(ev.Details.Attributes),
 		fmt.Sprint(ev.Text, ev.Details.Base64), string(ev.Message)))
 	return nil
 }

@@ -97,10 +97,13 @@ func tellEnd(conn net.Conn, leave func()) {
 
 // takes takes n events of what somebody may publish, or none and reports false.
 func (s *Server) takes(who *auth.Identity, n int) (limit.Standing, bool) {
-	if who.ByToken() {
-		return s.opts.Publishers.User(who.User, n)
+	switch {
+	case who.ByToken():
+		return s.opts.Publishers.User(who.Scope(), n)
+	case who.ByKey():
+		return s.opts.Publishers.Key(who.Name, n)
 	}
-	return s.opts.Publishers.Key(who.Name, n)
+	return s.opts.Publishers.Everybody(n)
 }
 
 // take is mayPublish for who can't be told of the standing.

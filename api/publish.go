@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"belfry/hub"
@@ -89,7 +90,7 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 		err = s.readEvents(x, body, &p)
 	}
 	if err == nil {
-		err = x.idempotencyKey(body, &p)
+		err = x.idempotencyKey(format, body, &p)
 	}
 	return &p, err
 }
@@ -187,7 +188,7 @@ func formatOf(header http.Header) (format, error) {
 // idempotencyKey reads the header Idempotency-Key
 // (draft-ietf-httpapi-idempotency-key-header section 2), a string in quotes, or
 // without them, as many send it.
-func (x *exchange) idempotencyKey(body []byte, p *publication) error {
+func (x *exchange) idempotencyKey(f format, body []byte, p *publication) error {
 	given := x.r.Header["Idempotency-Key"]
 	if given == nil {
 		return nil
@@ -199,14 +200,24 @@ func (x *exchange) idempotencyKey(body []byte, p *publication) error {
 	if len(given) > 1 || !isKey(key) {
 		return invalidKey.because("Idempotency-Key is no text of 1 to 255 printable ASCII characters, given once; send one such as a UUID")
 	}
-	published := []string{string(body), x.r.URL.RawQuery, x.r.Header.Get("Content-Type")}
+	p.Key = x.keyOf(givenKey, []string{key}, x.asked(f, body)...)
+	return nil
+}
+
+// asked is what a request asks to be published, all of it and nothing else: its
+// repeat may come with other credentials, or through another proxy.
+func (x *exchange) asked(f format, body []byte) []string {
+	parts := []string{"request", strconv.Itoa(int(f)), x.r.URL.Query().Get("topic"), string(body)}
+	if f != cloudEventBinary {
+		return parts
+	}
+	parts = append(parts, x.r.Header.Get("Content-Type"))
 	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) {
 		if strings.HasPrefix(name, attributePrefix) {
-			published = append(append(published, name), x.r.Header[name]...)
+			parts = append(append(parts, name), x.r.Header[name]...)
 		}
 	}
-	p.Key = x.keyOf("request", []string{key}, published...)
-	return nil
+	return parts
 }
 
 // isKey reports whether a text may be a key: printable ASCII.

@@ -74,8 +74,8 @@ func (s *Server) submitted(x *exchange, sub hub.Submission) (p hub.Publication, 
 		if !isKey(sub.Key) {
 			return p, invalidKey.because("key is no text of 1 to 255 printable ASCII characters")
 		}
-		p.Key = x.keyOf("operation", []string{sub.Key},
-			sub.Topic, sub.User, sub.ID, sub.Expires.String(), strconv.FormatBool(sub.Text), string(sub.Message))
+		p.Key = x.keyOf(givenKey, []string{sub.Key},
+			"operation", sub.Topic, sub.User, sub.ID, sub.Expires.String(), strconv.FormatBool(sub.Text), string(sub.Message))
 	}
 	return p, nil
 }

@@ -54,6 +54,7 @@ func (r Right) String() string {
 type Identity struct {
 	Name      string // of the key, or what kind it is; one of few
 	User      string // of a token; else ""
+	scope     string // see Scope
 	rights    Right
 	publish   []string   // patterns
 	subscribe *hub.Grant // nil is everything
@@ -61,7 +62,7 @@ type Identity struct {
 }
 
 // everybody is who asks a broker without keys.
-var everybody = &Identity{Name: "open", rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
+var everybody = &Identity{Name: "open", scope: openScope, rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
 
 // ByToken reports whether an identity is that of a token.
 func (id *Identity) ByToken() bool { return id.subscribe != nil && !id.subscribe.Expires.IsZero() }
@@ -123,7 +124,7 @@ func (k *Key) identity() *Identity {
 	if k.Rights&Admin != 0 {
 		subscribe = append(slices.Clip(subscribe), hub.BrokersTopics...)
 	}
-	return &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, subscribe: &hub.Grant{Subscribe: subscribe}, key: k}
+	return &Identity{Name: k.Name, scope: keyScope(k.Name), rights: k.Rights, publish: k.Topics, subscribe: &hub.Grant{Subscribe: subscribe}, key: k}
 }
 
 // A Denial is why a request is not served. Its code is what the client is told;

@@ -129,7 +129,7 @@ func denialOf(check string, err error) *Denial {
 
 // identity is who a token that passed is for.
 func (e *exam) identity() *Identity {
-	id := &Identity{Name: "token", User: e.user, publish: e.rights.Publish, subscribe: &hub.Grant{Subscribe: e.rights.Subscribe, Expires: e.end}}
+	id := &Identity{Name: "token", User: e.user, scope: e.scope(), publish: e.rights.Publish, subscribe: &hub.Grant{Subscribe: e.rights.Subscribe, Expires: e.end}}
 	if len(e.rights.Publish) > 0 {
 		id.rights |= Publish
 	}
