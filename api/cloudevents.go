@@ -288,17 +288,30 @@ func (req *cloudEventRequest) readData(x *exchange, body []byte) error {
 	switch {
 	case len(body) == 0:
 	case media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"):
-		if isDeeper(body, x.limits.MaxDepth) {
-			return tooDeep.because(fmt.Sprintf("the data nests deeper than %d levels; send a flatter one, or raise max_depth", x.limits.MaxDepth))
+		if err := checkCharset(params); err != nil {
+			return err
 		}
-		if err := json.Unmarshal(body, &req.Data); err != nil {
-			return decodeProblem(err, "any value as data")
-		}
-	case isText(media) && isUTF8(params) && utf8.Valid(body):
+		return req.readJSON(body, x.limits.MaxDepth)
+	case isText(media) && checkCharset(params) == nil && utf8.Valid(body):
 		req.Data = message{bytes.Clone(body), true}
 	default:
 		text := base64.StdEncoding.EncodeToString(body)
 		req.Base64 = &text
+	}
+	return nil
+}
+
+// readJSON takes the body as data that may nest as deep as in an event of structured
+// mode, where it is one level deeper.
+func (req *cloudEventRequest) readJSON(body []byte, maxDepth int) error {
+	if isDeeper(body, maxDepth-1) {
+		return tooDeep.because(fmt.Sprintf("the data nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth-1))
+	}
+	if err := checkMark(body); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, &req.Data); err != nil {
+		return decodeProblem(err, "any value as data")
 	}
 	return nil
 }

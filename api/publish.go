@@ -171,8 +171,8 @@ func formatOf(header http.Header) (format, error) {
 	}
 	media, params, err := mime.ParseMediaType(given)
 	if f, ok := formats[media]; ok && err == nil {
-		if !isUTF8(params) {
-			return plain, unsupportedMedia.because("send the events in UTF-8").with("Accept", acceptableTypes)
+		if err := checkCharset(params); err != nil {
+			return plain, err
 		}
 		return f, checkCoding(header)
 	}

@@ -51,7 +51,7 @@ func (s *Server) mayStill(x *exchange) error {
 
 // submitted returns what a client asks to be published.
 func (s *Server) submitted(x *exchange, sub hub.Submission) (p hub.Publication, err error) {
-	if !sub.Text && isDeeper(sub.Message, x.limits.MaxDepth) {
+	if !sub.Text && isDeeper(sub.Message, x.limits.MaxDepth-1) {
 		return p, tooDeep.because("data nests deeper than max_depth permits; send a flatter one")
 	}
 	seconds := sub.Expires.Seconds()
