@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,6 +75,26 @@ func TestPublishingGuide(t *testing.T) {
 			}
 			b.holds(t, "sensors.kitchen", readings...)
 		})
+	}
+}
+
+// TestKeysInGuide: the programs encode the same event in different bytes, so that a
+// key of two of them would have the second refused.
+func TestKeysInGuide(t *testing.T) {
+	t.Parallel()
+	key := regexp.MustCompile(`[a-z-]*(order-1204-paid|order-1204-shipped|stock-1204)`)
+	users := make(map[string]string)
+	for language, code := range fencedBlocks(t, "docs/guides/publishing.md") {
+		found := key.FindAllString(code, -1)
+		if len(found) < 2 {
+			t.Errorf("%s has the keys %q", language, found)
+		}
+		for _, k := range found {
+			if other := users[k]; other != "" && other != language {
+				t.Errorf("%s and %s share the key %s", language, other, k)
+			}
+			users[k] = language
+		}
 	}
 }
 

@@ -58,17 +58,22 @@ func checkContent(header http.Header) error {
 		return nil
 	default:
 		media, params, err := mime.ParseMediaType(given)
-		if err == nil && isUTF8(params) && (media == "application/json" || media == "application/x-www-form-urlencoded") {
-			return nil
+		if err == nil && (media == "application/json" || media == "application/x-www-form-urlencoded") {
+			return checkCharset(params)
 		}
 		return unsupportedMedia.because("send JSON as Content-Type: application/json, in UTF-8").with("Accept", acceptableTypes)
 	}
 }
 
-// isUTF8 reports whether a media type with those parameters is, or may be, of UTF-8.
-func isUTF8(params map[string]string) bool {
-	charset := params["charset"]
-	return charset == "" || strings.EqualFold(charset, "utf-8")
+// checkCharset refuses media types of other charsets than UTF-8, of which ASCII is a
+// part. JSON has no such parameter (RFC 8259 section 11), but many send it.
+func checkCharset(params map[string]string) error {
+	switch charset := params["charset"]; strings.ToLower(charset) {
+	case "", "utf-8", "utf8", "us-ascii", "ascii":
+		return nil
+	default:
+		return unsupportedMedia.because(fmt.Sprintf("the charset of the body is %.40q; send UTF-8", charset)).with("Accept", acceptableTypes)
+	}
 }
 
 func checkCoding(header http.Header) error {

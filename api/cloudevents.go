@@ -90,7 +90,7 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 		return err
 	}
 	p.Events = append(p.Events, ev)
-	p.Keys = append(p.Keys, x.keyOf("event", []string{req.Source, req.ID}, ev.Topic, ev.User, req.Type, string(ev.Details.Attributes),
+	p.Keys = append(p.Keys, x.keyOf(eventKey, []string{req.Source, req.ID}, ev.Topic, ev.User, req.Type, string(ev.Details.Attributes),
 		fmt.Sprint(ev.Text, ev.Details.Base64), string(ev.Message)))
 	return nil
 }
@@ -288,17 +288,30 @@ func (req *cloudEventRequest) readData(x *exchange, body []byte) error {
 	switch {
 	case len(body) == 0:
 	case media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"):
-		if isDeeper(body, x.limits.MaxDepth) {
-			return tooDeep.because(fmt.Sprintf("the data nests deeper than %d levels; send a flatter one, or raise max_depth", x.limits.MaxDepth))
+		if err := checkCharset(params); err != nil {
+			return err
 		}
-		if err := json.Unmarshal(body, &req.Data); err != nil {
-			return decodeProblem(err, "any value as data")
-		}
-	case isText(media) && isUTF8(params) && utf8.Valid(body):
+		return req.readJSON(body, x.limits.MaxDepth)
+	case isText(media) && checkCharset(params) == nil && utf8.Valid(body):
 		req.Data = message{bytes.Clone(body), true}
 	default:
 		text := base64.StdEncoding.EncodeToString(body)
 		req.Base64 = &text
+	}
+	return nil
+}
+
+// readJSON takes the body as data that may nest as deep as in an event of structured
+// mode, where it is one level deeper.
+func (req *cloudEventRequest) readJSON(body []byte, maxDepth int) error {
+	if isDeeper(body, maxDepth-1) {
+		return tooDeep.because(fmt.Sprintf("the data nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth-1))
+	}
+	if err := checkMark(body); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, &req.Data); err != nil {
+		return decodeProblem(err, "any value as data")
 	}
 	return nil
 }

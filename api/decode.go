@@ -20,6 +20,24 @@ var strict = json.JoinOptions(json.RejectUnknownMembers(true))
 // whitespace is what JSON has between its tokens (RFC 8259 section 2).
 const whitespace = " \t\r\n"
 
+// marks are what a text begins with that has a byte order mark. JSON has none (RFC
+// 8259 section 8.1), and a parser's own words about it would be about bytes.
+var marks = map[string]*problem{
+	"\xef\xbb\xbf": malformedJSON.because("the text begins with a byte order mark; send it without, as \"UTF-8 without BOM\""),
+	"\xff\xfe":     malformedJSON.because("the text begins with a byte order mark of UTF-16; send UTF-8, without a mark"),
+	"\xfe\xff":     malformedJSON.because("the text begins with a byte order mark of UTF-16; send UTF-8, without a mark"),
+}
+
+// checkMark refuses a text that begins with a byte order mark.
+func checkMark(text []byte) error {
+	for mark, p := range marks {
+		if bytes.HasPrefix(text, []byte(mark)) {
+			return p
+		}
+	}
+	return nil
+}
+
 // decode reads a JSON object into target, a pointer to a struct. The members
 // are those that it knows, for who has sent another.
 func decode(body []byte, target any, maxDepth int, members string) error {
@@ -28,6 +46,9 @@ func decode(body []byte, target any, maxDepth int, members string) error {
 	case len(start) == 0:
 		return malformedJSON.because("the body is empty; send a JSON object with " + members)
 	case start[0] != '{':
+		if err := checkMark(start); err != nil {
+			return err
+		}
 		return noObject(members)
 	case isDeeper(body, maxDepth):
 		return tooDeepFor(maxDepth)
@@ -50,18 +71,32 @@ func tooDeepFor(maxDepth int) error {
 // and which is another's afterwards. What is wrong is told with the element's place.
 func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) error) error {
 	if start := bytes.TrimLeft(body, whitespace); len(start) == 0 || start[0] != '[' {
+		if err := checkMark(start); err != nil {
+			return err
+		}
 		return malformedJSON.because("the body is no JSON array; send one of objects with " + members)
 	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if _, err := dec.ReadToken(); err != nil {
 		return decodeProblem(err, members)
 	}
+	maxDepth = min(maxDepth, maxNesting-1) // the list is a level, too
+	deep := brackets(body) > maxDepth
 	var value, zero T
 	for i := 0; dec.PeekKind() != ']' && dec.PeekKind() != jsontext.KindInvalid; i++ {
 		value = zero
-		err := decodeElement(dec, body, &value, maxDepth, members)
-		if err == nil {
-			err = take(&value)
+		var err error
+		switch {
+		case dec.PeekKind() != '{':
+			err = noObject(members)
+		case deep && nests(body[dec.InputOffset():], maxDepth):
+			err = tooDeepFor(maxDepth)
+		default:
+			if err = json.UnmarshalDecode(dec, &value, strict); err != nil {
+				err = decodeProblem(err, members)
+			} else {
+				err = take(&value)
+			}
 		}
 		if err != nil {
 			return inElement(i, err)
@@ -72,22 +107,6 @@ func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) 
 	}
 	if _, err := dec.ReadToken(); err != io.EOF {
 		return malformedJSON.because("something follows the list; send nothing but the list")
-	}
-	return nil
-}
-
-// decodeElement reads the next element of body into target.
-func decodeElement(dec *jsontext.Decoder, body []byte, target any, maxDepth int, members string) error {
-	if dec.PeekKind() != '{' {
-		return noObject(members)
-	}
-	start := dec.InputOffset()
-	err := json.UnmarshalDecode(dec, target, strict)
-	if isDeeper(body[start:dec.InputOffset()], maxDepth) {
-		return tooDeepFor(maxDepth)
-	}
-	if err != nil {
-		return decodeProblem(err, members)
 	}
 	return nil
 }
@@ -104,12 +123,22 @@ func inElement(i int, err error) error {
 	return &p
 }
 
+// maxNesting is the deepest that the JSON package reads, in levels.
+const maxNesting = 10_000
+
 // isDeeper reports whether JSON text nests deeper than limit levels. Of what
 // is not JSON it may say either.
 func isDeeper(body []byte, limit int) bool {
-	if bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) <= limit {
-		return false // nearly all requests: counting is fast
-	}
+	return brackets(body) > limit && nests(body, limit) // nearly never: counting is fast
+}
+
+// brackets counts all that may begin a level.
+func brackets(body []byte) int {
+	return bytes.Count(body, []byte{'{'}) + bytes.Count(body, []byte{'['})
+}
+
+// nests is isDeeper of the first value in a text, whatever follows it.
+func nests(body []byte, limit int) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
@@ -127,7 +156,9 @@ func isDeeper(body []byte, limit int) bool {
 				return true
 			}
 		case c == '}' || c == ']':
-			depth--
+			if depth--; depth <= 0 {
+				return false
+			}
 		}
 	}
 	return false

@@ -82,10 +82,16 @@ func isName(text string) bool {
 	return text != "" && len(text) <= maxIDBytes && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
+// Kinds of keys of publications.
+const (
+	givenKey = "key"   // that the publisher has made up: one, whichever way it comes
+	eventKey = "event" // the source and the id of a CloudEvent
+)
+
 // keyOf returns the key of a publication: of who publishes it, the kind of key,
 // and its parts; and what is published under it.
 func (x *exchange) keyOf(kind string, parts []string, published ...string) hub.Key {
-	return hub.Key{Name: digest(append([]string{kind, x.who.Name, x.who.User}, parts...)), Print: digest(published)}
+	return hub.Key{Name: digest(append([]string{kind, x.who.Scope()}, parts...)), Print: digest(published)}
 }
 
 // digest hashes parts so that no others have the same hash.

@@ -1,12 +1,20 @@
 package api_test
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"belfry/api"
+	"belfry/api/auth"
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -65,15 +73,169 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-// A key is its publisher's own.
+// The same request is the same method, path, topic and body. How it comes, and with
+// which credentials of the same publisher, is no part of it.
+func TestSameRequest(t *testing.T) {
+	t.Parallel()
+	none := strings.Replace(cloud(`,"data":1`), `,"subject":"cats"`, ``, 1)
+	binary := strings.Replace(inBinary, "Ce-Subject: cats\n", "", 1)
+	const plain = "Content-Type: application/json"
+	for _, c := range []struct {
+		name          string
+		first, again  string // the query and, below it, headers
+		body          string
+		status        int
+		differentBody string
+	}{
+		{"another token in the query", "?access_token=T1", "?access_token=T2", catsBody, 200, ""},
+		{"a token in the query and in the header", "?access_token=T1", "\nAuthorization: Bearer T1", catsBody, 200, ""},
+		{"no token and one that is not needed", "", "?access_token=T2", catsBody, 200, ""},
+		{"a parameter that nobody reads", "?trace=1", "?trace=2", catsBody, 200, ""},
+		{"the order of parameters", "?topic=cats&access_token=T1\n" + asCloudEvent, "?access_token=T1&topic=cats\n" + asCloudEvent, none, 200, ""},
+		{"the topic, encoded otherwise", "?topic=c%61ts\n" + asCloudEvent, "?topic=cats\n" + asCloudEvent, none, 200, ""},
+		{"another topic", "?topic=cats\n" + asCloudEvent, "?topic=dogs\n" + asCloudEvent, none, 422, ""},
+		{"another form of its type", "\n" + plain, "\n" + plain + "; charset=utf-8", catsBody, 200, ""},
+		{"of no type", "\n" + plain, "", catsBody, 200, ""},
+		{"a space", "", "", catsBody, 422, `{"topic":"cats", "message":1}`},
+		{"the order of members", "", "", catsBody, 422, `{"message":1,"topic":"cats"}`},
+		{"attributes that are not looked at", "\nCe-Id: 1", "\nCe-Id: 2", catsBody, 200, ""},
+		{"another type of the data", "?topic=cats\nContent-Type: text/plain\n" + binary, "?topic=cats\nContent-Type: text/html\n" + binary, `1`, 422, ""},
+		{"another attribute", "?topic=cats\n" + binary + "Ce-X: 1", "?topic=cats\n" + binary + "Ce-X: 2", `1`, 422, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := watched(t)
+			call := func(where, body string) *httptest.ResponseRecorder {
+				query, header, _ := strings.Cut(where, "\n")
+				return b.call("POST", "/publish"+query, body, append(headers(header), "Idempotency-Key", "k")...)
+			}
+			if w := call(c.first, c.body); w.Code != 200 {
+				t.Fatal(w.Body)
+			}
+			w := call(c.again, cmp.Or(c.differentBody, c.body))
+			if w.Code != c.status || w.Code == 200 && !strings.Contains(w.Body.String(), `"duplicate":true`) {
+				t.Errorf("got %d %s, want %d", w.Code, w.Body, c.status)
+			}
+			if n := b.stats().Published; n != 1 {
+				t.Errorf("%d events were published", n)
+			}
+		})
+	}
+}
+
+// publishers are some of all kinds, by what they send as credentials. Those of one
+// number are one publisher.
+func publishers(t *testing.T) (guard *auth.Guard, numbers map[string]int) {
+	t.Helper()
+	tokens, err := auth.NewTokens(auth.TokenOptions{Secret: tokenSecret, MaxTopics: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []auth.Key
+	numbers = make(map[string]int)
+	for i, name := range []string{"token", "open", "key", "user", "7"} {
+		text := "bk_" + name
+		keys = append(keys, auth.Key{Name: name, SHA256: sha256.Sum256([]byte(text)), Rights: auth.Publish, Topics: []string{">"}})
+		numbers[text] = i
+	}
+	if guard, err = auth.New(auth.Options{Keys: keys, Tokens: tokens}); err != nil {
+		t.Fatal(err)
+	}
+	expires := time.Now().Add(time.Hour).Unix()
+	for i, claims := range [][]jwt.MapClaims{
+		{{"sub": "7"}, {"sub": "7", "jti": "another"}, {"sub": "7", "iss": nil}},
+		{{"sub": "7", "iss": "a"}, {"sub": "7", "iss": "a", "jti": "another"}},
+		{{"sub": "7", "iss": "b"}}, {{"sub": "8"}}, {{"sub": "token"}}, {{"sub": "open"}}, {{"sub": "key"}}, {{"sub": " 7", "iss": "a"}}, {{"sub": "7", "iss": "a "}},
+		{{}}, {{"jti": "another"}}, {{"iss": "7"}},
+	} {
+		for _, c := range claims {
+			c["exp"], c["belfry"] = expires, map[string]any{"publish": []string{">"}}
+			text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(tokenSecret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			numbers[text] = 100 + i
+		}
+	}
+	return guard, numbers
+}
+
+// A key is its publisher's own: keys by their name, users by their issuer and
+// subject, and tokens of nobody each by itself.
 func TestKeysOfPublishers(t *testing.T) {
 	t.Parallel()
-	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.Guard = testGuard(t) })
-	token := func() string { return testToken(t, time.Now().Add(time.Hour), nil, []string{">"}) }
-	for i, bearer := range []string{"bk_publisher", "bk_everything", token(), token()} {
-		w := b.call("POST", "/publish", `{"topic":"orders.1","message":1}`, "Authorization", "Bearer "+bearer, "Idempotency-Key", "k")
-		if w.Code != 200 || strings.Contains(w.Body.String(), `"duplicate":true`) != (i == 3) {
-			t.Errorf("%d: %d %s", i, w.Code, w.Body)
+	guard, numbers := publishers(t)
+	operators, err := auth.New(auth.Options{Open: true, Ours: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBroker(t, func(_ *hub.Options, o *api.Options) {
+		o.Guard, o.AdminGuard = func() *auth.Guard { return guard }, func() *auth.Guard { return operators }
+	})
+	seen := make(map[int]bool)
+	check := func(number int, w *httptest.ResponseRecorder) {
+		t.Helper()
+		if w.Code != 200 || strings.Contains(w.Body.String(), `"duplicate":true`) != seen[number] {
+			t.Errorf("publisher %d: %d %s", number, w.Code, w.Body)
+		}
+		seen[number] = true
+	}
+	for bearer, number := range numbers {
+		check(number, b.call("POST", "/publish", catsBody, "Authorization", "Bearer "+bearer, "Idempotency-Key", "k"))
+	}
+	for range 2 { // of everybody, at the operators' address
+		w := httptest.NewRecorder()
+		b.Admin().ServeHTTP(w, request("POST", "/publish", strings.NewReader(catsBody), "Idempotency-Key", "k"))
+		check(-1, w)
+	}
+}
+
+// A rate is its publisher's own likewise.
+func TestRatesOfPublishers(t *testing.T) {
+	t.Parallel()
+	guard, numbers := publishers(t)
+	b := newBroker(t, limited(limit.Limits{}, limit.PublishLimits{User: 1, Keys: map[string]float64{"token": 1, "open": 1, "key": 1, "user": 1, "7": 1}}),
+		func(_ *hub.Options, o *api.Options) { o.Guard = func() *auth.Guard { return guard } })
+	seen := make(map[int]bool)
+	for bearer, number := range numbers {
+		if w := b.call("POST", "/publish", catsBody, "Authorization", "Bearer "+bearer); (w.Code == 429) != seen[number] {
+			t.Errorf("publisher %d: %d %s", number, w.Code, w.Body)
+		}
+		seen[number] = true
+	}
+}
+
+// What a key of belfry.v1 and one of HTTP say is used up for both.
+func TestKeysOfBothWays(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	guard, err := auth.New(auth.Options{Open: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	operation := b.Publisher(guard.Everybody())
+	publish := func(way, key string) string {
+		if way == "HTTP" {
+			w := b.call("POST", "/publish", catsBody, "Idempotency-Key", key)
+			return fmt.Sprint(w.Code, strings.Contains(w.Body.String(), `"duplicate":true`))
+		}
+		receipt, err := operation(hub.Submission{Topic: "cats", Message: []byte("1"), Key: key})
+		if refused, ok := err.(interface{ Refusal() (code, detail string) }); ok {
+			code, _ := refused.Refusal()
+			return map[string]string{"idempotency_key_reused": "422 false"}[code]
+		}
+		return fmt.Sprint(200, receipt.Duplicate)
+	}
+	for _, way := range []string{"HTTP", "belfry.v1"} {
+		for _, other := range []string{"HTTP", "belfry.v1"} {
+			want := "422 false"
+			if way == other {
+				want = "200 true"
+			}
+			key := way + other
+			if first, second := publish(way, key), publish(other, key); first != "200 false" || second != want {
+				t.Errorf("%s and %s: %s and %s, want %s", way, other, first, second, want)
+			}
 		}
 	}
 }

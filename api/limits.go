@@ -97,10 +97,13 @@ func tellEnd(conn net.Conn, leave func()) {
 
 // takes takes n events of what somebody may publish, or none and reports false.
 func (s *Server) takes(who *auth.Identity, n int) (limit.Standing, bool) {
-	if who.ByToken() {
-		return s.opts.Publishers.User(who.User, n)
+	switch {
+	case who.ByToken():
+		return s.opts.Publishers.User(who.Scope(), n)
+	case who.ByKey():
+		return s.opts.Publishers.Key(who.Name, n)
 	}
-	return s.opts.Publishers.Key(who.Name, n)
+	return s.opts.Publishers.Everybody(n)
 }
 
 // take is mayPublish for who can't be told of the standing.
@@ -111,9 +114,11 @@ func (s *Server) take(who *auth.Identity, n int) error {
 	return nil
 }
 
-// mayPublish takes n events of what the caller may publish, and tells how much
-// that is.
-func (s *Server) mayPublish(x *exchange, n int) error {
+// mayPublish takes n more events of what the caller may publish, and tells how
+// much that is. Of a list one event is taken before it is read, and the others
+// when their number is known. A refusal asks for as long a pause as any list
+// needs that is ever admitted, since what was taken of this one is spent.
+func (s *Server) mayPublish(x *exchange, n, taken int) error {
 	standing, ok := s.takes(x.who, n)
 	if standing.Policy != nil {
 		header := x.Header()
@@ -121,12 +126,12 @@ func (s *Server) mayPublish(x *exchange, n int) error {
 		header["Ratelimit"] = []string{standing.Header()}
 	}
 	switch {
+	case standing.Burst > 0 && taken+n > standing.Burst: // however long it took to be read
+		return listTooLong.because(fmt.Sprintf("the list has %d events, and %v or the key's rate permits %d at once; send shorter ones, or a stream", taken+n, standing.Limit, standing.Burst))
 	case ok:
 		return nil
-	case n >= standing.Burst && n > 1: // one of the list was taken before it was read
-		return listTooLong.because(fmt.Sprintf("the list has %d events, and %v or the key's rate permits %d at once; send shorter ones, or a stream", n+1, standing.Limit, standing.Burst))
 	}
-	return s.opts.Gate.Refuse(standing.Limit, standing.Wait)
+	return s.opts.Gate.Refuse(standing.Limit, standing.Full)
 }
 
 // countRefusal counts a problem if it is one of a limit that the hub or the

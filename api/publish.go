@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"belfry/api/auth"
@@ -53,7 +54,7 @@ func (s *Server) postPublish(x *exchange) (any, error) {
 	if err := s.room(); err != nil {
 		return nil, err
 	}
-	if err := s.mayPublish(x, 1); err != nil {
+	if err := s.mayPublish(x, 1, 0); err != nil {
 		return nil, err
 	}
 	x.trace = traceParent(x.r.Header.Get("Traceparent"))
@@ -93,7 +94,7 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 		err = s.readEvents(x, body, &p)
 	}
 	if err == nil {
-		err = x.idempotencyKey(body, &p)
+		err = x.idempotencyKey(format, body, &p)
 	}
 	return &p, err
 }
@@ -102,7 +103,7 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 // nothing is published.
 func (s *Server) publish(x *exchange, p *publication) (any, error) {
 	if n := len(p.Events); n > 1 {
-		if err := s.mayPublish(x, n-1); err != nil {
+		if err := s.mayPublish(x, n-1, 1); err != nil {
 			return nil, err
 		}
 	}
@@ -174,8 +175,8 @@ func formatOf(header http.Header) (format, error) {
 	}
 	media, params, err := mime.ParseMediaType(given)
 	if f, ok := formats[media]; ok && err == nil {
-		if !isUTF8(params) {
-			return plain, unsupportedMedia.because("send the events in UTF-8").with("Accept", acceptableTypes)
+		if err := checkCharset(params); err != nil {
+			return plain, err
 		}
 		return f, checkCoding(header)
 	}
@@ -191,7 +192,7 @@ func formatOf(header http.Header) (format, error) {
 // idempotencyKey reads the header Idempotency-Key
 // (draft-ietf-httpapi-idempotency-key-header section 2), a string in quotes, or
 // without them, as many send it.
-func (x *exchange) idempotencyKey(body []byte, p *publication) error {
+func (x *exchange) idempotencyKey(f format, body []byte, p *publication) error {
 	given := x.r.Header["Idempotency-Key"]
 	if given == nil {
 		return nil
@@ -203,14 +204,24 @@ func (x *exchange) idempotencyKey(body []byte, p *publication) error {
 	if len(given) > 1 || !isKey(key) {
 		return invalidKey.because("Idempotency-Key is no text of 1 to 255 printable ASCII characters, given once; send one such as a UUID")
 	}
-	published := []string{string(body), x.r.URL.RawQuery, x.r.Header.Get("Content-Type")}
+	p.Key = x.keyOf(givenKey, []string{key}, x.asked(f, body)...)
+	return nil
+}
+
+// asked is what a request asks to be published, all of it and nothing else: its
+// repeat may come with other credentials, or through another proxy.
+func (x *exchange) asked(f format, body []byte) []string {
+	parts := []string{"request", strconv.Itoa(int(f)), x.r.URL.Query().Get("topic"), string(body)}
+	if f != cloudEventBinary {
+		return parts
+	}
+	parts = append(parts, x.r.Header.Get("Content-Type"))
 	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) {
 		if strings.HasPrefix(name, attributePrefix) {
-			published = append(append(published, name), x.r.Header[name]...)
+			parts = append(append(parts, name), x.r.Header[name]...)
 		}
 	}
-	p.Key = x.keyOf("request", []string{key}, published...)
-	return nil
+	return parts
 }
 
 // isKey reports whether a text may be a key: printable ASCII.

@@ -41,7 +41,7 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 
 // submitted returns what a client asks to be published.
 func (s *Server) submitted(x *exchange, sub hub.Submission) (p hub.Publication, err error) {
-	if !sub.Text && isDeeper(sub.Message, x.limits.MaxDepth) {
+	if !sub.Text && isDeeper(sub.Message, x.limits.MaxDepth-1) {
 		return p, tooDeep.because("data nests deeper than max_depth permits; send a flatter one")
 	}
 	seconds := sub.Expires.Seconds()
@@ -64,8 +64,8 @@ func (s *Server) submitted(x *exchange, sub hub.Submission) (p hub.Publication, 
 		if !isKey(sub.Key) {
 			return p, invalidKey.because("key is no text of 1 to 255 printable ASCII characters")
 		}
-		p.Key = x.keyOf("operation", []string{sub.Key},
-			sub.Topic, sub.User, sub.ID, sub.Expires.String(), strconv.FormatBool(sub.Text), string(sub.Message))
+		p.Key = x.keyOf(givenKey, []string{sub.Key},
+			"operation", sub.Topic, sub.User, sub.ID, sub.Expires.String(), strconv.FormatBool(sub.Text), string(sub.Message))
 	}
 	return p, nil
 }

@@ -54,6 +54,7 @@ func (r Right) String() string {
 type Identity struct {
 	Name      string // of the key, or what kind it is; one of few
 	User      string // of a token; else ""
+	scope     string // see Scope
 	rights    Right
 	publish   []string   // patterns
 	subscribe *hub.Grant // of its own connections; it is their holder
@@ -70,7 +71,7 @@ var (
 )
 
 func newEverybody() *Identity {
-	id := &Identity{Name: "open", rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
+	id := &Identity{Name: "open", scope: openScope, rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
 	id.subscribe = &hub.Grant{Subscribe: append([]string{">"}, hub.BrokersTopics...), Holder: id}
 	id.register = id.subscribe // it ends when the broker is open no more
 	return id
@@ -150,7 +151,7 @@ func (k *Key) identity() *Identity {
 			subscribe = append(subscribe, hub.PresenceTopic+p)
 		}
 	}
-	id := &Identity{Name: k.Name, rights: k.Rights, publish: k.Topics, register: &hub.Grant{Subscribe: k.Topics}, key: k}
+	id := &Identity{Name: k.Name, scope: keyScope(k.Name), rights: k.Rights, publish: k.Topics, register: &hub.Grant{Subscribe: k.Topics}, key: k}
 	id.subscribe = &hub.Grant{Subscribe: subscribe, Holder: id}
 	return id
 }

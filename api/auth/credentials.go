@@ -11,17 +11,11 @@ import (
 const tokenProtocol = "bearer."
 
 // credentials returns the key or the token that a request brings (RFC 6750
-// section 2). One that brings several different ones is refused: which of
-// them counts would be a guess.
+// section 2). What is empty is none, and so is what is of another scheme: it is meant
+// for a proxy in front. A request that brings several different ones is refused:
+// which of them counts would be a guess.
 func credentials(r *http.Request) (string, error) {
-	var found []string
-	for _, header := range r.Header["Authorization"] {
-		scheme, text, _ := strings.Cut(header, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return "", invalid.because("Authorization is not of the scheme Bearer")
-		}
-		found = append(found, strings.TrimSpace(text))
-	}
+	found, others := bearers(r.Header["Authorization"])
 	for _, line := range r.Header["Sec-Websocket-Protocol"] {
 		for name := range strings.SplitSeq(line, ",") {
 			if text, ok := strings.CutPrefix(strings.TrimSpace(name), tokenProtocol); ok {
@@ -29,19 +23,40 @@ func credentials(r *http.Request) (string, error) {
 			}
 		}
 	}
-	if strings.Contains(r.URL.RawQuery, "access_token") {
+	if r.URL.RawQuery != "" {
 		found = append(found, r.URL.Query()["access_token"]...)
 	}
+	found = slices.DeleteFunc(found, func(text string) bool { return text == "" })
 	switch found = slices.Compact(found); {
-	case len(found) == 0:
-		return "", missing.because("no credentials")
 	case len(found) > 1:
 		return "", invalid.because("several different credentials")
-	case found[0] == "":
-		return "", missing.because("empty credentials")
+	case len(found) == 1:
+		return found[0], nil
+	case others:
+		return "", invalid.because("Authorization is not of the scheme Bearer")
 	}
-	return found[0], nil
+	return "", missing.because("no credentials")
 }
+
+// bearers returns the credentials of the headers that are of the scheme Bearer, and
+// whether there are others.
+func bearers(headers []string) (found []string, others bool) {
+	for _, header := range headers {
+		scheme, text := strings.Trim(header, blanks), ""
+		if i := strings.IndexAny(scheme, blanks); i >= 0 {
+			scheme, text = scheme[:i], strings.Trim(scheme[i:], blanks)
+		}
+		if strings.EqualFold(scheme, "Bearer") {
+			found = append(found, text)
+		} else if scheme != "" {
+			others = true
+		}
+	}
+	return found, others
+}
+
+// blanks may stand around the parts of a header's value (RFC 9110 section 5.6.3).
+const blanks = " \t"
 
 // maxCredentials is the length of the longest key or token, in bytes.
 const maxCredentials = 8 << 10

@@ -135,7 +135,7 @@ func denialOf(check string, err error) *Denial {
 
 // identity is who a token that passed is for.
 func (e *exam) identity() *Identity {
-	id := &Identity{Name: "token", User: e.user, publish: e.rights.Publish, proof: e.proof()}
+	id := &Identity{Name: "token", User: e.user, scope: e.scope(), publish: e.rights.Publish, proof: e.proof()}
 	id.subscribe = &hub.Grant{Subscribe: e.rights.Subscribe, Expires: e.end, Holder: id}
 	if len(e.rights.Publish) > 0 {
 		id.rights |= Publish

@@ -91,7 +91,14 @@ func (p *Publishers) Key(name string, n int) (Standing, bool) {
 	return all.other.take("", n, p.clock)
 }
 
-// User takes n events of a user, or none and reports false.
+// Everybody takes n events of all together who need no key, or none and reports
+// false.
+func (p *Publishers) Everybody(n int) (Standing, bool) {
+	return p.inForce.Load().other.take("", n, p.clock)
+}
+
+// User takes n events of a user, or none and reports false. The name tells apart all
+// who have tokens.
 func (p *Publishers) User(name string, n int) (Standing, bool) {
 	return p.inForce.Load().users.take(name, n, p.clock)
 }
