@@ -73,11 +73,11 @@ func TestBenchInterrupted(t *testing.T) {
 // made again.
 func TestBenchLosses(t *testing.T) {
 	t.Parallel()
-	b := start(t)
+	b := startAlone(t)
 	j := begin(t, setting{terminal: true, environ: b.here(nil).environ}, "bench", "--connections", "3", "--rate", "1000", "--duration", "1h", "--json")
 	j.says(t, &j.err, " deliveries (")
 	b.stop()
-	again := start(t, "--addr="+b.addr)
+	again := b.successor(t)
 	eventually(t, "all are back", func() bool { return again.metric(t, "belfry_connections") == 3 })
 	j.stop(t, 1)
 	var r struct{ Reconnects, Failed int64 }

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +102,23 @@ func (j *job) says(t *testing.T, from *buffer, text string) {
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+}
+
+// places counts the addresses given out.
+var places atomic.Int32
+
+// startAlone starts a broker where nothing else of these tests is, so that another
+// one can take its place later: no connection has got its port meanwhile.
+func startAlone(t *testing.T, flags ...string) *testBroker {
+	t.Helper()
+	n := places.Add(1)
+	return start(t, append(flags, fmt.Sprintf("--addr=127.8.%d.%d:0", n/200, 1+n%200), "--insecure")...)
+}
+
+// successor starts a broker in the place of another one.
+func (b *testBroker) successor(t *testing.T, flags ...string) *testBroker {
+	t.Helper()
+	return start(t, append(flags, "--addr="+b.addr, "--insecure")...)
 }
 
 // here is a setting in which this broker is the one.

@@ -79,7 +79,7 @@ func TestCommandsElsewhere(t *testing.T) {
 // the broker is away, and stops without a trace.
 func TestTopCommand(t *testing.T) {
 	t.Parallel()
-	b := start(t)
+	b := startAlone(t)
 	out, errs := b.belfry(t, 0, "", "top", "--interval", "10ms") // no terminal
 	if lines := strings.Count(out, "\n"); lines != 10 || strings.Contains(out, "\x1b") || errs != "" {
 		t.Errorf("%d lines: %s%s", lines, out, errs)
@@ -89,7 +89,7 @@ func TestTopCommand(t *testing.T) {
 	j.says(t, &j.out, "1 in all")
 	b.stop()
 	j.says(t, &j.out, "cannot reach the broker at http://"+b.addr)
-	start(t, "--addr="+b.addr)
+	b.successor(t)
 	j.says(t, &j.out, "0 in all")
 	j.stop(t, 0)
 	text := j.out.String()

@@ -104,7 +104,7 @@ func TestSubscribeRefused(t *testing.T) {
 func TestCommandsComeBack(t *testing.T) {
 	t.Parallel()
 	const soon = "--reconnect-delay=10ms"
-	b := start(t, soon)
+	b := startAlone(t, soon)
 	watching := begin(t, b.here(nil), "subscribe", "cats", "--format", "text")
 	eventually(t, "it is connected", func() bool { return b.metric(t, "belfry_connections") == 1 })
 	b.publish(t, event("cats", "before"))
@@ -113,7 +113,7 @@ func TestCommandsComeBack(t *testing.T) {
 	watching.says(t, &watching.err, "trying again in ")
 	publishing := begin(t, b.here(strings.NewReader("after")), "publish", "cats")
 	publishing.says(t, &publishing.err, "connection refused; trying again in ")
-	start(t, soon, "--addr="+b.addr)
+	b.successor(t, soon)
 	publishing.wait(t, 0)
 	watching.says(t, &watching.out, " cats after\n")
 	watching.says(t, &watching.err, "gap: events of cats are lost (restarted)")

@@ -93,7 +93,7 @@ func (f *flood) report(t *testing.T) string {
 	if f.large != nil {
 		flags = f.large
 	}
-	flags = append([]string{"--resume-window=0s"}, f.settings(t, flags)...)
+	flags = append([]string{"--resume-window=0s"}, f.settings(t, flags, 200)...)
 	p := startBench(t, flags...)
 	f.give(&p.http)
 	good, err := p.openSocket("GET /ws?topic=live HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + goodKey + "\r\n" + upgradeHeader + "\r\n")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,14 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// unhurried are the program's time-outs where a test does not say otherwise: so
+// long that no test depends on them, however busy the machine is. A test that is
+// about one sets it.
+var unhurried = []string{
+	"--ping-interval=1h", "--pong-timeout=1h", "--heartbeat=1h", "--close-timeout=1m", "--resume-window=1h", "--dedupe-window=1h",
+	"--publish-timeout=1m", "--header-timeout=1h", "--body-timeout=1h", "--write-timeout=1h", "--idle-timeout=1h", "--drain=1h",
+}
 
 // A testBroker is the program, running in this process on a free port.
 type testBroker struct {
@@ -85,7 +94,7 @@ func (b *testBroker) runAs(t *testing.T, program func(ctx context.Context, args 
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	status := make(chan int, 1)
-	args := append([]string{"--addr=127.0.0.1:0", "--log-level=debug", "--log-format=json"}, flags...)
+	args := slices.Concat([]string{"--addr=127.0.0.1:0", "--log-level=debug", "--log-format=json"}, unhurried, flags)
 	go func() { status <- program(ctx, args) }()
 	b.stop = sync.OnceValue(func() int { cancel(); return <-status })
 	select {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The interface over HTTP/2: without TLS, as proxies speak it, and in TestOverTLS
@@ -34,6 +35,9 @@ func (b *testBroker) h2(t *testing.T) *http.Client {
 // streamH2 opens a stream of server-sent events over HTTP/2.
 func (b *testBroker) streamH2(ctx context.Context, t *testing.T, client *http.Client, target string, header ...string) *stream {
 	t.Helper()
+	ctx, giveUp := context.WithCancel(ctx)
+	limit := time.AfterFunc(patience, giveUp)
+	t.Cleanup(giveUp)
 	req, err := http.NewRequestWithContext(ctx, "GET", b.url("http", target), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -43,6 +47,7 @@ func (b *testBroker) streamH2(ctx context.Context, t *testing.T, client *http.Cl
 		req.Header.Set(header[i], header[i+1])
 	}
 	res, err := client.Do(req)
+	limit.Stop()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +55,7 @@ func (b *testBroker) streamH2(ctx context.Context, t *testing.T, client *http.Cl
 	if res.ProtoMajor != 2 || res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("the request was answered %s %s %v", res.Proto, res.Status, res.Header)
 	}
-	return &stream{t: t, reader: bufio.NewReader(res.Body)}
+	return &stream{t: t, reader: bufio.NewReader(res.Body), bound: func() func() { limit.Reset(patience); return func() { limit.Stop() } }}
 }
 
 // TestEventStreamHTTP2: what ends a stream over HTTP/2 ends it in order, also
@@ -93,7 +98,7 @@ func TestEventStreamHTTP2(t *testing.T) {
 // longer than one write may take.
 func TestQuietHTTP2(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--protocols=http1+http2", "--ping-interval=20ms", "--pong-timeout=20ms", "--heartbeat=1h")
+	b := start(t, "--protocols=http1+http2", "--ping-interval=10ms", "--pong-timeout="+shortTime.String())
 	s := b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
 	b.publish(t, event("cats", "one"))
 	s.expect("message", "one")

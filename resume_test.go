@@ -35,7 +35,7 @@ func TestComeBack(t *testing.T) {
 			w.send(t, "\xff\xff")
 			w.closed(t, 1002, "reserved bits are set")
 		}},
-		{"silence", []string{"--ping-interval=50ms", "--pong-timeout=1s"}, func(w *wire, t *testing.T) {
+		{"silence", []string{"--ping-interval=50ms", "--pong-timeout=" + shortTime.String()}, func(w *wire, t *testing.T) {
 			w.closed(t, 4101, "pong_timeout")
 		}},
 	} {
@@ -289,7 +289,7 @@ func (n *numberReader) catchUp() {
 // TestTooLate: a client whose time has run out is not known any more.
 func TestTooLate(t *testing.T) {
 	t.Parallel()
-	for _, window := range []string{"0s", "300ms"} {
+	for _, window := range []string{"0s", "50ms"} {
 		t.Run(window, func(t *testing.T) {
 			t.Parallel()
 			b := start(t, "--resume-window="+window)
@@ -394,7 +394,7 @@ func TestTopicsWhileAway(t *testing.T) {
 // than may, the others get everything, and it may come back.
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--history-events=100000", "--client-queue-bytes=262144", "--close-timeout=1m")
+	b := start(t, "--history-events=100000", "--client-queue-bytes=262144")
 	slow := slowReader(t, b)
 	quick := b.connect(t, b.register(t, `{"user_id": 2}`))
 
@@ -431,7 +431,7 @@ func TestSlowConsumer(t *testing.T) {
 // the next one.
 func TestTakeoverFromSlow(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--close-timeout=1m")
+	b := start(t)
 	slow := slowReader(t, b)
 	const published = 90
 	for i := range published {

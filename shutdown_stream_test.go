@@ -5,7 +5,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // closing checks that the stream says farewell, for that reason, and ends.
@@ -33,7 +32,6 @@ func testShutdownOfAllKinds(t *testing.T, binary string) {
 	publish := b.slowPublish(t, event("cats", "in flight"))
 	before := b.publish(t, event("cats", "before"))
 
-	begin := time.Now()
 	process.signal(t, syscall.SIGTERM)
 	b.deaf(t)
 	got := poll.answer(t)
@@ -63,17 +61,16 @@ func testShutdownOfAllKinds(t *testing.T, binary string) {
 			t.Errorf("it would come back with %s, want %s", s.parser.lastID, in.Cursor)
 		}
 	}
-	state := process.wait(t)
-	if d := time.Since(begin); state.ExitCode() != 0 || d > 10*time.Second {
-		t.Errorf("the program ended with %v after %v", state, d)
+	if state := process.wait(t); state.ExitCode() != 0 {
+		t.Errorf("the program ended with %v", state)
 	}
 }
 
 // TestShutdownDespiteDeafStreams: streams that nobody reads do not hold up the
-// end for long.
+// end for longer than close_timeout: all others are an hour.
 func TestShutdownDespiteDeafStreams(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--close-timeout=50ms", "--drain=10s", "--protocols=http1+http2", "--history-events=1000")
+	b := start(t, "--close-timeout=50ms", "--protocols=http1+http2", "--history-events=1000")
 	deaf := b.socketFrom(t, smallBuffer, eventRequest("/sse?topic=cats"))
 	over2 := b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
 	quick := b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
@@ -84,11 +81,7 @@ func TestShutdownDespiteDeafStreams(t *testing.T) {
 	for i := range published {
 		quick.expect("message", padded(i+1))
 	}
-	begin := time.Now()
-	status := b.stop()
-	if d := time.Since(begin); status != 0 || d > 5*time.Second {
-		t.Errorf("the program ended with status %d after %v", status, d)
-	}
+	b.ends(t)
 	quick.closing("draining", true)
 	if _, err := io.Copy(io.Discard, deaf.reader(t)); err == nil {
 		t.Error("the client that read nothing was closed in order")

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,6 +62,21 @@ func (b *testBroker) terminate(t *testing.T) {
 	b.deaf(t)
 }
 
+// ends has the broker end, and checks that it does so in order.
+func (b *testBroker) ends(t *testing.T) {
+	t.Helper()
+	ended := make(chan int, 1)
+	go func() { ended <- b.stop() }()
+	select {
+	case status := <-ended:
+		if status != 0 {
+			t.Errorf("the exit status is %d", status)
+		}
+	case <-time.After(patience):
+		t.Fatal("the program does not end")
+	}
+}
+
 func (b *testBroker) deaf(t *testing.T) {
 	t.Helper()
 	eventually(t, "new connections are refused", func() bool {
@@ -74,7 +90,7 @@ func (b *testBroker) deaf(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--close-timeout=1m", "--drain=1m")
+	b := start(t)
 	var peers []*peer
 	for range 3 {
 		peers = append(peers, b.connect(t, b.register(t, `{"user_id": 1}`)))
@@ -95,16 +111,14 @@ func TestShutdown(t *testing.T) {
 	}
 	w.expect(t, "before", "in flight")
 	w.closed(t, 1012, "draining")
-	if status := b.stop(); status != 0 {
-		t.Errorf("the exit status is %d", status)
-	}
+	b.ends(t)
 }
 
 // TestShutdownDeliversWhatWaits: a client that is slow, but reads, gets
 // everything before its Close frame.
 func TestShutdownDeliversWhatWaits(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--close-timeout=1m")
+	b := start(t)
 	slow := slowReader(t, b)
 	const published = 90
 	for i := range published {
@@ -117,13 +131,12 @@ func TestShutdownDeliversWhatWaits(t *testing.T) {
 	if slow.last != published {
 		t.Errorf("of %d events %d have come", published, slow.last)
 	}
-	if status := b.stop(); status != 0 {
-		t.Errorf("the exit status is %d", status)
-	}
+	b.ends(t)
 }
 
 // TestShutdownDespiteOthers: neither a client that reads nothing nor a publisher
-// that sends nothing holds up the end for long.
+// that sends nothing holds up the end for longer than they may: all other time-outs
+// are an hour.
 func TestShutdownDespiteOthers(t *testing.T) {
 	t.Parallel()
 	b := start(t, "--close-timeout=50ms", "--drain=50ms")
@@ -138,11 +151,7 @@ func TestShutdownDespiteOthers(t *testing.T) {
 	}
 	publish := b.slowPublish(t, event("cats", "never"))
 
-	begin := time.Now()
-	status := b.stop()
-	if d := time.Since(begin); status != 0 || d > 5*time.Second {
-		t.Errorf("the program ended with status %d after %v", status, d)
-	}
+	b.ends(t)
 	quick.closed(t, 1012, "draining")
 	if rest, err := io.ReadAll(publish.reader(t)); len(rest) > 0 {
 		t.Errorf("the publish that was cut off was answered %q, %v", rest, err)
@@ -215,7 +224,7 @@ func TestBinary(t *testing.T) {
 	t.Run("SIGTERM with clients of all kinds", func(t *testing.T) { testShutdownOfAllKinds(t, binary) })
 
 	t.Run("SIGINT twice", func(t *testing.T) {
-		b, process := startBinary(t, binary, "--drain=1m")
+		b, process := startBinary(t, binary)
 		publish := b.slowPublish(t, event("cats", "never"))
 		process.signal(t, syscall.SIGINT)
 		b.deaf(t)
@@ -278,8 +287,8 @@ type process struct {
 
 func startBinary(t *testing.T, binary string, flags ...string) (*testBroker, *process) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	p := &process{exec.CommandContext(ctx, binary, append([]string{"--addr=127.0.0.1:0"}, flags...)...), make(chan struct{})}
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
+	p := &process{exec.CommandContext(ctx, binary, slices.Concat([]string{"--addr=127.0.0.1:0"}, unhurried, flags)...), make(chan struct{})}
 	out, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 // closed when more waits for them than may. They come back with the last cursor
 // that they were told, and have everything, once, in order.
 
-var slowFlags = []string{"--history-events=100000", "--client-queue-bytes=262144", "--close-timeout=1m"}
+var slowFlags = []string{"--history-events=100000", "--client-queue-bytes=262144"}
 
 // flood publishes numbers to cats until a client is closed for being slow, and
 // returns the last one.
@@ -92,7 +92,7 @@ func TestSlowV1(t *testing.T) {
 // TestSilentV1: who does not answer pings is told to come back, and from where.
 func TestSilentV1(t *testing.T) {
 	t.Parallel()
-	b := start(t, "--ping-interval=50ms", "--pong-timeout=100ms")
+	b := start(t, "--ping-interval=50ms", "--pong-timeout="+shortTime.String())
 	w := b.wireV1(t, "/ws?topic=cats")
 	at := b.publish(t, event("cats", "one")).Cursor
 	if m := w.v1(t); m.Cursor != at {
@@ -173,6 +173,7 @@ type stream struct {
 	t      *testing.T
 	reader *bufio.Reader
 	parser eventParser
+	bound  func() (over func()) // gives what is read meanwhile as long as patience is
 }
 
 // stream opens one over a connection of its own.
@@ -195,12 +196,13 @@ func (w *wire) stream(t *testing.T) *stream {
 	if got := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || got != "text/event-stream" {
 		t.Fatalf("the request was answered %s %v", res.Status, res.Header)
 	}
-	return &stream{t: t, reader: bufio.NewReader(res.Body)}
+	return &stream{t: t, reader: bufio.NewReader(res.Body), bound: func() func() { w.reader(t); return func() {} }}
 }
 
 // next returns the next event, but the welcome; ok is false at the end.
 func (s *stream) next() (ev parsedEvent, ok bool) {
 	s.t.Helper()
+	defer s.bound()()
 	for {
 		c, err := s.reader.ReadByte()
 		if err == io.EOF {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Server-sent events over HTTP/2.
@@ -47,39 +46,5 @@ func TestStreamsTakeOver(t *testing.T) {
 	}
 	if res := b.stream2(t, path); res.StatusCode != http.StatusNoContent {
 		t.Errorf("one takeover too many is answered %s", res.Status)
-	}
-}
-
-// TestAQuietStreamGoesOn: how long a write may take does not matter to a stream
-// that has nothing to write.
-func TestAQuietStreamGoesOn(t *testing.T) {
-	t.Parallel()
-	b := start(t, "--protocols=http1+http2", "--ping-interval=50ms", "--pong-timeout=50ms")
-	res := b.stream2(t, "/sse?topic=cats")
-	read := make(chan error, 1)
-	go func() {
-		for text := ""; !strings.Contains(text, "data: purr\n"); {
-			p := make([]byte, 1000)
-			n, err := res.Body.Read(p)
-			if text += string(p[:n]); err != nil {
-				read <- err
-				return
-			}
-		}
-		read <- nil
-	}()
-	select {
-	case err := <-read:
-		t.Fatalf("the stream has ended: %v", err)
-	case <-time.After(500 * time.Millisecond):
-	}
-	b.publish(t, event("cats", "purr"))
-	select {
-	case err := <-read:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Error("the event has not come")
 	}
 }

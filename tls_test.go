@@ -139,7 +139,7 @@ func TestGarbageTLS(t *testing.T) {
 // 6.1), from either side. One that is cut has none.
 func TestEndTLS(t *testing.T) {
 	t.Parallel()
-	b := startTLS(t, "--close-timeout=50ms")
+	b := startTLS(t)
 	t.Run("a peer says farewell", func(t *testing.T) {
 		_, w := b.wireTLS(t, net.Dialer{})
 		w.send(t, farewell(1000, ""))
@@ -157,6 +157,7 @@ func TestEndTLS(t *testing.T) {
 		s.closing("unregistered", false)
 	})
 	t.Run("a peer does not answer", func(t *testing.T) {
+		b := startTLS(t, "--close-timeout=50ms")
 		r := b.register(t, `{"user_id": 1}`)
 		p := b.tlsPeer(t, net.Dialer{})
 		w := &wire{p, bufio.NewReader(p)}
