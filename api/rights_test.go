@@ -294,3 +294,46 @@ func TestProfileOfAnOperatorNoMore(t *testing.T) {
 		}
 	}
 }
+
+// What an image, a script or a link of a foreign page gets, which is nothing that costs.
+func TestPagesWithoutAName(t *testing.T) {
+	t.Parallel()
+	open, err := auth.New(auth.Options{Open: true, Local: true, Origins: []string{"auto"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := auth.New(auth.Options{Open: true, Local: true, Ours: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup := func(_ *hub.Options, o *api.Options) {
+		o.Guard, o.Append = func() *auth.Guard { return open }, appendMessage
+		o.Documents = []api.Document{{Path: "/belfry.js", Type: "text/javascript", Content: []byte("1")}}
+	}
+	whole := newBroker(t, setup)
+	apart := newBroker(t, setup, func(_ *hub.Options, o *api.Options) { o.AdminGuard = func() *auth.Guard { return ours } })
+	for _, at := range []struct {
+		http.Handler
+		paths map[string]string // and which of the four are served
+	}{
+		{whole, map[string]string{
+			"/sse?topic=a": "", "/ws?topic=a": "", "/topics/a/events": "", "/publish": "", "/health": "", "/metrics": "", "/stats": "", "/clients": "", "/nothing": "",
+			"/belfry.js": "image script link frame", "/console": "link", "/console/app.js": "link",
+		}},
+		{apart.Admin(), map[string]string{"/debug/pprof/": "", "/debug/pprof/heap?gc=1": "", "/debug/pprof/profile?seconds=30": "", "/stats": "", "/ws?topic=$stats": "", "/console": "link"}},
+	} {
+		for path, served := range at.paths {
+			for what, dest := range map[string]string{"image": "image", "script": "script", "link": "document", "frame": "iframe"} {
+				mode := "no-cors"
+				if what == "link" || what == "frame" {
+					mode = "navigate"
+				}
+				w := httptest.NewRecorder()
+				at.ServeHTTP(w, request("GET", path, nil, "Host", "localhost:8000", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", mode, "Sec-Fetch-Dest", dest))
+				if strings.Contains(served, what) != (w.Code == 200) || w.Code != 200 && w.Code != 403 {
+					t.Errorf("%s of %s: %d %s", what, path, w.Code, w.Body)
+				}
+			}
+		}
+	}
+}
