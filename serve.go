@@ -99,20 +99,9 @@ func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, 
 	b := &broker{log: log, clock: clock, cfg: cfg, limits: newBounds(log.Logger), panics: newPanics(log.Logger),
 		denials: sampled(log.Logger), keys: newTokenKeys(log.Logger), stopping: make(chan struct{})}
 	b.show(cfg)
-	var err error
-	if b.certs, err = newCertificates(cfg.TLS, log.Logger); err != nil {
+	if err := b.begin(cfg); err != nil {
 		return nil, err
 	}
-	regime, err := b.newRegime(cfg)
-	if err != nil {
-		return nil, err
-	}
-	limits, err := b.limits.of(cfg)
-	if err != nil {
-		return nil, err
-	}
-	b.enforce(regime)
-	limits()
 	couriers := cfg.Couriers
 	if couriers == 0 {
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)
@@ -153,6 +142,24 @@ func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, 
 	})
 	b.newServers(cfg)
 	return b, nil
+}
+
+// begin puts in force what a reload puts in force later. See [broker.prepare].
+func (b *broker) begin(cfg config.Config) (err error) {
+	if b.certs, err = newCertificates(cfg.TLS, b.log.Logger); err != nil {
+		return err
+	}
+	limits, err := b.limits.of(cfg)
+	if err != nil {
+		return err
+	}
+	regime, err := b.newRegime(cfg)
+	if err != nil {
+		return err
+	}
+	limits()
+	b.enforce(regime)
+	return nil
 }
 
 func cloudEventDefaults(cfg config.Config) transport.CloudEventDefaults {

@@ -60,6 +60,9 @@ func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
 			return nil, denialOf(rechecks[i].name, err)
 		}
 	}
+	if !now.Before(e.end) {
+		return nil, denialOf("exp", tooLate("the time of what was begun with the token is over"))
+	}
 	if e.end.Equal(who.subscribe.Expires) {
 		return who, nil
 	}

@@ -291,3 +291,23 @@ func TestCertificatesOfKeys(t *testing.T) {
 }
 
 var _ hub.Changes = (*Guard)(nil).Regrant
+
+// What a token has begun ends at the instant that its grant names, neither before nor
+// behind it: who waits for that is not told to wait on.
+func TestStillEnds(t *testing.T) {
+	t.Parallel()
+	tokens := newTokens(t, func(o *TokenOptions) { o.MaxAge = 10 * time.Minute })
+	for _, iat := range []time.Duration{0, -9 * time.Minute} {
+		who, err := tokens.check(sign(t, jwt.SigningMethodHS256, signers().secret, nil, good(m{"iat": now.Add(iat).Unix()})), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end := who.Grant().Expires
+		if _, err := tokens.still(who, end.Add(-1)); err != nil {
+			t.Errorf("before the end: %v", err)
+		}
+		if _, err := tokens.still(who, end); code(t, err) != late {
+			t.Errorf("at the end: %v", err)
+		}
+	}
+}
