@@ -69,7 +69,9 @@ v1 auth            | 4002 token_expired  | 4002 revoked            | 4002 revoke
 v1 delivery        | 4002 token_expired  | 4002 revoked            | 4002 revoked            | 4002 revoked            | 4002 revoked  | 4002 revoked  | 4002 revoked            | 4000 unregistered | good
 v1 figures         | -                   | -                       | -                       | 4002 revoked            | 4002 revoked  | good          | 4002 revoked            | -                 | good
 bare delivery      | 4002 token_expired  | 4002 revoked            | 4002 revoked            | 4002 revoked            | 4002 revoked  | 4002 revoked  | 4002 revoked            | 4000 unregistered | good
+CloudEvents ws     | 4002 token_expired  | 4002 revoked            | 4002 revoked            | 4002 revoked            | 4002 revoked  | 4002 revoked  | 4002 revoked            | 4000 unregistered | good
 SSE delivery       | token_expired       | revoked                 | revoked                 | revoked                 | revoked       | revoked       | revoked                 | unregistered      | good
+SSE over HTTP/2    | token_expired       | revoked                 | revoked                 | revoked                 | revoked       | revoked       | revoked                 | unregistered      | good
 connect            | 401 token_expired   | 401 credentials_invalid | 401 credentials_invalid | 401 credentials_invalid | 403 forbidden | 403 forbidden | 401 credentials_missing | good              | good
 connect by SSE     | 401 token_expired   | 401 credentials_invalid | 401 credentials_invalid | 401 credentials_invalid | 403 forbidden | 403 forbidden | 401 credentials_missing | good              | good
 history            | 401 token_expired   | 401 credentials_invalid | 401 credentials_invalid | 401 credentials_invalid | 403 forbidden | 403 forbidden | 401 credentials_missing | good              | good
@@ -171,7 +173,7 @@ type rightsTest struct {
 
 func newRightsTest(t *testing.T, l losing, secret string, ours bool) *rightsTest {
 	r := &rightsTest{t: t, losing: l}
-	flags := []string{"--register-ttl=24h", "--resume-window=24h", "--jwt-leeway=0s", "--history-age=24h"}
+	flags := []string{"--register-ttl=24h", "--resume-window=24h", "--jwt-leeway=0s", "--history-age=24h", "--protocols=http1+http2"}
 	if ours {
 		flags = append(flags, "--admin-addr=127.0.0.1:0")
 	}

@@ -40,22 +40,20 @@ var waysIn = map[string]func(*rightsTest) func() string{
 		w.accepted(r.t)
 		return func() string { return r.delivered(w) }
 	},
+	"CloudEvents ws": func(r *rightsTest) func() string {
+		w := r.open(strings.Replace(v1Opening("/ws?topic=a.x"), "belfry.v1", "cloudevents.json", 1), r.as)
+		r.good("connect", w.head(r))
+		return func() string { return r.delivered(w) }
+	},
 	"SSE delivery": func(r *rightsTest) func() string {
-		s := r.open(eventRequest("/sse?topic=a.x"), r.as).stream(r.t)
-		return func() string {
-			text := r.tell("a.x")
-			for {
-				ev, ok := s.next()
-				switch {
-				case !ok:
-					return "cut"
-				case ev.kind == "closing":
-					return jsonOf[v1Message](ev.data).Reason
-				case strings.Contains(ev.data, text):
-					return "good"
-				}
-			}
+		return r.streamed(r.open(eventRequest("/sse?topic=a.x"), r.as).stream(r.t))
+	},
+	"SSE over HTTP/2": func(r *rightsTest) func() string {
+		var header []string
+		if r.as != "" {
+			header = []string{"Authorization", r.as}
 		}
+		return r.streamed(r.streamH2(r.t.Context(), r.t, r.h2(r.t), "/sse?topic=a.x", header...))
 	},
 	"connect":        connects(opening("/ws?topic=a.x")),
 	"connect by SSE": connects("GET /sse?topic=a.x HTTP/1.1\r\nHost: localhost\r\n\r\n"),
@@ -239,6 +237,24 @@ func (r *rightsTest) tell(topic string) (text string) {
 func (r *rightsTest) delivered(w *wire) string {
 	r.t.Helper()
 	return r.heard(w, r.tell("a.x"))
+}
+
+// streamed reports what comes of an event for a stream of server-sent events.
+func (r *rightsTest) streamed(s *stream) func() string {
+	return func() string {
+		text := r.tell("a.x")
+		for {
+			ev, ok := s.next()
+			switch {
+			case !ok:
+				return "cut"
+			case ev.kind == "closing":
+				return jsonOf[v1Message](ev.data).Reason
+			case strings.Contains(ev.data, text):
+				return "good"
+			}
+		}
+	}
 }
 
 // lines begins a stream, of which a line has been published.
