@@ -96,7 +96,8 @@ type log struct {
 	lossy   map[lossTree]*loss
 	// floor is the highest position evicted from a stream that is forgotten.
 	// A reader behind it may have missed something: the evidence is gone.
-	floor Position
+	floor  Position
+	blocks blocks // of topics with news
 }
 
 // stream returns the stream of a topic and user, or nil.
@@ -129,6 +130,8 @@ func (s *State) append(ev Event) *entry {
 	t.published++
 	l := &s.log
 	l.head++
+	t.newest = l.head
+	l.blocks.note(t.row, l.head)
 	e := &entry{Event: ev, position: l.head, stream: st, size: entryOverhead + len(ev.User) + len(ev.Message) + ev.Details.size()}
 	l.bytes += e.size
 	l.entries.push(e)

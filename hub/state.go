@@ -143,6 +143,7 @@ type State struct {
 	found   []*entry
 	sources []source
 	losses  lossSearch
+	mine    []*topic
 }
 
 // NewState returns an empty hub.
