@@ -42,7 +42,7 @@ func (b *bounds) of(cfg config.Config) (use func(), err error) {
 			Handshakes:         cfg.MaxHandshakes,
 		})
 		b.publishers.SetLimits(publishLimits(cfg))
-		b.memory.setLimit(cfg.MaxMemory)
+		b.memory.setLimit(cfg.MaxMemory, cfg.MemoryReserve)
 	}, nil
 }
 

@@ -10,22 +10,33 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"belfry/api"
 )
 
 // memoryInterval is how often the memory guard looks.
 const memoryInterval = 100 * time.Millisecond
 
-// A memoryGuard knows whether there is memory for more. When the broker holds
-// more than its limit nothing is begun that takes some, until it holds a tenth
-// less: what there is must not die of what comes.
+// A memoryGuard knows what there is memory for. When the broker holds more than its
+// limit nothing new is begun, until it holds a tenth less: what there is must not die
+// of what comes. Above the limit is a reserve: what strangers hold must not keep
+// others from publishing.
 type memoryGuard struct {
 	read func() memoryReading
 	log  *zap.Logger
 
-	limit atomic.Int64 // bytes; 0: none
-	held  atomic.Int64 // bytes, as of the last look
-	kern  atomic.Int64 // of those, bytes that the kernel holds
-	full  atomic.Bool
+	limit   atomic.Int64 // bytes; 0: none
+	reserve atomic.Int64 // bytes
+	held    atomic.Int64 // bytes, as of the last look
+	kern    atomic.Int64 // of those, bytes that the kernel holds
+	refused atomic.Int32 // needs up to this one, plus one, are refused; 0: none is
+}
+
+// refusals are the words of the log for what is refused, by need.
+var refusals = [api.Needs]string{
+	api.ToBegin:        "connections, registrations and requests that wait",
+	api.ToPublish:      "these, and publishes with a token",
+	api.ToPublishByKey: "these, and all publishes",
 }
 
 // A memoryReading is what is held at one moment, in bytes.
@@ -38,13 +49,18 @@ func newMemoryGuard(log *zap.Logger, read func() memoryReading) *memoryGuard {
 	return &memoryGuard{read: read, log: log}
 }
 
-// setLimit sets the limit, in bytes. Zero is three quarters of what the machine
-// has, or what the process may have of it.
-func (g *memoryGuard) setLimit(max int) {
+// setLimit sets the limit and the reserve above it, in bytes. Zero is three quarters
+// of what the machine has, or what the process may have of it; for the reserve a tenth
+// of the limit.
+func (g *memoryGuard) setLimit(max, reserve int) {
 	limit := int64(max)
 	if limit == 0 {
 		limit = availableMemory(os.DirFS("/")) / 4 * 3
 	}
+	if reserve == 0 {
+		reserve = int(limit / 10)
+	}
+	g.reserve.Store(int64(reserve))
 	if g.limit.Swap(limit) == limit || limit == 0 {
 		return
 	}
@@ -56,8 +72,13 @@ func (g *memoryGuard) setLimit(max int) {
 // lowWater is below what there is memory for more again.
 func lowWater(limit int64) int64 { return limit / 10 * 9 }
 
-// overloaded reports whether nothing should be begun that takes memory.
-func (g *memoryGuard) overloaded() bool { return g.full.Load() }
+// overloaded reports whether there is no memory for a need.
+func (g *memoryGuard) overloaded(n api.Need) bool { return int32(n) < g.refused.Load() }
+
+// limitOf is what may be held when there is a need.
+func (g *memoryGuard) limitOf(n api.Need) int64 {
+	return g.limit.Load() + g.reserve.Load()*int64(n)/int64(api.Needs-1)
+}
 
 // run looks again and again, until ctx ends.
 func (g *memoryGuard) run(ctx context.Context) {
@@ -73,19 +94,28 @@ func (g *memoryGuard) run(ctx context.Context) {
 	}
 }
 
-// look compares what is held with the limit.
+// look compares what is held with the limits.
 func (g *memoryGuard) look() {
 	r := g.read()
-	held, limit, full := r.process+r.kernel, g.limit.Load(), g.full.Load()
+	held, limited, before := r.process+r.kernel, g.limit.Load() > 0, g.refused.Load()
 	g.held.Store(held)
 	g.kern.Store(r.kernel)
+	now := before
+	for now < int32(api.Needs) && limited && held > g.limitOf(api.Need(now)) {
+		now++
+	}
+	for now > 0 && (!limited || held < lowWater(g.limitOf(api.Need(now-1)))) {
+		now--
+	}
+	g.refused.Store(now)
+	about := []zap.Field{zap.Int64("bytes", held), zap.Int64("limit", g.limit.Load()), zap.Int64("reserve", g.reserve.Load())}
 	switch {
-	case !full && limit > 0 && held > limit:
-		g.full.Store(true)
-		g.log.Warn("memory is above max_memory: new work is refused", zap.Int64("bytes", held), zap.Int64("limit", limit))
-	case full && (limit == 0 || held < lowWater(limit)):
-		g.full.Store(false)
-		g.log.Info("there is memory again", zap.Int64("bytes", held), zap.Int64("limit", limit))
+	case now > before:
+		g.log.Warn("memory is above max_memory", append(about, zap.String("refused", refusals[now-1]))...)
+	case now < before && now > 0:
+		g.log.Info("there is some memory again", append(about, zap.String("refused", refusals[now-1]))...)
+	case now < before:
+		g.log.Info("there is memory again", about...)
 	}
 }
 
@@ -103,9 +133,10 @@ func readMemory() memoryReading {
 }
 
 var (
-	descMemory       = prometheus.NewDesc("belfry_memory_bytes", "What the process holds, and the kernel for TCP connections.", nil, nil)
-	descMemoryKernel = prometheus.NewDesc("belfry_memory_kernel_bytes", "What the kernel holds for all TCP connections of the machine.", nil, nil)
-	descMemoryLimit  = prometheus.NewDesc("belfry_memory_limit_bytes", "Above this new work is refused; 0 is no limit.", nil, nil)
+	descMemory        = prometheus.NewDesc("belfry_memory_bytes", "What the process holds, and the kernel for TCP connections.", nil, nil)
+	descMemoryKernel  = prometheus.NewDesc("belfry_memory_kernel_bytes", "What the kernel holds for all TCP connections of the machine.", nil, nil)
+	descMemoryLimit   = prometheus.NewDesc("belfry_memory_limit_bytes", "Above this nothing new is begun; 0 is no limit.", nil, nil)
+	descMemoryReserve = prometheus.NewDesc("belfry_memory_reserve_bytes", "What publishers with a key may have above the limit.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -113,6 +144,7 @@ func (g *memoryGuard) Describe(out chan<- *prometheus.Desc) {
 	out <- descMemory
 	out <- descMemoryKernel
 	out <- descMemoryLimit
+	out <- descMemoryReserve
 }
 
 // Collect implements [prometheus.Collector].
@@ -123,4 +155,5 @@ func (g *memoryGuard) Collect(out chan<- prometheus.Metric) {
 	gauge(descMemory, g.held.Load())
 	gauge(descMemoryKernel, g.kern.Load())
 	gauge(descMemoryLimit, g.limit.Load())
+	gauge(descMemoryReserve, g.reserve.Load())
 }

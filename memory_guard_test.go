@@ -8,6 +8,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"belfry/api"
 )
 
 // Above the limit it is full, until a tenth less is held.
@@ -16,7 +18,7 @@ func TestMemoryGuard(t *testing.T) {
 	var r memoryReading
 	core, logs := observer.New(zapcore.InfoLevel)
 	g := newMemoryGuard(zap.New(core), func() memoryReading { return r })
-	g.setLimit(1000)
+	g.setLimit(1000, 1<<40)
 	for _, c := range []struct {
 		process, kernel int64
 		full            bool
@@ -26,8 +28,8 @@ func TestMemoryGuard(t *testing.T) {
 	} {
 		r = memoryReading{c.process, c.kernel}
 		g.look()
-		if g.overloaded() != c.full {
-			t.Errorf("holding %+v: full %v", r, g.overloaded())
+		if g.overloaded(api.ToBegin) != c.full || g.overloaded(api.ToPublish) {
+			t.Errorf("holding %+v: full %v", r, g.overloaded(api.ToBegin))
 		}
 	}
 	if logs.Len() != 4 {
@@ -35,10 +37,59 @@ func TestMemoryGuard(t *testing.T) {
 	}
 	r = memoryReading{2000, 0}
 	g.look()
-	g.setLimit(3000)
+	g.setLimit(3000, 0)
 	g.look()
-	if g.overloaded() {
+	if g.overloaded(api.ToBegin) {
 		t.Error("a higher limit has no effect")
+	}
+}
+
+// Above the limit some may do more than others.
+func TestMemoryReserve(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "off")
+	var held int64
+	core, logs := observer.New(zapcore.InfoLevel)
+	g := newMemoryGuard(zap.New(core), func() memoryReading { return memoryReading{process: held} })
+	g.setLimit(1000, 200)
+	for _, c := range []struct {
+		held    int64
+		refused api.Need // and those before it
+	}{
+		{1000, 0}, {1001, 1}, {1100, 1}, {1101, 2}, {1200, 2}, {1201, 3}, {5000, 3}, {1080, 3}, {1079, 2}, {990, 2}, {989, 1}, {900, 1},
+		{899, 0}, {1201, 3}, {0, 0},
+	} {
+		held = c.held
+		g.look()
+		for n := range api.Needs {
+			if g.overloaded(n) != (n < c.refused) {
+				t.Errorf("holding %d: need %d is refused: %v", held, n, g.overloaded(n))
+			}
+		}
+	}
+	if n := logs.Len(); n != 8 {
+		t.Errorf("%d lines are logged: %v", n, logs.All())
+	}
+	g.setLimit(2000, 0)
+	if got := g.limitOf(api.ToPublishByKey); got != 2200 {
+		t.Errorf("unless it is set the reserve ends at %d", got)
+	}
+}
+
+// What strangers hold keeps nobody with a key from publishing.
+func TestPublishFromReserve(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "off")
+	b := startKeyed(t, "keys:\n"+entry("backend", "publish, register, admin", ">"), "--max-memory=1", "--memory-reserve=1099511627776")
+	eventually(t, "the guard has looked", func() bool {
+		return strings.Contains(b.call(t, "GET", "/health/ready", "").body, "over_capacity")
+	})
+	for target, want := range map[string]int{"/register": 503, "/publish": 200} {
+		body := map[string]string{"/register": `{"user_id": 1}`, "/publish": event("cats", "x")}[target]
+		if status, answer := b.ask(t, "backend", "POST", target, body); status != want {
+			t.Errorf("%s: %d %s", target, status, answer)
+		}
+	}
+	if status, page := b.ask(t, "backend", "GET", "/metrics", ""); !strings.Contains(page, "belfry_memory_reserve_bytes 1.099511627776e+12\n") {
+		t.Errorf("the metrics say something else: %d", status)
 	}
 }
 

@@ -109,6 +109,7 @@ func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, 
 	b.hub = hub.New(hub.Options{
 		Epoch:          uint64(clock().UnixMilli()),
 		Clock:          clock,
+		MaxStep:        time.Second, // several of the hub's looks at its clock
 		Encode:         transport.Encoder(cloudEventDefaults(cfg)),
 		Limits:         hubLimits(cfg),
 		RegisterTTL:    cfg.RegisterTTL,

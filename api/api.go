@@ -48,7 +48,7 @@ type Options struct {
 
 	Gate       *limit.Gate       // counts connections; nil: without limits
 	Publishers *limit.Publishers // nil: without limits
-	Overloaded func() bool       // nothing should be begun that takes memory; nil is always false
+	Overloaded func(Need) bool   // there is no memory for it; nil is always false
 
 	Version string
 	Started time.Time              // when the process started
@@ -98,7 +98,7 @@ func New(opts Options) *Server {
 		opts.Ready = func() bool { return true }
 	}
 	if opts.Overloaded == nil {
-		opts.Overloaded = func() bool { return false }
+		opts.Overloaded = func(Need) bool { return false }
 	}
 	if opts.Gate == nil {
 		opts.Gate = limit.NewGate(limit.Limits{}, opts.Clock)

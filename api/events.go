@@ -39,7 +39,7 @@ func (p page) appendJSON(dst []byte) []byte {
 }
 
 func (s *Server) getEvents(x *exchange) (any, error) {
-	if err := s.room(); err != nil {
+	if err := s.room(ToBegin); err != nil {
 		return nil, err
 	}
 	topic := x.param("topic")

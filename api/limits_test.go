@@ -119,7 +119,7 @@ func TestHandshakeRates(t *testing.T) {
 func TestOverloaded(t *testing.T) {
 	t.Parallel()
 	var full atomic.Bool
-	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.Overloaded = full.Load })
+	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.Overloaded = func(api.Need) bool { return full.Load() } })
 	id := b.register(`{"user_id":1}`)
 	calls := [][3]string{
 		{"POST", "/publish", catsBody}, {"POST", "/register", `{"user_id":1}`}, {"GET", "/ws/" + id, ""}, {"GET", "/sse?topic=a", ""},
@@ -224,5 +224,60 @@ func TestBehindProxy(t *testing.T) {
 	serve(b, from("10.0.0.1:1", "GET", "/sse?topic=a", ""))
 	if n := gate.Holdings().Addresses; n != 0 {
 		t.Errorf("%d addresses have connections in the end", n)
+	}
+}
+
+// TestNeeds: when there is less and less memory, those who connect have to do without
+// it first, then users who publish, and programs with a key last.
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	var refused atomic.Int32 // needs below this one are
+	memory := func(_ *hub.Options, o *api.Options) {
+		o.Overloaded = func(n api.Need) bool { return int32(n) < refused.Load() }
+	}
+	guard := testGuard(t)
+	keyed := newBroker(t, memory, func(_ *hub.Options, o *api.Options) { o.Guard = guard })
+	open := newBroker(t, memory)
+	token := testToken(t, time.Now().Add(time.Hour), []string{">"}, []string{">"})
+	const event = `{"topic":"orders.1","message":1}`
+	calls := []struct {
+		name                 string
+		to                   *broker
+		method, target, body string
+		bearer               string
+		until                int32 // it is refused from so many needs on
+	}{
+		{"a registration", keyed, "POST", "/register", `{"user_id":1}`, "bk_everything", 1},
+		{"a connection", keyed, "GET", "/sse?topic=orders.1", "", "bk_everything", 1},
+		{"a request that may wait", keyed, "GET", "/topics/orders.1/events", "", "bk_everything", 1},
+		{"ready", keyed, "GET", "/health/ready", "", "", 1},
+		{"a user's publish", keyed, "POST", "/publish", event, token, 2},
+		{"a program's publish", keyed, "POST", "/publish", event, "bk_everything", 3},
+		{"a publish without keys", open, "POST", "/publish", event, "", 3},
+		{"a registration without keys", open, "POST", "/register", `{"user_id":1}`, "", 1},
+	}
+	for n := range int32(api.Needs) + 1 {
+		refused.Store(n)
+		for _, c := range calls {
+			var header []string
+			if c.bearer != "" {
+				header = []string{"Authorization", "Bearer " + c.bearer}
+			}
+			w := c.to.call(c.method, c.target, c.body, header...)
+			if want := n >= c.until; (w.Code == 503) != want {
+				t.Errorf("%s, when %d needs are refused: %d %s", c.name, n, w.Code, w.Body)
+			}
+		}
+	}
+	backend, err := guard().Check("bk_everything")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := keyed.Publisher(backend)
+	for n, want := range map[int32]bool{0: true, 2: true, 3: false} {
+		refused.Store(n)
+		if _, err := publish(hub.Submission{Topic: "orders.1", Message: []byte("1")}); (err == nil) != want {
+			t.Errorf("a publish over a connection, when %d needs are refused: %v", n, err)
+		}
 	}
 }

@@ -51,7 +51,7 @@ type publication struct {
 }
 
 func (s *Server) postPublish(x *exchange) (any, error) {
-	if err := s.room(); err != nil {
+	if err := s.room(needOf(x.who)); err != nil {
 		return nil, err
 	}
 	if err := s.mayPublish(x, 1, 0); err != nil {

@@ -20,7 +20,7 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 		if err := s.still(x, has(auth.Publish)); err != nil {
 			return hub.Receipt{}, s.asProblem(err)
 		}
-		if err := s.room(); err != nil {
+		if err := s.room(needOf(x.who)); err != nil {
 			return hub.Receipt{}, s.asProblem(err)
 		}
 		if err := s.take(x.who, 1); err != nil {

@@ -34,7 +34,7 @@ type registration struct {
 }
 
 func (s *Server) postRegister(x *exchange) (any, error) {
-	if err := s.room(); err != nil {
+	if err := s.room(ToBegin); err != nil {
 		return nil, err
 	}
 	want, err := s.registration(x)

@@ -43,7 +43,8 @@ type Config struct {
 	DedupeWindow time.Duration `group:"Retention" default:"2m" range:"1s..24h" help:"How long a publish with a key is remembered, to know its repeats."`
 	DedupeBytes  int           `group:"Retention" default:"16777216" range:"1024..68719476736" help:"Most bytes for that, overhead counted."`
 
-	MaxMemory             int `group:"Limits" default:"0" range:"0..1099511627776" reload:"yes" help:"Bytes of memory above which new work is refused; 0: 3/4 of all."`
+	MaxMemory             int `group:"Limits" default:"0" range:"0..1099511627776" reload:"yes" help:"Bytes of memory above which nothing new is begun; 0: 3/4 of all."`
+	MemoryReserve         int `group:"Limits" default:"0" range:"0..1099511627776" reload:"yes" help:"Bytes above max_memory for publishes with a key; 0: a tenth of it."`
 	MaxClients            int `group:"Limits" default:"200000" range:"1..10000000" reload:"yes" help:"Most registrations."`
 	MaxUserClients        int `group:"Limits" default:"1000" range:"0..10000000" reload:"yes" help:"Most clients of one user; 0: no limit."`
 	MaxConnections        int `group:"Limits" default:"100000" range:"1..10000000" reload:"yes" help:"Most open connections of clients."`

@@ -56,7 +56,7 @@ func (s *State) Attach(id ID, conn *Conn, from From) {
 		s.close(conn, refusals[err])
 		return
 	}
-	if c.conn != nil && !c.mayTakeOver(s.now) {
+	if c.conn != nil && !c.mayTakeOver(s.age) {
 		s.close(conn, TakeoverLimit)
 		return
 	}
@@ -231,17 +231,18 @@ func (s *State) Settle() {
 }
 
 // mayTakeOver counts a takeover unless there were too many of late.
-func (c *client) mayTakeOver(now time.Time) bool {
+func (c *client) mayTakeOver(now time.Duration) bool {
+	now++ // so that none was at 0
 	if c.takeovers == nil {
-		c.takeovers = new([maxTakeovers]time.Time)
+		c.takeovers = new([maxTakeovers]time.Duration)
 	}
 	oldest := 0
 	for i, at := range c.takeovers {
-		if at.Before(c.takeovers[oldest]) {
+		if at < c.takeovers[oldest] {
 			oldest = i
 		}
 	}
-	if at := c.takeovers[oldest]; !at.IsZero() && now.Sub(at) < takeoverWindow {
+	if at := c.takeovers[oldest]; at > 0 && now-at < takeoverWindow {
 		return false
 	}
 	c.takeovers[oldest] = now
@@ -306,7 +307,7 @@ func (s *State) disconnected(c *client, why Reason) {
 		s.forget(c, why)
 		return
 	}
-	s.away.add(c, s.now)
+	s.away.add(c, s.age)
 }
 
 // Drained takes a courier's report that a chunk is written.

@@ -14,12 +14,12 @@ type schedule struct {
 type deadline struct {
 	in         *schedule
 	prev, next *client
-	at         int64 // in nanoseconds of Unix time
+	at         time.Duration // of the hub's time
 }
 
 // add puts c at the end, due after the schedule's wait.
-func (s *schedule) add(c *client, now time.Time) {
-	c.deadline = deadline{in: s, prev: s.last, at: now.Add(s.wait).UnixNano()}
+func (s *schedule) add(c *client, now time.Duration) {
+	c.deadline = deadline{in: s, prev: s.last, at: now + s.wait}
 	if s.last == nil {
 		s.first = c
 	} else {
@@ -48,8 +48,8 @@ func (c *client) cancel() {
 }
 
 // due returns the first client whose time has come, or nil.
-func (s *schedule) due(now time.Time) *client {
-	if s.first == nil || s.first.deadline.at > now.UnixNano() {
+func (s *schedule) due(now time.Duration) *client {
+	if s.first == nil || s.first.deadline.at > now {
 		return nil
 	}
 	return s.first

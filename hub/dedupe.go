@@ -24,7 +24,7 @@ func (k *Key) given() bool { return k.Name != [16]byte{} }
 // A record is what is remembered of a publication with a key.
 type record struct {
 	key      Key
-	at       time.Time
+	at       time.Duration
 	receipts []Receipt
 	size     int
 }
@@ -57,7 +57,7 @@ func (d *dedupe) find(k *Key) (*record, error) {
 }
 
 // remember adds a record.
-func (d *dedupe) remember(k Key, now time.Time, receipts []Receipt) {
+func (d *dedupe) remember(k Key, now time.Duration, receipts []Receipt) {
 	r := &record{key: k, at: now, receipts: receipts}
 	ids := 0
 	for i := range receipts {
@@ -70,8 +70,8 @@ func (d *dedupe) remember(k Key, now time.Time, receipts []Receipt) {
 }
 
 // forget drops what was remembered before a time.
-func (d *dedupe) forget(before time.Time) {
-	for d.order.len() > 0 && !d.order.at(0).at.After(before) {
+func (d *dedupe) forget(before time.Duration) {
+	for d.order.len() > 0 && d.order.at(0).at <= before {
 		r := d.order.pop()
 		d.bytes -= r.size
 		delete(d.records, r.key.Name)

@@ -18,9 +18,13 @@ var (
 // Options are the hub's limits and what it needs of the outside. All bounds
 // are above zero unless said otherwise.
 type Options struct {
-	Epoch  uint64                                // names this log; below 2^48, later ones greater
-	Clock  func() time.Time                      // the time
-	Encode func(Encoding, *Event, Cursor) []byte // the wire form of an event; a pure function
+	Epoch uint64           // names this log; below 2^48, later ones greater
+	Clock func() time.Time // the time
+	// MaxStep is the most time that passes between two looks at the clock, for what
+	// ends after a time; 0 is no bound. More of it was none in which clients could have
+	// come: the process was stopped, or the clock was set.
+	MaxStep time.Duration
+	Encode  func(Encoding, *Event, Cursor) []byte // the wire form of an event; a pure function
 
 	Limits
 	RegisterTTL  time.Duration // a registration that never connects lives so long

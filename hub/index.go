@@ -30,8 +30,9 @@ type topic struct {
 	all   *stream            // events for everybody
 	users map[string]*stream // events for one user
 
-	published uint64 // events since it is there
-	row       int32  // its place in the roll
+	published uint64   // events since it is there
+	newest    Position // of these
+	row       int32    // its place in the roll
 }
 
 // A node is one level of the tree of patterns. Wildcards are children like
@@ -157,7 +158,9 @@ func (s *State) topic(name string) *topic {
 func (s *State) freeTopic(t *topic) {
 	if len(t.members) == 0 && t.all == nil && len(t.users) == 0 {
 		delete(s.topics, t.name)
-		s.topicRoll.remove(t)
+		if s.topicRoll.remove(t) {
+			s.log.blocks.moved(len(s.topicRoll.rows), s.log.head)
+		}
 	}
 }
 

@@ -49,9 +49,9 @@ const MaxEncodings = 6
 // all connections of one encoding. It must not be changed.
 type Frame struct {
 	Bytes    []byte
-	Position Position // 0: it says nothing about how far its connection is
-	Topic    string   // of the event
-	Expires  int64    // Unix time in nanoseconds from when on nobody gets it; 0 is never
+	Position Position  // 0: it says nothing about how far its connection is
+	Topic    string    // of the event
+	Expires  time.Time // from when on nobody gets it; zero is never
 }
 
 // What an entry, its details, and a stream with its topic cost beside their
@@ -68,7 +68,8 @@ type entry struct {
 	Event
 	position Position
 	stream   *stream
-	size     int // bytes accounted for; 0 once evicted
+	born     time.Duration // in the hub's time
+	size     int           // bytes accounted for; 0 once evicted
 	frames   [MaxEncodings]*Frame
 }
 
@@ -96,7 +97,8 @@ type log struct {
 	lossy   map[lossTree]*loss
 	// floor is the highest position evicted from a stream that is forgotten.
 	// A reader behind it may have missed something: the evidence is gone.
-	floor Position
+	floor  Position
+	blocks blocks // of topics with news
 }
 
 // stream returns the stream of a topic and user, or nil.
@@ -129,7 +131,9 @@ func (s *State) append(ev Event) *entry {
 	t.published++
 	l := &s.log
 	l.head++
-	e := &entry{Event: ev, position: l.head, stream: st, size: entryOverhead + len(ev.User) + len(ev.Message) + ev.Details.size()}
+	t.newest = l.head
+	l.blocks.note(t.row, l.head)
+	e := &entry{Event: ev, position: l.head, stream: st, born: s.age, size: entryOverhead + len(ev.User) + len(ev.Message) + ev.Details.size()}
 	l.bytes += e.size
 	l.entries.push(e)
 	st.entries.push(e)
@@ -148,14 +152,14 @@ func (s *State) retain(st *stream) {
 // bytes, and sweeps husks when they are the greater part.
 func (s *State) trim() {
 	l := &s.log
-	oldest := s.now.Add(-s.opts.HistoryAge)
+	oldest := s.age - s.opts.HistoryAge
 	for l.entries.len() > 0 {
 		e := l.entries.at(0)
 		switch {
 		case e.evicted():
 			l.entries.pop()
 			l.husks--
-		case l.bytes > s.opts.HistoryBytes || e.Time.Before(oldest):
+		case l.bytes > s.opts.HistoryBytes || e.born < oldest:
 			s.evictOldest(e.stream)
 		default:
 			if l.husks > 64 && l.husks > l.entries.len()/2 {
@@ -216,10 +220,7 @@ func firstAfter(entries *deque[*entry], p Position) int {
 func (s *State) frame(e *entry, enc Encoding) *Frame {
 	f := e.frames[enc]
 	if f == nil {
-		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event, s.cursor(e.position)), Position: e.position, Topic: e.Topic}
-		if !e.Expires.IsZero() {
-			f.Expires = e.Expires.UnixNano()
-		}
+		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event, s.cursor(e.position)), Position: e.position, Topic: e.Topic, Expires: e.Expires}
 		e.frames[enc] = f
 		e.size += len(f.Bytes)
 		s.log.bytes += len(f.Bytes)

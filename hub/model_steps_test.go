@@ -173,7 +173,7 @@ func (w *world) publish() {
 		position: w.head() + 1,
 		topic:    pick(w.t, "a", "a.b", "a.c", "b", "$s.b"),
 		user:     pick(w.t, "", "u", "w"),
-		time:     w.now.Add(-pick(w.t, 0, time.Second)),
+		born:     w.now,
 		size:     entryOverhead,
 	}
 	if lives := pick(w.t, 0, 0, 2*time.Second, 5*time.Second); lives > 0 {
@@ -192,7 +192,7 @@ func (w *world) publish() {
 		}
 	}
 	got, err := w.s.Publish(Event{
-		ID: strconv.Itoa(int(e.position)), Topic: e.topic, User: e.user, Time: e.time, Message: message, Expires: e.expires,
+		ID: strconv.Itoa(int(e.position)), Topic: e.topic, User: e.user, Time: w.now.Add(-pick(w.t, 0, time.Second)), Message: message, Expires: e.expires,
 	})
 	if got != want || err != nil {
 		w.t.Fatalf("got %+v, %v, want %+v", got, err, want)

@@ -103,7 +103,7 @@ type encoded struct {
 type modelEvent struct {
 	position    Position
 	topic, user string
-	time        time.Time
+	born        time.Time
 	expires     time.Time // zero: never
 	size        int       // accounted bytes
 	encoded     [MaxEncodings]int
@@ -208,7 +208,7 @@ func (w *world) evict() {
 		if e.evicted {
 			continue
 		}
-		if total <= w.opts.HistoryBytes && !e.time.Before(w.now.Add(-w.opts.HistoryAge)) {
+		if total <= w.opts.HistoryBytes && !e.born.Before(w.now.Add(-w.opts.HistoryAge)) {
 			break
 		}
 		e.evicted = true

@@ -85,7 +85,7 @@ func (s *State) Continue(t *Taking) (done bool) {
 		return false
 	}
 	if t.Key.given() && len(t.Events) > 0 {
-		s.dedupe.remember(t.Key, s.now, t.receipts)
+		s.dedupe.remember(t.Key, s.age, t.receipts)
 	}
 	return true
 }
@@ -99,7 +99,7 @@ func (s *State) publishOnce(ev Event, key *Key) Receipt {
 		return s.repeated(r)[0]
 	}
 	receipt := s.publish(ev)
-	s.dedupe.remember(*key, s.now, []Receipt{receipt})
+	s.dedupe.remember(*key, s.age, []Receipt{receipt})
 	return receipt
 }
 

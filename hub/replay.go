@@ -103,7 +103,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		p.fresh = append(p.fresh, c.subs[i].subject)
 		c.checked, c.search = 0, nil // what was looked at before was not for them
 	}
-	s.lookAgain(c)
+	s.lookAgain(c, p.fresh)
 	if gap != nil {
 		gap.Topics = names
 		if !s.tellGaps(c, []Gap{*gap}, at) {

@@ -23,12 +23,15 @@ func (r *roll[T]) add(item T) {
 	r.rows = append(r.rows, row[T]{serial: r.serial, of: item})
 }
 
-func (r *roll[T]) remove(item T) {
+// remove takes an item out, and reports whether others have other places now.
+func (r *roll[T]) remove(item T) (moved bool) {
 	i := *item.place()
 	r.rows[i] = row[T]{serial: r.rows[i].serial, gone: true}
 	if r.holes++; r.holes > 64 && r.holes > len(r.rows)/2 {
 		r.sweep()
+		return true
 	}
+	return false
 }
 
 // sweep closes the holes. Its cost is shared by the removals that made them.
@@ -43,11 +46,16 @@ func (r *roll[T]) sweep() {
 	r.rows, r.holes = kept, 0
 }
 
+// behind returns the index of the first row behind a number.
+func (r *roll[T]) behind(serial uint64) int {
+	return sort.Search(len(r.rows), func(i int) bool { return r.rows[i].serial > serial })
+}
+
 // after calls yield with what came behind a number, until that says no, for at most
 // so many rows. It returns the number of the last that it has looked at, and
 // whether there may be more.
 func (r *roll[T]) after(serial uint64, most int, yield func(T) bool) (last uint64, more bool) {
-	first := sort.Search(len(r.rows), func(i int) bool { return r.rows[i].serial > serial })
+	first := r.behind(serial)
 	last = serial
 	for i := first; i < len(r.rows); i++ {
 		if i-first == most {

@@ -83,20 +83,20 @@ type client struct {
 	user      *user
 	subs      []subscription
 	deadline  deadline
-	reading                            // away, waiting, reading, draining
-	replays   []*replay                // asked for while connected; read before all else, in order
-	fleeting  bool                     // it has no registration to come back to
-	grant     *Grant                   // nil: it may subscribe to everything, for ever
-	slow      *slowness                // nil: the connection keeps up
-	lease     *lease                   // of a grant that ends; else nil
-	made      int32                    // connections so far
-	row       int32                    // its place in the roll
-	since     time.Time                // of the connection, or else of its end or of the registration
-	ended     Reason                   // why the last connection ended
-	hasEnded  bool                     // one has
-	placed    int32                    // number of the connection that pos comes from
-	unsettled int32                    // earlier connections that have not reported yet
-	takeovers *[maxTakeovers]time.Time // the latest ones, as a ring; nil before the first
+	reading                                // away, waiting, reading, draining
+	replays   []*replay                    // asked for while connected; read before all else, in order
+	fleeting  bool                         // it has no registration to come back to
+	grant     *Grant                       // nil: it may subscribe to everything, for ever
+	slow      *slowness                    // nil: the connection keeps up
+	lease     *lease                       // of a grant that ends; else nil
+	made      int32                        // connections so far
+	row       int32                        // its place in the roll
+	since     time.Time                    // of the connection, or else of its end or of the registration
+	ended     Reason                       // why the last connection ended
+	hasEnded  bool                         // one has
+	placed    int32                        // number of the connection that pos comes from
+	unsettled int32                        // earlier connections that have not reported yet
+	takeovers *[maxTakeovers]time.Duration // the latest ones, as a ring; nil before the first
 }
 
 // A user has clients.
@@ -110,7 +110,8 @@ type user struct {
 // what is to be sent. It is not safe for concurrent use, and needs none.
 type State struct {
 	opts     Options
-	now      time.Time
+	now      time.Time     // by the clock of the machine, for what others know the time of
+	age      time.Duration // how long the hub has been at work, for what ends after a time
 	draining bool
 
 	clients      map[ID]*client
@@ -143,6 +144,7 @@ type State struct {
 	found   []*entry
 	sources []source
 	losses  lossSearch
+	mine    []*topic
 }
 
 // NewState returns an empty hub.
@@ -201,7 +203,7 @@ func (s *State) Register(r Registration) (Registered, error) {
 		return Registered{}, ErrForbidden
 	}
 	c := s.add(r)
-	s.unconnected.add(c, s.now)
+	s.unconnected.add(c, s.age)
 	s.stats.Registered++
 	return Registered{ExpiresAt: s.now.Add(s.opts.RegisterTTL)}, nil
 }
@@ -444,14 +446,28 @@ func (s *State) deliver(e *entry, c *client, r *Receipt) {
 
 // Tick moves the clock and ends what has run out by then.
 func (s *State) Tick(now time.Time) {
-	s.now = now
-	for c := s.unconnected.due(now); c != nil; c = s.unconnected.due(now) {
+	s.pass(now)
+	for c := s.unconnected.due(s.age); c != nil; c = s.unconnected.due(s.age) {
 		s.forget(c, Expired)
 	}
-	for c := s.away.due(now); c != nil; c = s.away.due(now) {
+	for c := s.away.due(s.age); c != nil; c = s.away.due(s.age) {
 		s.forget(c, Expired)
 	}
 	s.expire()
-	s.dedupe.forget(now.Add(-s.opts.DedupeWindow))
+	s.dedupe.forget(s.age - s.opts.DedupeWindow)
 	s.trim()
+}
+
+// pass lets time pass. How much of it counts is bounded, so that nothing ends because
+// the process was stopped or the clock was set: those who would have come in time are
+// served first.
+func (s *State) pass(now time.Time) {
+	if !s.now.IsZero() {
+		passed := now.Sub(s.now)
+		if most := s.opts.MaxStep; most > 0 {
+			passed = min(passed, most)
+		}
+		s.age += max(passed, 0)
+	}
+	s.now = now
 }

@@ -1,27 +1,84 @@
 package hub
 
 import (
-	"cmp"
 	"slices"
+	"strings"
 )
 
-// A sweep is one round of a reader that wants the newest event of each topic
-// only: each topic that has a new one has its turn, and is given by what is then
-// its newest.
+// A sweep is a reader that wants the newest event of each topic only. It goes over
+// the topics in rounds, in the order in which they came to be: so each has one turn
+// in a round, however often it changes, and is given by what is then its newest.
+//
+// What it remembers is not by topic: a client chooses by its subscriptions how many
+// there are.
 type sweep struct {
 	covered Position // what is up to here was handed over, or something newer of its topic
 	upTo    Position // the head when the round began
-	looked  Position // up to here the log was looked through for topics
-	found   map[string]bool
-	todo    []string // topics that have not had their turn
-
-	handed map[string]Position // by topic: the event that was handed over last
-	turns  map[string]int      // by topic: its turn in the last round
+	row     uint64   // topics up to this number of the roll have had their turn
+	last    uint64   // number of the last one when the round began
+	round   uint32
+	before  []mark      // of the last round, from where this one is
+	now     []mark      // of this round; the last one is where it is
+	late    []latecomer // subscriptions that came during the last round or this one
 }
 
-// sweepBytes is how many bytes of messages of a sweep are handed to a connection
-// at once: few, so that what comes later is still the newest when it leaves.
-const sweepBytes = 4 << 10
+// A mark says up to where the log was handed over of some topics in a round: those
+// behind the mark before it.
+type mark struct {
+	row   uint64   // number of the last of them
+	head  Position // the newest of them up to here were handed over
+	round uint32
+}
+
+// A latecomer is a subscription that came with a replay. In its round and earlier ones nothing was
+// handed over because of it.
+type latecomer struct {
+	subject *subject
+	round   uint32
+}
+
+const (
+	// sweepBytes is how many bytes of messages of a sweep are handed to a connection
+	// at once: few, so that what comes later is still the newest when it leaves. In a
+	// long round they grow up to [chunkBytes].
+	sweepBytes = 4 << 10
+	// sweepMarks bounds the marks of a round. A round that would need more, of about
+	// 10 MiB, may give an event twice: one that came shortly before its topic's turn,
+	// if there is none newer a round later.
+	sweepMarks = 256
+	// sweepGrowth is after how many marks what is handed over at once is doubled.
+	sweepGrowth = 32
+	// blockRows is how many topics of the roll share an entry of [blocks].
+	blockRows = 64
+)
+
+// blocks tell where in the roll of topics there are new events: the head when one of
+// a block of topics last had an event, or a later one.
+type blocks []Position
+
+// note takes note of a topic's event at the head.
+func (n *blocks) note(row int32, head Position) {
+	b := int(row / blockRows)
+	for b >= len(*n) {
+		*n = append(*n, 0)
+	}
+	(*n)[b] = head
+}
+
+// moved takes note that topics have other places in a roll of so many rows. Where
+// there are new events is not known then.
+func (n *blocks) moved(rows int, head Position) {
+	*n = (*n)[:min(len(*n), (rows+blockRows-1)/blockRows)]
+	for b := range *n {
+		(*n)[b] = head
+	}
+}
+
+// since reports whether there may be news behind a position in the block that
+// begins with a row.
+func (n blocks) since(row int, p Position) bool {
+	return row/blockRows < len(n) && n[row/blockRows] > p
+}
 
 // readLatest lets a client read the newest event of each topic.
 func (s *State) readLatest(c *client) {
@@ -33,128 +90,44 @@ func (s *State) readLatest(c *client) {
 	}
 	w := c.slow.sweep
 	if w == nil {
-		w = &sweep{handed: make(map[string]Position), turns: make(map[string]int)}
+		w = &sweep{}
 		c.slow.sweep = w
 		s.tell(c.conn, Op{Kind: OpPause, At: c.pos})
-		w.begin(c.pos, s.log.head)
+		w.begin(c.pos, s.log.head, s.topicRoll.serial)
 	}
-	if s.look(c, w) {
-		s.handNewest(c, w)
-	} else {
-		s.reading.push(c)
-	}
-}
-
-func (w *sweep) begin(covered, head Position) {
-	w.covered, w.upTo, w.looked = covered, head, covered
-	w.found, w.todo = make(map[string]bool), nil
-	for topic, p := range w.handed {
-		if p <= covered {
-			delete(w.handed, topic)
-		}
-	}
-}
-
-// lookAgain begins a client's round anew: it may see more now.
-func (s *State) lookAgain(c *client) {
-	if c.slow != nil && c.slow.sweep != nil {
-		c.slow.sweep.begin(c.pos, s.log.head)
-	}
-}
-
-// look goes on looking for topics with new events, and reports whether that is
-// done. Who was early in the last round is early in this one, so that the time
-// between two turns is about the same for all.
-func (s *State) look(c *client, w *sweep) bool {
-	if w.looked == w.upTo {
-		return true
-	}
-	v := view{subs: c.subs, user: c.user.name}
-	if !v.patterns() {
-		for i := range c.subs {
-			if e := s.newestOf(v, c.subs[i].name); e != nil && e.position > w.covered {
-				w.found[e.Topic] = true
-			}
-		}
-		w.looked = w.upTo
-	}
-	first := s.log.after(w.looked)
-	for i := first; w.looked < w.upTo; i++ {
-		if i == s.log.entries.len() || s.log.entries.at(i).position > w.upTo {
-			w.looked = w.upTo
-			break
-		}
-		if i-first == chunkScan {
-			return false
-		}
-		e := s.log.entries.at(i)
-		w.looked = e.position
-		if v.visible(e) {
-			w.found[e.Topic] = true
-		}
-	}
-	w.todo = make([]string, 0, len(w.found))
-	for topic := range w.found {
-		w.todo = append(w.todo, topic)
-	}
-	last := len(w.turns)
-	turn := func(topic string) int {
-		if n, had := w.turns[topic]; had {
-			return n
-		}
-		return last
-	}
-	slices.SortFunc(w.todo, func(a, b string) int { return cmp.Or(turn(a)-turn(b), cmp.Compare(a, b)) })
-	clear(w.turns)
-	for i, topic := range w.todo {
-		w.turns[topic] = i
-	}
-	return true
-}
-
-// newestOf returns the newest event of a topic that a reader may see, or nil.
-func (s *State) newestOf(v view, topic string) (newest *entry) {
-	v.streams(s.topics[topic], func(st *stream) {
-		for i := st.entries.len() - 1; i >= 0; i-- {
-			e := st.entries.at(i)
-			if newest != nil && e.position < newest.position {
-				break
-			}
-			if v.visible(e) && !e.expired(s.now) {
-				newest = e
-				break
-			}
-		}
-	})
-	return newest
-}
-
-// handNewest gives a connection the newest events of the next topics. When all
-// have had their turn, and nothing has come since, it goes live.
-func (s *State) handNewest(c *client, w *sweep) {
-	v := view{subs: c.subs, user: c.user.name}
-	bytes := 0
-	for len(w.todo) > 0 && bytes < sweepBytes {
-		topic := w.todo[0]
-		w.todo = w.todo[1:]
-		e := s.newestOf(v, topic)
-		if e == nil || e.position <= max(w.covered, w.handed[topic]) {
-			continue
-		}
-		w.handed[topic] = e.position
-		frame := &Frame{Bytes: s.opts.Encode(c.conn.Encoding, &e.Event, s.cursor(w.covered)), Topic: e.Topic}
-		s.tell(c.conn, Op{Kind: OpNewest, Frame: frame, At: w.covered})
-		s.stats.Replayed++
-		bytes += len(e.Message) + 1 // so that empty ones count
-	}
+	t := turns{State: s, c: c, w: w, end: s.allowance(), chunk: w.chunk()}
+	t.take()
+	w.set(t.newest, s.log.head)
 	switch {
-	case bytes > 0:
+	case t.bytes > 0:
 		s.tell(c.conn, Op{Kind: OpReport})
 		c.mode = modeDraining
-	case len(w.todo) > 0:
+	case w.row < w.last:
 		s.reading.push(c)
 	default:
 		s.endRound(c, w)
+	}
+}
+
+// begin begins a round.
+func (w *sweep) begin(covered, head Position, last uint64) {
+	w.covered, w.upTo = covered, head
+	w.row, w.last = 0, last
+	w.round++
+	w.now = []mark{{0, head, w.round}}
+}
+
+// chunk is how many bytes of messages are handed over at once.
+func (w *sweep) chunk() int { return min(sweepBytes<<(len(w.now)/sweepGrowth), chunkBytes) }
+
+// set takes note of where the round is now, and of the newest event that was
+// handed over since the last mark.
+func (w *sweep) set(newest, head Position) {
+	m := &w.now[len(w.now)-1]
+	if newest > m.head && len(w.now) < sweepMarks {
+		w.now = append(w.now, mark{w.row, head, w.round})
+	} else {
+		m.row = w.row
 	}
 }
 
@@ -166,6 +139,175 @@ func (s *State) endRound(c *client, w *sweep) {
 		s.goLive(c)
 		return
 	}
-	w.begin(c.pos, s.log.head)
+	w.before, w.late = w.now, nil
+	w.begin(c.pos, s.log.head, s.topicRoll.serial)
 	s.reading.push(c)
+}
+
+// lookAgain begins a client's round anew, because with more subscriptions it may see
+// more of the topics that have had their turn.
+func (s *State) lookAgain(c *client, fresh []*subject) {
+	if c.slow == nil || c.slow.sweep == nil {
+		return
+	}
+	w := c.slow.sweep
+	w.late = slices.DeleteFunc(w.late, func(l latecomer) bool { return c.subscription(l.subject.name) < 0 || slices.Contains(fresh, l.subject) })
+	for _, sub := range fresh {
+		w.late = append(w.late, latecomer{sub, w.round})
+	}
+	marks := append(w.now, w.before...)
+	w.before = marks[:min(len(marks), sweepMarks)] // what is left out is looked at again
+	w.begin(c.pos, s.log.head, s.topicRoll.serial)
+}
+
+// turns are a step of a round.
+type turns struct {
+	*State
+	c     *client
+	w     *sweep
+	end   uint64 // of its work
+	chunk int
+
+	bytes  int      // handed over
+	newest Position // of these events
+}
+
+// take gives topics their turns, as far as the bounds of a step go.
+func (t *turns) take() {
+	if v := (view{subs: t.c.subs}); v.patterns() {
+		t.takeAll()
+	} else {
+		t.takeExact()
+	}
+}
+
+// spent reports whether the step has come to its bounds.
+func (t *turns) spent() bool { return t.bytes >= t.chunk || t.work >= t.end }
+
+// takeAll goes over the roll of topics.
+func (t *turns) takeAll() {
+	rows := t.topicRoll.rows
+	i := t.topicRoll.behind(t.w.row)
+	for i < len(rows) && rows[i].serial <= t.w.last && !t.spent() {
+		if i%blockRows == 0 && !t.log.blocks.since(i, t.w.covered) {
+			i = min(i+blockRows, len(rows))
+			t.w.row = rows[i-1].serial
+			t.spend(1)
+			continue
+		}
+		t.w.row = rows[i].serial
+		if !rows[i].gone {
+			t.hand(rows[i].of)
+		}
+		t.spend(1)
+		i++
+	}
+	if !t.spent() {
+		t.w.row = max(t.w.row, t.w.last)
+	}
+}
+
+// takeExact goes over the topics of a client without patterns, in the same order.
+func (t *turns) takeExact() {
+	mine := t.mine[:0]
+	t.spend(len(t.c.subs))
+	for i := range t.c.subs {
+		mine = append(mine, t.topics[t.c.subs[i].name])
+	}
+	slices.SortFunc(mine, func(a, b *topic) int { return int(a.row - b.row) })
+	for _, topic := range mine {
+		serial := t.topicRoll.rows[topic.row].serial
+		if serial <= t.w.row || serial > t.w.last {
+			continue
+		}
+		if t.spent() {
+			break
+		}
+		t.w.row = serial
+		t.hand(topic)
+	}
+	if !t.spent() {
+		t.w.row = max(t.w.row, t.w.last)
+	}
+	clear(mine)
+	t.mine = mine[:0]
+}
+
+// hand gives a topic its turn: its newest event is handed over, if it was not yet.
+func (t *turns) hand(topic *topic) {
+	w := t.w
+	if topic.newest <= w.covered {
+		return
+	}
+	e := t.due(topic)
+	if e == nil {
+		return
+	}
+	frame := &Frame{Bytes: t.opts.Encode(t.c.conn.Encoding, &e.Event, t.cursor(w.covered)), Topic: e.Topic}
+	t.tell(t.c.conn, Op{Kind: OpNewest, Frame: frame, At: w.covered})
+	t.stats.Replayed++
+	t.bytes += len(e.Message) + 1 // so that empty ones count
+	t.newest = max(t.newest, e.position)
+}
+
+// due returns the newest event of a topic that the client may see, if it was not
+// handed over yet, or nil.
+func (t *turns) due(topic *topic) *entry {
+	w, m := t.w, t.w.mark(t.topicRoll.rows[topic.row].serial)
+	since, old := t.log.head, t.log.head // what is behind them is visible; was so at the mark
+	t.spend(len(t.c.subs) * (1 + strings.Count(topic.name, ".")))
+	for i := range t.c.subs {
+		if sub := &t.c.subs[i]; sub.matches(topic) {
+			since = min(since, sub.since)
+			if !w.isLate(sub.subject, m.round) {
+				old = min(old, sub.since)
+			}
+		}
+	}
+	e := t.newestOf(topic, max(since, w.covered))
+	if e == nil || e.position <= m.head && e.position > old {
+		return nil
+	}
+	return e
+}
+
+// mark returns the mark of the last round that a topic is before, or an empty one.
+// It must be asked for in the order of the topics.
+func (w *sweep) mark(row uint64) mark {
+	for len(w.before) > 0 && w.before[0].row < row {
+		w.before = w.before[1:]
+	}
+	if len(w.before) == 0 {
+		return mark{}
+	}
+	return w.before[0]
+}
+
+// isLate reports whether a subscription was not there yet in a round.
+func (w *sweep) isLate(sub *subject, round uint32) bool {
+	return slices.ContainsFunc(w.late, func(l latecomer) bool { return l.subject == sub && l.round >= round })
+}
+
+// matches reports whether a topic's events are for a subscription.
+func (sub *subscription) matches(t *topic) bool {
+	return sub.subject == &t.subject || sub.pattern && Match(sub.name, t.name)
+}
+
+// newestOf returns a topic's newest event behind a position, or nil.
+func (t *turns) newestOf(topic *topic, p Position) (newest *entry) {
+	v := view{user: t.c.user.name}
+	v.streams(topic, func(st *stream) {
+		for i := st.entries.len() - 1; i >= 0; i-- {
+			e := st.entries.at(i)
+			t.spend(1)
+			if e.position <= p || newest != nil && e.position < newest.position {
+				break
+			}
+			if !e.expired(t.now) {
+				newest = e
+				break
+			}
+		}
+	})
+	return newest
 }

@@ -1,6 +1,10 @@
 package transport
 
-import "belfry/hub"
+import (
+	"time"
+
+	"belfry/hub"
+)
 
 // The frame of a gap, or of an answer, has a mark, and the position up to which
 // its connection has everything before it: until the peer has heard what is gone,
@@ -34,15 +38,15 @@ func (b *backlog) push(f *hub.Frame) {
 	}
 	b.frames = append(b.frames, f)
 	b.bytes += len(f.Bytes)
-	b.mortal = b.mortal || f.Expires > 0
+	b.mortal = b.mortal || !f.Expires.IsZero()
 }
 
-// bury empties frames that have expired, by now in Unix nanoseconds, unless they
+// bury empties frames that have expired by now, unless they
 // are in the kernel in part or on their way there. How far the connection is they
 // still say. It returns the bytes of them.
-func (b *backlog) bury(now int64) (bytes int) {
+func (b *backlog) bury(now time.Time) (bytes int) {
 	for i, f := range b.untouched() {
-		if f.Expires > 0 && f.Expires <= now {
+		if !f.Expires.IsZero() && !now.Before(f.Expires) {
 			b.untouched()[i] = &hub.Frame{Position: f.Position}
 			bytes += len(f.Bytes)
 		}

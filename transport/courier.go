@@ -10,6 +10,9 @@ import (
 // courierTick is how often a courier looks for deadlines that have passed.
 const courierTick = 250 * time.Millisecond
 
+// courierStep is the most time that passes between two looks.
+const courierStep = 4 * courierTick
+
 // eventLimit bounds the events a courier takes before it writes.
 const eventLimit = 256
 
@@ -33,12 +36,13 @@ type courier struct {
 	elsewhere func(c *conn, work func())           // does what takes a while
 
 	// Owned by run.
-	queueBytes int          // may wait for one connection
-	now        int64        // nanoseconds since its start, as of the last wake-up
-	at         *conn        // the one that it works for
-	head       hub.Position // Head of the last batch done
-	dirty      []*conn      // connections with something new to write
-	spare      []*backlog   // for reuse
+	queueBytes int           // may wait for one connection
+	now        int64         // nanoseconds that it has been at work, as of the last wake-up
+	woken      time.Duration // when that was, since its start
+	at         *conn         // the one that it works for
+	head       hub.Position  // Head of the last batch done
+	dirty      []*conn       // connections with something new to write
+	spare      []*backlog    // for reuse
 	scratch    []byte
 	records    []byte                // of TLS; for reuse
 	pings      schedule              // open; a ping is due
@@ -129,7 +133,7 @@ func (k *courier) run(ctx context.Context) {
 	for {
 		select {
 		case b := <-batches:
-			k.wake(start)
+			k.wake(time.Since(start))
 			k.apply(b)
 			k.takeEvents()
 			k.flush()
@@ -139,12 +143,12 @@ func (k *courier) run(ctx context.Context) {
 				return
 			}
 		case e := <-k.inbox:
-			k.wake(start)
+			k.wake(time.Since(start))
 			k.hear(e)
 			k.takeEvents()
 			k.flush()
 		case <-tick.C:
-			k.wake(start)
+			k.wake(time.Since(start))
 			k.sweep()
 			k.flush()
 		case <-ctx.Done():
@@ -154,8 +158,12 @@ func (k *courier) run(ctx context.Context) {
 	}
 }
 
-// wake sets the courier's clock.
-func (k *courier) wake(start time.Time) { k.now = int64(time.Since(start)) }
+// wake moves the courier's clock, at a time since its start. What passed while the
+// process was stopped does not count: what peers sent meanwhile is still to be read.
+func (k *courier) wake(at time.Duration) {
+	k.now += int64(min(at-k.woken, courierStep))
+	k.woken = at
+}
 
 // takeEvents handles what else has arrived, so that it is written together.
 func (k *courier) takeEvents() {

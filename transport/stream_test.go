@@ -198,9 +198,9 @@ func TestAStreamOfExpiredEvents(t *testing.T) {
 	st := newHTTPStream(&fakeResponse{}, time.Minute)
 	c := &conn{sock: st, fd: noSocket, speaks: sse{}, pulse: &pulse{}, opening: &opening{}}
 	c.phase = phaseOpen
-	k.deliver(c, &hub.Frame{Position: 1, Bytes: []byte("gone"), Expires: 1})
+	k.deliver(c, &hub.Frame{Position: 1, Bytes: []byte("gone"), Expires: time.Unix(1, 0)})
 	k.flush()
-	k.deliver(c, &hub.Frame{Position: 2, Bytes: []byte("gone"), Expires: 1})
+	k.deliver(c, &hub.Frame{Position: 2, Bytes: []byte("gone"), Expires: time.Unix(1, 0)})
 	k.flush()
 	if c.waiting != nil || len(st.writes) != 0 || c.upTo != 2 || k.stats.Waiting != 0 {
 		t.Errorf("waiting: %v, %d lent, up to %d", c.waiting, len(st.writes), c.upTo)

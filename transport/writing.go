@@ -114,7 +114,7 @@ func (k *courier) flushOne(c *conn) {
 		return
 	}
 	if b.mortal {
-		k.stats.Waiting -= b.bury(time.Now().UnixNano())
+		k.stats.Waiting -= b.bury(time.Now())
 		k.advance(c, 0, 0)
 	}
 	for !b.empty() {
