@@ -19,14 +19,20 @@ func through(b *testBroker, path string) {
 	}
 }
 
-func TestUnixSocket(t *testing.T) {
-	t.Parallel()
+// socketPath is where a unix socket can be.
+func socketPath(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "belfry") // a test's own is too deep for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "belfry.sock")
+	return filepath.Join(dir, "belfry.sock")
+}
+
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	path := socketPath(t)
 	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

@@ -195,7 +195,7 @@ func (b *broker) apiOptions(cfg config.Config) api.Options {
 		Gate:          b.limits.gate,
 		Publishers:    b.limits.publishers,
 		Overloaded:    b.limits.memory.overloaded,
-		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics},
+		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics, b.log.queue},
 		Panicked:      b.panics.took,
 		Documents: []api.Document{
 			{Path: "/openapi.yaml", Type: "application/yaml", Content: docs.OpenAPI}, // RFC 9512
