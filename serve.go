@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	stdlog "log"
 	"net/http"
 	"os"
@@ -118,7 +120,7 @@ func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, 
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	b.hub = hub.New(hub.Options{
-		Epoch:          uint64(clock().UnixMilli()),
+		Epoch:          newEpoch(),
 		Clock:          clock,
 		Encode:         transport.Encoder(cloudEventDefaults(cfg)),
 		Limits:         hubLimits(cfg),
@@ -153,6 +155,14 @@ func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, 
 	})
 	b.newServers(cfg)
 	return b, nil
+}
+
+// newEpoch names a log that begins now, like no other one. It is not made of the clock: that
+// may be set back, and two brokers may start at one time.
+func newEpoch() uint64 {
+	var name [8]byte
+	rand.Read(name[2:])                             // which never fails
+	return max(1, binary.BigEndian.Uint64(name[:])) // 0 is that of what is no cursor
 }
 
 func cloudEventDefaults(cfg config.Config) transport.CloudEventDefaults {
