@@ -232,6 +232,7 @@ func (b *broker) newServers(cfg config.Config) {
 	b.http.Protocols = protocols
 	if cfg.AdminAddr != "" {
 		b.admin = newServer(cfg, b.api.Admin(), profileTimeout, b.http.ErrorLog)
+		b.admin.Protocols = protocols
 	}
 }
 

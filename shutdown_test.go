@@ -262,6 +262,7 @@ func TestBinary(t *testing.T) {
 		{"--addr=" + taken.Addr().String(), "", 1, "address already in use"},
 		{"--insecure --addr=nowhere.invalid:0", "", 1, "cannot serve"},
 		{"--addr=:0", "", 2, "belfry key create"},
+		{"--addr=127.0.0.1:0 --admin-addr=0.0.0.0:0", "", 2, "admin_addr=0.0.0.0:0 lets other machines in"},
 		{"--addr=8000", "", 2, "--addr"},
 		{"--resume-window=soon", "", 2, "--resume-window"},
 		{"--max-message=0 --couriers=-1", "", 2, "--couriers"},
