@@ -60,6 +60,7 @@ func TestAbuse(t *testing.T) {
 		stacks := make([]byte, 1<<20)
 		t.Errorf("before %+v\nafter  %+v\n%s", before, after, stacks[:runtime.Stack(stacks, true)])
 	}
+	b.stop()
 	for _, line := range b.log() {
 		if strings.Contains(line, `"level":"error"`) {
 			t.Error(line)

@@ -161,6 +161,7 @@ func TestCommandKeys(t *testing.T) {
 			}
 		}
 	}
+	b.stop()
 	for _, line := range b.log() {
 		if strings.Contains(line, key) {
 			t.Error(line)

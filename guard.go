@@ -57,7 +57,8 @@ func (b *broker) recheck() {
 // guardOf returns what decides about requests. It fails for a broker that would
 // be open to others without anybody having said so.
 func guardOf(cfg config.Config, tokens *auth.Tokens, clock func() time.Time) (*auth.Guard, error) {
-	opts := auth.Options{Tokens: tokens, Open: isLocal(cfg.Addr) || cfg.Insecure, Local: !cfg.Insecure, Origins: cfg.AllowedOrigins, Clock: clock}
+	setting, addr := exposed(cfg)
+	opts := auth.Options{Tokens: tokens, Open: addr == "" || cfg.Insecure, Local: !cfg.Insecure, Origins: cfg.AllowedOrigins, Clock: clock}
 	for _, key := range cfg.Keys {
 		rights, err := auth.ParseRights(key.Rights)
 		if err != nil {
@@ -66,7 +67,7 @@ func guardOf(cfg config.Config, tokens *auth.Tokens, clock func() time.Time) (*a
 		opts.Keys = append(opts.Keys, auth.Key{Name: key.Name, SHA256: key.SHA256, Rights: rights, Topics: key.Topics})
 	}
 	if len(opts.Keys) == 0 && tokens == nil && !opts.Open {
-		return nil, fmt.Errorf(openToAll, cfg.Addr)
+		return nil, fmt.Errorf(openToAll, setting, addr)
 	}
 	if u, err := url.Parse(cfg.PublicURL); err == nil && u.Host != "" {
 		opts.Hosts = []string{u.Host}
@@ -74,7 +75,19 @@ func guardOf(cfg config.Config, tokens *auth.Tokens, clock func() time.Time) (*a
 	return auth.New(opts)
 }
 
-const openToAll = `addr=%s lets other machines in, and there are no keys: anybody could publish and subscribe.
+// exposed returns the address that not only this machine can reach, and which setting it is;
+// "" is none.
+func exposed(cfg config.Config) (setting, addr string) {
+	switch {
+	case !isLocal(cfg.Addr):
+		return "addr", cfg.Addr
+	case cfg.AdminAddr != "" && !isLocal(cfg.AdminAddr):
+		return "admin_addr", cfg.AdminAddr
+	}
+	return "", ""
+}
+
+const openToAll = `%s=%s lets other machines in, and there are no keys: anybody could publish and subscribe.
 Make a key with
 
     belfry key create

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
 
 	"belfry/config"
 )
@@ -128,7 +127,9 @@ func idleBroker(t *testing.T) *broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBroker(cfg, logger{zap.NewNop(), zap.NewAtomicLevel()}, time.Now)
+	log := newLogger(cfg, io.Discard)
+	t.Cleanup(log.close)
+	b, err := newBroker(cfg, log, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,9 +84,11 @@ func TestIssuerIsAway(t *testing.T) {
 	_, private := newIssuer(t)
 	other, _ := command("token", "create", "--private-key="+private)
 	status, answer := b.ask(t, strings.TrimSpace(other), "GET", "/topics/cats/events", "")
-	if reason := lastDenial(b).Reason; status != 401 || !strings.Contains(reason, "the issuer's keys are not known: ") || !strings.Contains(reason, "connection refused") {
+	reason := b.denial(t, "").Reason
+	if status != 401 || !strings.Contains(reason, "the issuer's keys are not known: ") || !strings.Contains(reason, "connection refused") {
 		t.Errorf("%d %s, the log has %q", status, answer, reason)
 	}
+	b.stop()
 	log := strings.Join(b.log(), "\n")
 	if !strings.Contains(log, "cannot fetch the keys of tokens") || strings.Contains(log, "secret=x") {
 		t.Errorf("the log has\n%s", log)

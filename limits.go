@@ -14,14 +14,17 @@ import (
 // bounds are what strangers can take at most.
 type bounds struct {
 	gate       *limit.Gate
+	operators  *limit.Gate // at their own address
 	publishers *limit.Publishers
 	memory     *memoryGuard
 }
 
 // newBounds returns bounds that are not set yet: everything is admitted.
 func newBounds(log *zap.Logger) *bounds {
+	gate := limit.NewGate(limit.Limits{}, nil)
 	return &bounds{
-		gate:       limit.NewGate(limit.Limits{}, nil),
+		gate:       gate,
+		operators:  gate.Aside(),
 		publishers: limit.NewPublishers(limit.PublishLimits{}, nil),
 		memory:     newMemoryGuard(log, readMemory),
 	}
@@ -41,10 +44,22 @@ func (b *bounds) of(cfg config.Config) (use func(), err error) {
 			AddressHandshakes:  cfg.MaxAddressHandshakes,
 			Handshakes:         cfg.MaxHandshakes,
 		})
+		b.operators.SetProxies(proxies)
+		b.operators.SetLimits(operatorLimits(cfg))
 		b.publishers.SetLimits(publishLimits(cfg))
 		b.memory.setLimit(cfg.MaxMemory, cfg.MemoryReserve)
 	}, nil
 }
+
+// operatorLimits are those of the operators' address. One address has no more than half of
+// it: if strangers can reach it, operators come in all the same.
+func operatorLimits(cfg config.Config) limit.Limits {
+	most := max(minOperators, cfg.MaxHTTPConnections/10)
+	return limit.Limits{HTTPConnections: most, AddressConnections: most / 2}
+}
+
+// minOperators are connections that operators may have in any case.
+const minOperators = 16
 
 func publishLimits(cfg config.Config) limit.PublishLimits {
 	l := limit.PublishLimits{
@@ -61,5 +76,7 @@ func publishLimits(cfg config.Config) limit.PublishLimits {
 	return l
 }
 
-// admit is the [transport.Admission].
-func (b *bounds) admit(from net.Addr) (transport.Visit, bool) { return b.gate.Accept(from) }
+// admission is what a gate decides about connections that are accepted.
+func admission(g *limit.Gate) transport.Admission {
+	return func(from net.Addr) (transport.Visit, bool) { return g.Accept(from) }
+}

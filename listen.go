@@ -30,7 +30,7 @@ func (b *broker) listen(ctx context.Context) ([]site, error) {
 	if err != nil {
 		return nil, err
 	}
-	public = transport.Admit(public, b.limits.admit)
+	public = transport.Admit(public, admission(b.limits.gate))
 	if b.certs != nil {
 		public = transport.ListenTLS(public, b.certs.config)
 	}
@@ -42,6 +42,10 @@ func (b *broker) listen(ctx context.Context) ([]site, error) {
 	if err != nil {
 		public.Close()
 		return nil, err
+	}
+	admin = transport.Admit(admin, admission(b.limits.operators))
+	if b.certs != nil && !isLocal(b.cfg.AdminAddr) {
+		admin = transport.ListenTLS(admin, b.certs.config)
 	}
 	return append(sites, site{"listening for operators", b.admin, admin}), nil
 }

@@ -19,14 +19,20 @@ func through(b *testBroker, path string) {
 	}
 }
 
-func TestUnixSocket(t *testing.T) {
-	t.Parallel()
+// socketPath is where a unix socket can be.
+func socketPath(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "belfry") // a test's own is too deep for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "belfry.sock")
+	return filepath.Join(dir, "belfry.sock")
+}
+
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	path := socketPath(t)
 	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -65,17 +71,7 @@ func TestUnixSocket(t *testing.T) {
 func TestAdminAddr(t *testing.T) {
 	t.Parallel()
 	b := startKeyed(t, "keys:\n"+entry("ops", "admin", ">")+entry("backend", "publish", ">"), "--admin-addr=127.0.0.1:0")
-	admin := newTestBroker()
-	defer admin.http.CloseIdleConnections()
-	eventually(t, "the operators' address is known", func() bool {
-		for _, line := range b.log() {
-			if _, rest, ok := strings.Cut(line, `"msg":"listening for operators","addr":"`); ok {
-				admin.addr, _, _ = strings.Cut(rest, `"`)
-				return true
-			}
-		}
-		return false
-	})
+	admin := b.forOperators(t)
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap?debug=1", "/debug/pprof/profile?seconds=1", "/debug/pprof/goroutine"} {
 		b.as(t, "ops", "GET", path, "").problem(t, 404, "not_found")
 		if got := admin.call(t, "GET", path, ""); got.status != http.StatusOK || got.body == "" {
@@ -93,6 +89,69 @@ func TestAdminAddr(t *testing.T) {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 	}
+}
+
+// TestAdminAddrElsewhere: at an address that other machines reach operators show their keys,
+// and the broker's certificate protects them.
+func TestAdminAddrElsewhere(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "belfry.yaml")
+	if err := os.WriteFile(file, []byte("keys:\n"+entry("ops", "admin", ">")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := startTLS(t, "--config="+file, "--admin-addr=0.0.0.0:0")
+	admin := b.forOperators(t)
+	_, port, _ := net.SplitHostPort(admin.addr)
+	admin.addr = "127.0.0.1:" + port
+	plain := &testBroker{addr: admin.addr}
+	if got := plain.socket(t, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").answer(t); got.status != 400 || !strings.Contains(got.body, "HTTPS") {
+		t.Errorf("plain HTTP is answered %d %.100s", got.status, got.body)
+	}
+	admin.useTLS(b.tls)
+	admin.call(t, "GET", "/metrics", "").problem(t, 401, "credentials_missing")
+	if got := admin.call(t, "GET", "/metrics", "", "Authorization", "Bearer ops"); got.status != http.StatusOK {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+
+	local := startTLS(t, "--config="+file, "--admin-addr=127.0.0.1:0").forOperators(t)
+	if got := local.call(t, "GET", "/metrics", ""); got.status != http.StatusOK {
+		t.Errorf("on this machine: %d %s", got.status, got.body)
+	}
+}
+
+// TestAdminAddrHasItsOwnPlaces: whoever fills one address leaves the other to those who
+// need it.
+func TestAdminAddrHasItsOwnPlaces(t *testing.T) {
+	t.Parallel()
+	b := start(t, "--admin-addr=127.0.0.1:0", "--max-http-connections=5")
+	admin := b.forOperators(t)
+	b.http.Transport.(*http.Transport).DisableKeepAlives = true
+	admin.http.Transport.(*http.Transport).DisableKeepAlives = true
+	fill := func(crowded, other *testBroker, places int) (idle []*wire) {
+		t.Helper()
+		for range places {
+			idle = append(idle, crowded.socket(t))
+		}
+		eventually(t, "there is no place left", func() bool {
+			_, err := crowded.do("GET", "/health", "")
+			return err != nil
+		})
+		if got := other.call(t, "GET", "/health", ""); got.status != http.StatusOK {
+			t.Errorf("with %d idle connections elsewhere: %d %s", places, got.status, got.body)
+		}
+		return idle
+	}
+	for _, w := range fill(b, admin, 5) {
+		w.Close()
+	}
+	for _, w := range fill(admin, b, minOperators) {
+		w.Close()
+	}
+	const refused = `belfry_refused_total{limit="max_http_connections"}`
+	eventually(t, "operators come in again", func() bool {
+		got, err := admin.do("GET", "/metrics", "")
+		return err == nil && got.status == http.StatusOK && strings.Contains(got.body, refused) && !strings.Contains(got.body, refused+" 0\n")
+	})
 }
 
 // TestMetricsNeedARight: without an address for operators they are asked for

@@ -15,6 +15,7 @@ import (
 type logger struct {
 	*zap.Logger
 	level zap.AtomicLevel
+	queue *logQueue
 }
 
 // set changes the level.
@@ -24,28 +25,30 @@ func (l logger) set(name string) {
 	}
 }
 
-// newLogger returns a logger of lines of JSON, or of text for a terminal.
+// newLogger returns a logger of lines of JSON, or of text for a terminal. Its close is to
+// be called at the end: what is logged is written by a goroutine.
 func newLogger(cfg config.Config, out io.Writer) logger {
 	level := zap.NewAtomicLevel()
-	format := cfg.LogFormat
-	if format == "auto" {
-		format = "json"
-		if isTerminal(out) {
-			format = "console"
-		}
-	}
-	enc := zap.NewProductionEncoderConfig()
-	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	encoder := zapcore.NewJSONEncoder(enc)
-	if format == "console" {
-		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-		enc.EncodeLevel = zapcore.CapitalColorLevelEncoder
-		encoder = zapcore.NewConsoleEncoder(enc)
-	}
-	l := logger{zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(out)), level)), level}
+	encoder := newEncoder(cfg.LogFormat, isTerminal(out))
+	queue := newLogQueue(out, encoder.Clone(), cfg.LogQueueBytes)
+	l := logger{zap.New(zapcore.NewCore(encoder, queue, level), zap.ErrorOutput(queue)), level, queue}
 	l.set(cfg.LogLevel)
 	return l
 }
+
+func newEncoder(format string, terminal bool) zapcore.Encoder {
+	enc := zap.NewProductionEncoderConfig()
+	if format == "console" || format == "auto" && terminal {
+		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		enc.EncodeLevel = zapcore.CapitalColorLevelEncoder
+		return zapcore.NewConsoleEncoder(enc)
+	}
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	return zapcore.NewJSONEncoder(enc)
+}
+
+// close writes what is still to be written, if anybody reads.
+func (l logger) close() { l.queue.close() }
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

@@ -60,7 +60,9 @@ func runWith(ctx context.Context, hangups <-chan os.Signal, args, environ []stri
 		}
 		err = createToken(command, stdout)
 	case config.TokenCheck:
-		err = checkToken(command, streams.In, stdout, newLogger(command.Config, stderr).Logger)
+		log := newLogger(command.Config, stderr)
+		err = checkToken(command, streams.In, stdout, log.Logger)
+		log.close()
 	case config.Config:
 		again := func(running config.Config) (config.Config, []string, error) {
 			return config.Reload(running, args, environ)
@@ -82,11 +84,13 @@ func runBroker(ctx context.Context, hangups <-chan os.Signal, cfg config.Config,
 		fmt.Fprintln(stderr, err)
 		return 2
 	}
+	signal.Ignore(syscall.SIGPIPE) // the reader of the log may end before the broker
 	log := newLogger(cfg, stderr)
-	defer log.Sync() //nolint:errcheck // there is nowhere to report it
+	defer log.close()
 	warn(log, cfg)
 	b, err := newBroker(cfg, log, clock)
 	if err != nil {
+		log.close() // what it says comes first
 		fmt.Fprintln(stderr, err)
 		return 2
 	}

@@ -288,6 +288,7 @@ func (p *player) finishAnswer() {
 var placeholders = map[string]string{
 	"c":       `[0-9a-f]{24}`,
 	"begin":   `[0-9a-f]{12}0{12}`,
+	"other":   `[0-9a-f]{24}`,
 	"id":      `[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`,
 	"client":  `[0-9a-f]{32}`,
 	"handle":  `[0-9a-f]{16}`,

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"belfry/config"
 )
 
@@ -99,7 +97,9 @@ func newRefusalTest(t *testing.T) *refusalTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.broker, err = newBroker(cfg, logger{zap.NewNop(), zap.NewAtomicLevel()}, time.Now); err != nil {
+	log := newLogger(cfg, io.Discard)
+	t.Cleanup(log.close)
+	if r.broker, err = newBroker(cfg, log, time.Now); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	stdlog "log"
 	"net/http"
 	"os"
@@ -107,7 +109,7 @@ func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, 
 		couriers = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	b.hub = hub.New(hub.Options{
-		Epoch:          uint64(clock().UnixMilli()),
+		Epoch:          newEpoch(),
 		Clock:          clock,
 		MaxStep:        time.Second, // several of the hub's looks at its clock
 		Encode:         transport.Encoder(cloudEventDefaults(cfg)),
@@ -163,6 +165,14 @@ func (b *broker) begin(cfg config.Config) (err error) {
 	return nil
 }
 
+// newEpoch names a log that begins now, like no other one. It is not made of the clock: that
+// may be set back, and two brokers may start at one time.
+func newEpoch() uint64 {
+	var name [8]byte
+	rand.Read(name[2:])                             // which never fails
+	return max(1, binary.BigEndian.Uint64(name[:])) // 0 is that of what is no cursor
+}
+
 func cloudEventDefaults(cfg config.Config) transport.CloudEventDefaults {
 	return transport.CloudEventDefaults{Source: cfg.CloudEvents.Source, Type: cfg.CloudEvents.Type}
 }
@@ -203,7 +213,7 @@ func (b *broker) apiOptions(cfg config.Config) api.Options {
 		Gate:          b.limits.gate,
 		Publishers:    b.limits.publishers,
 		Overloaded:    b.limits.memory.overloaded,
-		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics},
+		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics, b.log.queue},
 		Panicked:      b.panics.took,
 		Documents: []api.Document{
 			{Path: "/openapi.yaml", Type: "application/yaml", Content: docs.OpenAPI}, // RFC 9512
@@ -230,6 +240,7 @@ func (b *broker) newServers(cfg config.Config) {
 	b.http.Protocols = protocols
 	if cfg.AdminAddr != "" {
 		b.admin = newServer(cfg, b.api.Admin(), profileTimeout, b.http.ErrorLog)
+		b.admin.Protocols = protocols
 	}
 }
 

@@ -243,6 +243,8 @@ func TestBinary(t *testing.T) {
 	})
 
 	t.Run("SIGHUP", func(t *testing.T) { testHangup(t, binary) })
+	t.Run("a log that nobody reads", func(t *testing.T) { testStuckLog(t, binary) })
+	t.Run("a log whose reader has gone", func(t *testing.T) { testLostReader(t, binary) })
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -260,6 +262,7 @@ func TestBinary(t *testing.T) {
 		{"--addr=" + taken.Addr().String(), "", 1, "address already in use"},
 		{"--insecure --addr=nowhere.invalid:0", "", 1, "cannot serve"},
 		{"--addr=:0", "", 2, "belfry key create"},
+		{"--addr=127.0.0.1:0 --admin-addr=0.0.0.0:0", "", 2, "admin_addr=0.0.0.0:0 lets other machines in"},
 		{"--addr=8000", "", 2, "--addr"},
 		{"--resume-window=soon", "", 2, "--resume-window"},
 		{"--max-message=0 --couriers=-1", "", 2, "--couriers"},

@@ -113,6 +113,9 @@ func (s *Server) dispatch(f *face, x *exchange) (any, error) {
 // unrouted answers what has no route, for a path that has the methods of
 // allow.
 func unrouted(x *exchange, allow string) (any, error) {
+	if allow == "" && x.r.Method == http.MethodOptions && x.r.URL.Path == "/" {
+		allow = http.MethodOptions // proxies that are told no better ask this to see whether there is anybody
+	}
 	if allow == "" {
 		return nil, notFound.because("there is nothing at this path; the calls are listed in the documentation of the HTTP interface")
 	}

@@ -46,6 +46,17 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// TestIsAnybodyThere: a proxy that is told no path asks for the options of /, where there
+// is nothing else.
+func TestIsAnybodyThere(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	if w := b.call("OPTIONS", "/", ""); w.Code != 204 || w.Header().Get("Allow") != "OPTIONS" || w.Body.Len() > 0 {
+		t.Errorf("got %d, Allow: %s", w.Code, w.Header().Get("Allow"))
+	}
+	problem(t, b.call("GET", "/", ""), 404, "not_found")
+}
+
 // Paths that a client can send and a router may stumble over.
 func TestOddPaths(t *testing.T) {
 	t.Parallel()

@@ -173,8 +173,8 @@ func (l *ledger) take(f *frame) Message {
 }
 
 // adopt moves the resume point on. It never goes back, except with the first
-// word of a connection: the log may be another one, the cursors of which sort
-// before.
+// word of a connection, behind which all is of one log: that of before may be
+// another one, and the cursors of two logs have no order.
 //
 // The cursor of closing does not count. It names nothing that was received, and
 // the broker drops what still waits before it: a gap might be among that.
@@ -211,10 +211,20 @@ func (l *ledger) event(f *frame) Message {
 // then again with it.
 func (l *ledger) held(f *frame) bool {
 	holds := func(r *Request) bool {
-		return r.holds() && r.stage != acked && f.Cursor > r.subscription.After && matchAny(r.fresh, f.Topic)
+		return r.holds() && r.stage != acked && comesAfter(f.Cursor, r.subscription.After) && matchAny(r.fresh, f.Topic)
 	}
 	return slices.ContainsFunc(l.requests, holds) && !matchAny(l.origin, f.Topic) && !matchAny(l.added, f.Topic)
 }
+
+// comesAfter reports whether a replay from a cursor has what is at another one. Of a log
+// that is not the cursor's it has everything: the order of the texts says nothing there.
+func comesAfter(cursor, from string) bool { return logOf(cursor) != logOf(from) || cursor > from }
+
+// logOf returns the name of the log that a cursor is of.
+func logOf(cursor string) string { return cursor[:min(len(cursor), logLen)] }
+
+// logLen is the length of that name, the first half of a cursor.
+const logLen = 12
 
 // note remembers an event for all repairs that may come to it.
 func (l *ledger) note(f *frame) {

@@ -72,6 +72,33 @@ func TestLostLive(t *testing.T) {
 	})
 }
 
+// TestLostLiveOfAnotherLog: a replay that begins behind a cursor of a log that is gone is of
+// everything, however the cursors of the two logs sort.
+func TestLostLiveOfAnotherLog(t *testing.T) {
+	for _, logs := range [][2]string{{"00000000000f", "000000000001"}, {"000000000001", "00000000000f"}} {
+		t.Run("from "+logs[0], func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *stage) {
+				before := func(n int) string { return fmt.Sprintf("%s%012d", logs[0], n) }
+				now := func(n int) string { return fmt.Sprintf("%s%012d", logs[1], n) }
+				c := s.open("ws://broker/ws/1", client.Options{})
+				p := s.next()
+				p.welcomeUser(before(5), "a.1")
+				c.subscribe(client.Subscription{Topics: []string{"b"}, After: before(1)})
+				p.expect(`{"op":"subscribe","topics":["b"],"after":"` + before(1) + `","ref":1}`)
+				p.cut()
+				c.expect("connected [a.1]", "disconnected")
+
+				p = s.next()
+				p.welcomeUser(before(5), "a.1", "b")
+				p.expect(`{"op":"subscribe","topics":["b"],"after":"` + before(1) + `","ref":2}`)
+				p.say(event("b", now(1)), answer("ack", 2, now(1)), replayed("b", now(1)), answer("live", 2, now(1)), event("b", now(2)))
+				c.expect("connected [a.1 b]", "ack Subscribe(b)", "replay of Subscribe(b): b "+now(1)+" at "+now(1))
+				c.expect("live Subscribe(b)", "b "+now(2)+" at "+now(2))
+			})
+		})
+	}
+}
+
 // TestRestart: the newest events are others by now, and what was forgotten
 // can't be left out.
 func TestRestart(t *testing.T) {

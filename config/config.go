@@ -83,6 +83,8 @@ type Config struct {
 	LogLevel  string `group:"Logging" default:"info" form:"debug|info|warn|error" reload:"yes" help:"The least that is logged: debug, info, warn or error."`
 	LogFormat string `group:"Logging" default:"auto" form:"auto|json|console" help:"json, console or auto: console on a terminal, else json."`
 
+	LogQueueBytes int `group:"Logging" default:"1048576" range:"1024..1073741824" help:"Bytes of the log that may wait to be written; more is dropped."`
+
 	// Keys are the API keys, which only a file can have.
 	Keys []Key `kong:"-"`
 

@@ -7,7 +7,8 @@ import "strings"
 type Position uint64
 
 // A Cursor names a position in one particular log. Its text has a constant
-// length, and of two cursors the later one sorts later.
+// length, and of two cursors of one log the later one sorts later. Those of two logs have
+// no order.
 type Cursor struct {
 	Epoch    uint64 // which log; below 2^48
 	Position Position

@@ -18,7 +18,7 @@ var (
 // Options are the hub's limits and what it needs of the outside. All bounds
 // are above zero unless said otherwise.
 type Options struct {
-	Epoch uint64           // names this log; below 2^48, later ones greater
+	Epoch uint64           // names this log and no other; from 1, below 2^48
 	Clock func() time.Time // the time
 	// MaxStep is the most time that passes between two looks at the clock, for what
 	// ends after a time; 0 is no bound. More of it was none in which clients could have

@@ -37,7 +37,7 @@ func (l Limits) arrivals() Rate {
 // same 64 bits are one, since one customer has as many. This machine itself
 // (127.0.0.1 and ::1), unix sockets and proxies are not counted by address.
 type Gate struct {
-	Refusals
+	*Refusals
 
 	clock   func() time.Time
 	proxies atomic.Pointer[forwarded.Proxies]
@@ -55,10 +55,18 @@ func NewGate(l Limits, clock func() time.Time) *Gate {
 	if clock == nil {
 		clock = time.Now
 	}
-	g := &Gate{clock: clock, addresses: make(map[key]int32)}
+	g := &Gate{Refusals: new(Refusals), clock: clock, addresses: make(map[key]int32)}
 	g.SetProxies(new(forwarded.Proxies))
 	g.SetLimits(l)
 	return g
+}
+
+// Aside returns a gate without limits yet for those who come by another way: who is in there
+// takes nobody's place here, nor the reverse. Its refusals count here.
+func (g *Gate) Aside() *Gate {
+	aside := NewGate(Limits{}, g.clock)
+	aside.Refusals = g.Refusals
+	return aside
 }
 
 // SetLimits changes the limits. Those who are in already stay.
