@@ -168,11 +168,7 @@ func TestPythonWebsockets(t *testing.T) {
 
 func TestChromium(t *testing.T) {
 	t.Parallel()
-	npm(t, "playwright-core")
-	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
-	testStranger(t, func(t *testing.T, url string) *stranger {
-		return meet(t, node, "testdata/clients/chromium.mjs", url, browser)
-	})
+	testStranger(t, func(t *testing.T, url string) *stranger { return chromiumPlays(t, "chromium.mjs", url) })
 }
 
 // testStranger has three of a kind go through all that can happen to one.

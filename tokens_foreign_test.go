@@ -31,16 +31,14 @@ func TestTokensPythonWebsockets(t *testing.T) {
 
 func TestTokensChromium(t *testing.T) {
 	t.Parallel()
-	npm(t, "playwright-core")
-	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
 	testTokens(t, func(t *testing.T, url string) *stranger {
-		return meet(t, node, "testdata/clients/tokens_chromium.mjs", browser, "websocket", url)
+		return chromiumPlays(t, "tokens_chromium.mjs", "websocket", url)
 	})
 	t.Run("EventSource", func(t *testing.T) {
 		t.Parallel()
 		b, secret := withTokens(t)
 		token := newToken(t, secret, "--user=7", "--subscribe=cats", "--publish=cats", "--expires=1h")
-		s := meet(t, node, "testdata/clients/tokens_chromium.mjs", browser, "eventsource", "http://"+b.addr+"/sse?topic=cats")
+		s := chromiumPlays(t, "tokens_chromium.mjs", "eventsource", "http://"+b.addr+"/sse?topic=cats")
 		s.says(said{Away: true})
 		s.bring(token, "")
 		s.says(said{Open: true})
