@@ -84,7 +84,7 @@ func TestPollNoHole(t *testing.T) {
 	_, h := b.page(t, "n.1", "")
 	s := b.publishNumbers(t)
 	for last := -2; last < 600; {
-		numbers, next := b.page(t, "n.1", "wait=20s&after="+h.Cursor)
+		numbers, next := b.page(t, "n.1", "wait=60s&after="+h.Cursor)
 		if len(numbers) == 0 {
 			t.Fatal("the poll has waited for nothing")
 		}

@@ -54,7 +54,7 @@ func testTokens(t *testing.T, meet func(t *testing.T, url string) *stranger) {
 		s := meet(t, "ws://"+b.addr+"/ws?topic=cats")
 		s.says(said{Away: true})
 		next := newToken(t, secret, "--user=7", "--subscribe=cats", "--publish=cats", "--expires=1h")
-		s.bring(newToken(t, secret, "--user=7", "--subscribe=cats", "--expires=30s"), next) // shorter than the notice of a minute
+		s.bring(newToken(t, secret, "--user=7", "--subscribe=cats", "--expires=50s"), next) // shorter than the notice of a minute
 		s.says(said{Open: true, Message: "belfry.v1 7"}, said{Expiring: true}, said{Ack: 1})
 		b.publishWith(t, next, event("cats", "purr"))
 		s.says(said{Message: "purr"}, said{Code: 1000})
@@ -64,7 +64,7 @@ func testTokens(t *testing.T, meet func(t *testing.T, url string) *stranger) {
 		b, secret := withTokens(t)
 		s := meet(t, "ws://"+b.addr+"/ws?topic=cats")
 		s.says(said{Away: true})
-		s.bring(newToken(t, secret, "--user=7", "--subscribe=cats", "--expires=3s"), "")
+		s.bring(newToken(t, secret, "--user=7", "--subscribe=cats", "--expires=6s"), "")
 		s.says(said{Open: true, Message: "belfry.v1 7"}, said{Expiring: true}, said{Code: 4002, Reason: "token_expired"})
 	})
 }
