@@ -1,14 +1,15 @@
 FUZZTIME ?= 5m
 SEEDS ?= 10000
-TIMEOUT ?= 10m
+TIMEOUT ?= 20m
 SOAKTIME ?= 10m
 FLOODTIME ?= 20s
 SLOWTIME ?= 1m
+WAVES ?= 20
 
 # The race detector needs a C compiler; without one the tests run without it.
 race = $(if $(shell command -v "$$(go env CC)"),-race,$(warning no C compiler: testing without the race detector))
 
-.PHONY: help run build deps lint test soak simulate flood slow fuzz vuln bench
+.PHONY: help run build deps lint test soak abuse simulate flood slow fuzz vuln bench
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do printf '  make %-8s %s\n' "$$target" "$$what"; done
@@ -32,6 +33,9 @@ test: deps lint ## run everything that must pass before a commit
 
 soak: ## check deliveries at full size, with new seeds for SOAKTIME (10m)
 	go test $(race) -timeout 0 -count=1 -v -run '^TestCheckerSoak$$' . -checker.soak=$(SOAKTIME)
+
+abuse: ## have hundreds of connections at a time do what no client should, in WAVES (20)
+	go test $(race) -timeout 0 -count=1 -v -run '^TestAbuse$$' . -abuse.waves=$(WAVES)
 
 slow: ## check what a slow line gets of topics that change all the time, for SLOWTIME (1m)
 	go test -timeout 0 -count=1 -v -run '^TestLatestLine$$' . -slow=$(SLOWTIME)

@@ -173,6 +173,7 @@ func TestACME(t *testing.T) {
 				t.Errorf("there is a certificate of %q", name)
 			}
 		}
+		w.Close()
 		b.http.CloseIdleConnections()
 		b.stop()
 	}

@@ -144,7 +144,7 @@ func TestAsyncAPIV1(t *testing.T) {
 	t.Run("token", func(t *testing.T) {
 		t.Parallel()
 		b, secret := withTokens(t, flags...)
-		token := newToken(t, secret, "--user=17", "--subscribe=cats,news,orders.*", "--publish=cats,news,chat", "--expires=30s")
+		token := newToken(t, secret, "--user=17", "--subscribe=cats,news,orders.*", "--publish=cats,news,chat", "--expires=50s")
 		l := listen(t, "v1")
 		w := b.socket(t, v1Opening("/ws?topic=cats&access_token="+token))
 		w.acceptedV1(t)

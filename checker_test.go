@@ -39,21 +39,25 @@ type checkPlan struct {
 
 // checkPlans are those of an ordinary test run. The soak has more of everything.
 var checkPlans = []checkPlan{
-	{"everything retained", 5000, 110, 0, false, false, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
-	{"few events retained", 3000, 55, 5, true, false, []string{"--history-events=5", "--history-bytes=4294967296"}},
-	{"few bytes retained", 3000, 55, 0, true, false, []string{"--history-events=1000000", "--history-bytes=131072"}},
-	{"over TLS", 3000, 110, 0, false, true, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
-	{"few events retained, over TLS", 3000, 55, 5, true, true, []string{"--history-events=5", "--history-bytes=4294967296"}},
+	{"everything retained", 2000, 66, 0, false, false, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
+	{"few events retained", 2000, 44, 5, true, false, []string{"--history-events=5", "--history-bytes=4294967296"}},
+	{"few bytes retained", 2000, 44, 0, true, false, []string{"--history-events=1000000", "--history-bytes=131072"}},
+	{"over TLS", 1500, 66, 0, false, true, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
+	{"few events retained, over TLS", 1500, 44, 5, true, true, []string{"--history-events=5", "--history-bytes=4294967296"}},
 }
 
 func TestChecker(t *testing.T) {
 	t.Parallel()
-	for _, plan := range checkPlans {
-		t.Run(plan.name, func(t *testing.T) {
-			t.Parallel()
-			plan.run(t, max(1, *checkerSeed))
-		})
-	}
+	var seen tally
+	t.Run("plans", func(t *testing.T) {
+		for _, plan := range checkPlans {
+			t.Run(plan.name, func(t *testing.T) {
+				t.Parallel()
+				plan.run(t, max(1, *checkerSeed), &seen)
+			})
+		}
+	})
+	seen.judge(t)
 }
 
 // TestCheckerSoak is for make soak.
@@ -68,8 +72,9 @@ func TestCheckerSoak(t *testing.T) {
 	}
 	for ; ; seed++ {
 		for _, plan := range checkPlans {
+			var seen tally
 			plan.events, plan.subscribers = 100_000, 200
-			t.Run(fmt.Sprintf("%s, seed %d", plan.name, seed), func(t *testing.T) { plan.run(t, seed) })
+			t.Run(fmt.Sprintf("%s, seed %d", plan.name, seed), func(t *testing.T) { plan.run(t, seed, &seen); seen.judge(t) })
 		}
 		if t.Failed() || time.Now().After(end) {
 			return
@@ -87,7 +92,7 @@ type checkWorld struct {
 	stop func()
 }
 
-func (plan checkPlan) run(t *testing.T, seed uint64) {
+func (plan checkPlan) run(t *testing.T, seed uint64, seen *tally) {
 	flags := []string{
 		"--log-level=info", "--protocols=http1+http2", "--heartbeat=100ms", "--resume-window=5m", "--publish-timeout=1m",
 		"--client-queue-bytes=131072", "--max-message=16384", "--close-timeout=1m", "--ping-interval=10m",
@@ -109,9 +114,9 @@ func (plan checkPlan) run(t *testing.T, seed uint64) {
 		w.judge(t)
 	}
 	if t.Failed() {
-		t.Logf("again, if it is a matter of the seed: go test -race -run '^TestChecker$/^%s' -checker.seed=%d .", plan.name, seed)
+		t.Logf("again, if it is a matter of the seed: go test -race -run '^TestChecker$/^plans$/^%s' -checker.seed=%d .", plan.name, seed)
 	} else {
-		t.Logf("played in %v, judged in %v: %v", played.Round(time.Millisecond), time.Since(began.Add(played)).Round(time.Millisecond), w.summary(t))
+		t.Logf("played in %v, judged in %v: %v", played.Round(time.Millisecond), time.Since(began.Add(played)).Round(time.Millisecond), w.summary(t, seen))
 	}
 }
 
@@ -165,16 +170,45 @@ func (w *checkWorld) judge(t *testing.T) {
 	judging.Wait()
 }
 
-// summary tells what has happened, and fails the test if something that it is
-// about has not.
-func (w *checkWorld) summary(t *testing.T) string {
+// A tally is how often each thing has happened in all that was played.
+type tally struct {
+	mu  sync.Mutex
+	sum map[string]int
+}
+
+func (c *tally) add(sum map[string]int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sum == nil {
+		c.sum = make(map[string]int)
+	}
+	for what, n := range sum {
+		c.sum[what] += n
+	}
+}
+
+// judge fails the test if something has not happened that it is about, and is not
+// so frequent that each plan must have it.
+func (c *tally) judge(t *testing.T) {
+	t.Helper()
+	for _, what := range []string{"directed", "replays", "replays cut", "replays of the newest", "beginnings with the newest", "restarts", "repeats of a subscribe"} {
+		if !t.Failed() && c.sum[what] == 0 {
+			t.Errorf("it has never come to %s", what)
+		}
+	}
+}
+
+// summary tells what has happened, and fails the test if something that its plan
+// is about has not.
+func (w *checkWorld) summary(t *testing.T, seen *tally) string {
 	sum := make(map[string]int)
 	for _, s := range w.subs {
 		for what, n := range s.tally {
 			sum[what] += n
 		}
 	}
-	must := []string{"directed", "replays", "replays cut", "replays of the newest", "beginnings with the newest", "restarts", "repeats of a subscribe"}
+	seen.add(sum)
+	var must []string
 	for _, c := range cuts {
 		must = append(must, "cut by "+c.String())
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Clients that others wrote play the same part: they connect to the URL that
@@ -50,12 +51,17 @@ type stranger struct {
 	t     *testing.T
 	lines *bufio.Scanner
 	tell  io.Writer
+	limit *time.Timer // kills it when it has had nothing to say for too long
 }
+
+// strangersPatience bounds what a program of somebody else may take to say
+// something: a browser has to start, and waits itself.
+const strangersPatience = 3 * patience
 
 // meet starts a client as a process.
 func meet(t *testing.T, program string, args ...string) *stranger {
 	t.Helper()
-	ctx, kill := context.WithTimeout(context.Background(), 4*patience)
+	ctx, kill := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stderr, cmd.Env = os.Stderr, environment(t)
 	in, err := cmd.StdinPipe()
@@ -69,10 +75,11 @@ func meet(t *testing.T, program string, args ...string) *stranger {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := &stranger{t: t, lines: bufio.NewScanner(out), tell: in}
+	s := &stranger{t: t, lines: bufio.NewScanner(out), tell: in, limit: time.AfterFunc(strangersPatience, kill)}
 	s.lines.Buffer(nil, 1<<20)
 	t.Cleanup(func() {
 		defer kill()
+		defer s.limit.Stop()
 		if t.Failed() {
 			kill()
 		}
@@ -100,8 +107,9 @@ func (s *stranger) says(want ...said) {
 // next returns the client's next line.
 func (s *stranger) next() (got said) {
 	s.t.Helper()
+	s.limit.Reset(strangersPatience)
 	if !s.lines.Scan() {
-		s.t.Fatalf("the client ended: %v", s.lines.Err())
+		s.t.Fatalf("the client ended, or has said nothing for %v: %v", strangersPatience, s.lines.Err())
 	}
 	if err := json.Unmarshal(s.lines.Bytes(), &got); err != nil {
 		s.t.Fatalf("%v: %.200s", err, s.lines.Bytes())
@@ -160,11 +168,7 @@ func TestPythonWebsockets(t *testing.T) {
 
 func TestChromium(t *testing.T) {
 	t.Parallel()
-	npm(t, "playwright-core")
-	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
-	testStranger(t, func(t *testing.T, url string) *stranger {
-		return meet(t, node, "testdata/clients/chromium.mjs", url, browser)
-	})
+	testStranger(t, func(t *testing.T, url string) *stranger { return chromiumPlays(t, "chromium.mjs", url) })
 }
 
 // testStranger has three of a kind go through all that can happen to one.
@@ -176,7 +180,7 @@ func testStranger(t *testing.T, meet func(t *testing.T, url string) *stranger) {
 	} {
 		t.Run(end.Reason, func(t *testing.T) {
 			t.Parallel()
-			b := start(t, "--ping-interval=50ms", "--pong-timeout=10s", "--allowed-origins=*")
+			b := start(t, "--ping-interval=50ms", "--allowed-origins=*")
 			r := b.register(t, `{"user_id":1,"topics":[]}`)
 			s := meet(t, r.URL)
 			s.says(said{Open: true})

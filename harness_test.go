@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,7 +22,20 @@ import (
 	"belfry/config"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(theTests{m}) }
+
+// theTests are all tests of the package, and what they share.
+type theTests struct{ *testing.M }
+
+func (m theTests) Run() (status int) {
+	// Most of them wait, for a process or for a time-out: more of them may run than
+	// there are processors. -parallel says otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
+	defer chromium.end()
+	return m.M.Run()
+}
 
 // unhurried are the program's time-outs where a test does not say otherwise: so
 // long that no test depends on them, however busy the machine is. A test that is

@@ -35,14 +35,17 @@ func TestHistoryPages(t *testing.T) {
 	begin := beginning(b.publish(t, event("other", "")).Cursor)
 	const count = 1200
 	var want []int
+	var list []string
 	for i := range count {
-		b.publish(t, event("n", padded(i)))
 		want = append(want, i)
+		list = append(list, event("n", padded(i)))
 		if i%100 == 0 {
-			b.publish(t, `{"topic": "n", "user_id": 1, "message": "for one"}`)
-			b.publish(t, event("other", "not asked for"))
+			list = append(list, `{"topic": "n", "user_id": 1, "message": "for one"}`, event("other", "not asked for"))
+			b.publishAll(t, list)
+			list = nil
 		}
 	}
+	b.publishAll(t, list)
 	for _, test := range []struct {
 		query string
 		want  []int
@@ -81,7 +84,7 @@ func TestPollNoHole(t *testing.T) {
 	_, h := b.page(t, "n.1", "")
 	s := b.publishNumbers(t)
 	for last := -2; last < 600; {
-		numbers, next := b.page(t, "n.1", "wait=20s&after="+h.Cursor)
+		numbers, next := b.page(t, "n.1", "wait=60s&after="+h.Cursor)
 		if len(numbers) == 0 {
 			t.Fatal("the poll has waited for nothing")
 		}

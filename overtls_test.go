@@ -123,8 +123,7 @@ func environment(t *testing.T) []string {
 	dir := t.TempDir()
 	anyCertificate().write(t, dir)
 	file := filepath.Join(dir, "cert.pem")
-	return append(os.Environ(), "NODE_EXTRA_CA_CERTS="+file, "SSL_CERT_FILE="+file, "CURL_CA_BUNDLE="+file,
-		"CHROMIUM_FLAGS=--ignore-certificate-errors")
+	return append(os.Environ(), "NODE_EXTRA_CA_CERTS="+file, "SSL_CERT_FILE="+file, "CURL_CA_BUNDLE="+file)
 }
 
 // url returns where something of the broker is; scheme is http or ws.

@@ -60,7 +60,7 @@ func TestCloudEventsSDK(t *testing.T) {
 }
 
 // numberLines are what streams of numbers have.
-const numberLines = 100_000
+const numberLines = 20_000
 
 func TestPythonNDJSON(t *testing.T) {
 	t.Parallel()

@@ -22,10 +22,8 @@ func TestNpmEventSource(t *testing.T) {
 
 func TestChromiumEventSource(t *testing.T) {
 	t.Parallel()
-	npm(t, "playwright-core")
-	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
 	testEventSource(t, func(t *testing.T, urls ...string) *stranger {
-		return meet(t, node, append([]string{"testdata/clients/resume_chromium.mjs", "eventsource", browser}, urls...)...)
+		return chromiumPlays(t, "resume_chromium.mjs", append([]string{"eventsource"}, urls...)...)
 	})
 }
 
@@ -40,10 +38,8 @@ func TestNpmWSv1(t *testing.T) {
 
 func TestChromiumV1(t *testing.T) {
 	t.Parallel()
-	npm(t, "playwright-core")
-	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
 	testV1(t, func(t *testing.T, urls ...string) *stranger {
-		return meet(t, node, append([]string{"testdata/clients/resume_chromium.mjs", "websocket", browser}, urls...)...)
+		return chromiumPlays(t, "resume_chromium.mjs", append([]string{"websocket"}, urls...)...)
 	})
 }
 

@@ -26,7 +26,8 @@ func testShutdownOfAllKinds(t *testing.T, binary string) {
 	b, process := startBinary(t, binary, "--protocols=http1+http2")
 	v1 := b.wireV1(t, "/ws?topic=cats")
 	registered := b.wireV1(t, b.register(t, `{"user_id": 1}`).Path)
-	sse, over2 := b.stream(t, "/sse?topic=cats"), b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
+	source := b.socket(t, eventRequest("/sse?topic=cats"))
+	sse, over2 := source.stream(t), b.streamH2(t.Context(), t, b.h2(t), "/sse?topic=cats")
 	poll := b.socket(t, "GET /topics/dogs/events?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	eventually(t, "the poll waits", func() bool { return b.metric(t, "belfry_polls") == 1 })
 	publish := b.slowPublish(t, event("cats", "in flight"))
@@ -61,6 +62,7 @@ func testShutdownOfAllKinds(t *testing.T, binary string) {
 			t.Errorf("it would come back with %s, want %s", s.parser.lastID, in.Cursor)
 		}
 	}
+	source.Close()
 	if state := process.wait(t); state.ExitCode() != 0 {
 		t.Errorf("the program ended with %v", state)
 	}

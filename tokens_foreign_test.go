@@ -31,16 +31,14 @@ func TestTokensPythonWebsockets(t *testing.T) {
 
 func TestTokensChromium(t *testing.T) {
 	t.Parallel()
-	npm(t, "playwright-core")
-	node, browser := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
 	testTokens(t, func(t *testing.T, url string) *stranger {
-		return meet(t, node, "testdata/clients/tokens_chromium.mjs", browser, "websocket", url)
+		return chromiumPlays(t, "tokens_chromium.mjs", "websocket", url)
 	})
 	t.Run("EventSource", func(t *testing.T) {
 		t.Parallel()
 		b, secret := withTokens(t)
 		token := newToken(t, secret, "--user=7", "--subscribe=cats", "--publish=cats", "--expires=1h")
-		s := meet(t, node, "testdata/clients/tokens_chromium.mjs", browser, "eventsource", "http://"+b.addr+"/sse?topic=cats")
+		s := chromiumPlays(t, "tokens_chromium.mjs", "eventsource", "http://"+b.addr+"/sse?topic=cats")
 		s.says(said{Away: true})
 		s.bring(token, "")
 		s.says(said{Open: true})
@@ -56,7 +54,7 @@ func testTokens(t *testing.T, meet func(t *testing.T, url string) *stranger) {
 		s := meet(t, "ws://"+b.addr+"/ws?topic=cats")
 		s.says(said{Away: true})
 		next := newToken(t, secret, "--user=7", "--subscribe=cats", "--publish=cats", "--expires=1h")
-		s.bring(newToken(t, secret, "--user=7", "--subscribe=cats", "--expires=30s"), next) // shorter than the notice of a minute
+		s.bring(newToken(t, secret, "--user=7", "--subscribe=cats", "--expires=50s"), next) // shorter than the notice of a minute
 		s.says(said{Open: true, Message: "belfry.v1 7"}, said{Expiring: true}, said{Ack: 1})
 		b.publishWith(t, next, event("cats", "purr"))
 		s.says(said{Message: "purr"}, said{Code: 1000})
@@ -66,7 +64,7 @@ func testTokens(t *testing.T, meet func(t *testing.T, url string) *stranger) {
 		b, secret := withTokens(t)
 		s := meet(t, "ws://"+b.addr+"/ws?topic=cats")
 		s.says(said{Away: true})
-		s.bring(newToken(t, secret, "--user=7", "--subscribe=cats", "--expires=3s"), "")
+		s.bring(newToken(t, secret, "--user=7", "--subscribe=cats", "--expires=6s"), "")
 		s.says(said{Open: true, Message: "belfry.v1 7"}, said{Expiring: true}, said{Code: 4002, Reason: "token_expired"})
 	})
 }

@@ -144,6 +144,15 @@ func (b *testBroker) publish(t *testing.T, body string) receipt {
 	return ask[receipt](t, b, "POST", "/publish", body)
 }
 
+// publishAll publishes a list of events.
+func (b *testBroker) publishAll(t *testing.T, bodies []string) {
+	t.Helper()
+	got := b.call(t, "POST", "/publish", "["+strings.Join(bodies, ",")+"]")
+	if got.status != http.StatusOK || strings.Contains(got.body, `"code"`) {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+}
+
 // event is the body of a publish of a message that is a text.
 func event(topic, text string) string {
 	quoted, _ := json.Marshal(text) // of strings it can

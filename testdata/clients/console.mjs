@@ -9,7 +9,7 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
 const context = await browser.newContext({ viewport: { width: 1200, height: 800 } });
-context.setDefaultTimeout(20_000);
+context.setDefaultTimeout(60_000);
 const page = await context.newPage();
 const faults = [];
 page.on('pageerror', (error) => faults.push('error: ' + error.message));
