@@ -213,7 +213,7 @@ func testFallback(t *testing.T, w *browser) {
 func testRenewal(t *testing.T, w *browser) {
 	b, secret := withTokens(t, jsFlags...)
 	w.answer("/token", func() string {
-		return newToken(t, secret, "--user=7", "--subscribe=n.*", "--publish=n.*", "--expires=6s")
+		return newToken(t, secret, "--user=7", "--subscribe=n.*", "--publish=n.*", "--expires=10s")
 	})
 	options := "{ minBackoff: 20, maxBackoff: 100, token: async () => (await fetch('/token')).text() }"
 	p := w.blank("renews")
