@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Clients that others wrote play the same part: they connect to the URL that
@@ -55,7 +56,13 @@ type stranger struct {
 // meet starts a client as a process.
 func meet(t *testing.T, program string, args ...string) *stranger {
 	t.Helper()
-	ctx, kill := context.WithTimeout(context.Background(), 4*patience)
+	return meetFor(t, 4*patience, program, args...)
+}
+
+// meetFor starts a client that may take longer.
+func meetFor(t *testing.T, limit time.Duration, program string, args ...string) *stranger {
+	t.Helper()
+	ctx, kill := context.WithTimeout(context.Background(), limit)
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stderr, cmd.Env = os.Stderr, environment(t)
 	in, err := cmd.StdinPipe()
