@@ -45,7 +45,7 @@ func TestConsoleInChromium(t *testing.T) {
 	proxied.accepted(t)
 	proxied.devour(t)
 	c := consoleCase{Base: b.url("http", ""), Key: ops, Wrong: "bk_wrong", Weak: weak, Handle: b.hostile(t, ops)}
-	c.Scenes = slices.Concat([]string{"keys", "addresses"}, looks, views, []string{"forget"})
+	c.Scenes = slices.Concat([]string{"keys", "storage", "addresses"}, looks, views, []string{"forget"})
 	c.play(t)
 }
 

@@ -34,7 +34,7 @@ func testExamples(t *testing.T, w *browser) {
 	open := func(n int, at *testBroker) *page {
 		t.Helper()
 		code := strings.ReplaceAll(examples[n], "127.0.0.1:8000", at.addr)
-		text := "<!doctype html><title>none</title><ul></ul><output id=prices.eu></output><button>go</button><script type=module>" + code + "\nwindow.client = client;</script>"
+		text := "<!doctype html><title>none</title><output id=prices.eu></output><button>go</button><script type=module>" + code + "\nwindow.client = client;</script>"
 		w.answer("/example", func() string { return text })
 		p := w.open(fmt.Sprint("example", n), "/example", nil)
 		p.until("window.client?.state === 'live'")
@@ -43,7 +43,7 @@ func testExamples(t *testing.T, w *browser) {
 	steps := []func(n int){
 		func(n int) {
 			p := open(n, b)
-			p.until("document.querySelector('li')?.textContent === 'orders.eu: <b>early</b>'")
+			p.until(`document.querySelector('li')?.textContent === 'orders.eu: "<b>early</b>"'`)
 			b.publish(t, event("orders.us", "late"))
 			p.until("document.querySelectorAll('li').length === 2")
 		},

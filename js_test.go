@@ -18,7 +18,18 @@ var jsFlags = []string{"--history-events=1000", "--reconnect-delay=20ms"}
 
 func TestJavaScriptInChromium(t *testing.T) {
 	t.Parallel()
-	w := newBrowser(t)
+	w := newBrowser(t, "chromium")
+	testJavaScript(t, w)
+	w.test(t, "a frozen page", testFrozen)
+}
+
+func TestJavaScriptInFirefox(t *testing.T) {
+	t.Parallel()
+	testJavaScript(t, newBrowser(t, "firefox"))
+}
+
+// testJavaScript is what all browsers have to do.
+func testJavaScript(t *testing.T, w *browser) {
 	w.test(t, "cuts by WebSocket", func(t *testing.T, w *browser) {
 		testCuts(t, w, "{ minBackoff: 20, maxBackoff: 100, shared: false }")
 	})
@@ -27,7 +38,7 @@ func TestJavaScriptInChromium(t *testing.T) {
 	})
 	w.test(t, "cuts, shared", func(t *testing.T, w *browser) { testCuts(t, w, soon) })
 	w.test(t, "tabs", testTabs)
-	w.test(t, "a frozen page", testFrozen)
+	w.test(t, "no tabs to share with", testRefused)
 	w.test(t, "WebSocket is blocked", testFallback)
 	w.test(t, "tokens", testRenewal)
 	w.test(t, "examples", testExamples)
@@ -110,6 +121,38 @@ func testTabs(t *testing.T, w *browser) {
 	late.close()
 	eventually(t, "nobody wants it any more", func() bool { return b.publish(t, event("n.b", "for nobody")).Matched == 0 })
 }
+
+// testRefused: where the browser refuses locks and channels, a page has its own
+// connection.
+func testRefused(t *testing.T, w *browser) {
+	b := start(t, append([]string{"--allowed-origins=*"}, jsFlags...)...)
+	w.answer("/frame", func() string { return fmt.Sprintf(refusedFrame, b.addr) })
+	other := strings.Replace(w.site, "127.0.0.1", "localhost", 1)
+	w.answer("/refused", func() string {
+		return `<!doctype html><script>got = []; onmessage = ({ data }) => got.push(data)</script>
+			<iframe sandbox="allow-scripts" src="/frame#sandboxed"></iframe><iframe src="` + other + `/frame#foreign"></iframe>`
+	})
+	p := w.open("refused", "/refused", nil)
+	p.until("got.includes('sandboxed live') && got.includes('foreign live')")
+	b.publish(t, event("n", "purr"))
+	p.until("got.includes('sandboxed purr') && got.includes('foreign purr')")
+	if got := p.run("got.length"); got != "4" {
+		t.Error(p.run("got"))
+	}
+	if n := b.census(t).Connected; n != 2 {
+		t.Errorf("there are %d connections, want 2", n)
+	}
+}
+
+const refusedFrame = `<!doctype html><script type="module">
+const say = (what) => parent.postMessage(location.hash.slice(1) + ' ' + what, '*');
+const { connect } = await import('http://%[1]s/belfry.js');
+const client = connect('http://%[1]s/ws');
+client.addEventListener('error', ({ detail }) => say(detail.message));
+const sub = client.subscribe('n', ({ data }) => say(data));
+while (!sub.cursor) await new Promise((over) => setTimeout(over, 5));
+say(client.state);
+</script>`
 
 // testFrozen: a page that was frozen has everything when it goes on; other tabs
 // don't wait for it, nor for one that hangs.
@@ -213,7 +256,7 @@ func testFallback(t *testing.T, w *browser) {
 func testRenewal(t *testing.T, w *browser) {
 	b, secret := withTokens(t, jsFlags...)
 	w.answer("/token", func() string {
-		return newToken(t, secret, "--user=7", "--subscribe=n.*", "--publish=n.*", "--expires=6s")
+		return newToken(t, secret, "--user=7", "--subscribe=n.*", "--publish=n.*", "--expires=10s")
 	})
 	options := "{ minBackoff: 20, maxBackoff: 100, token: async () => (await fetch('/token')).text() }"
 	p := w.blank("renews")

@@ -12,8 +12,8 @@ import (
 
 // Pages in a real browser, as the tests of the JavaScript client have them.
 
-// A browser is Chromium, and does what it is told. It takes seconds to start, so
-// tests share one, one after another.
+// A browser does what it is told. It takes seconds to start, so tests share one,
+// one after another.
 type browser struct {
 	*stranger
 	site    string             // where its pages come from: its origin
@@ -24,12 +24,19 @@ type browser struct {
 	answers map[string]func() string // of the site, by path
 }
 
-// newBrowser starts Chromium, and a site for its pages: the folder docs, and at
+// browsers are the programs of each kind.
+var browsers = map[string][]string{
+	"chromium": {"chromium", "chromium-browser", "google-chrome"},
+	"firefox":  {"firefox-esr", "firefox"},
+}
+
+// newBrowser starts a browser, and a site for its pages: the folder docs, and at
 // /blank a page that has what the script of a broker exports, and some help.
-func newBrowser(t *testing.T) *browser {
+func newBrowser(t *testing.T, kind string) *browser {
 	t.Helper()
 	npm(t, "playwright-core")
-	node, program := installed(t, "node"), installed(t, "chromium", "chromium-browser", "google-chrome")
+	npm(t, "ws")
+	node, program := installed(t, "node"), installed(t, browsers[kind]...)
 	w, b := &browser{hangs: make(chan chan struct{}), answers: make(map[string]func() string)}, start(t)
 	mux := http.NewServeMux()
 	mux.Handle("/docs/", http.StripPrefix("/docs/", http.FileServer(http.Dir("docs"))))
@@ -45,7 +52,7 @@ func newBrowser(t *testing.T) *browser {
 	mux.HandleFunc("/", w.serve)
 	site := httptest.NewServer(mux)
 	t.Cleanup(site.Close)
-	w.stranger, w.site = meet(t, node, "testdata/clients/pages.mjs", program), site.URL
+	w.stranger, w.site = meet(t, node, "testdata/clients/pages.mjs", kind, program), site.URL
 	return w
 }
 

@@ -1,5 +1,5 @@
 // The console: which view is shown, and with what key.
-import { call, key } from './broker.js';
+import { call, key, stored } from './broker.js';
 import { field, h, message, say } from './dom.js';
 import * as overview from './overview.js';
 import * as clients from './clients.js';
@@ -98,14 +98,15 @@ async function start(refused) {
 
 function theme() {
   const select = document.getElementById('theme');
+  const chosen = stored('localStorage', 'belfry.theme');
   const put = (name) => {
     if (name) document.documentElement.dataset.theme = name;
     else delete document.documentElement.dataset.theme;
   };
-  select.value = localStorage.getItem('belfry.theme') ?? '';
+  select.value = chosen.get();
   put(select.value);
   select.addEventListener('change', () => {
-    localStorage.setItem('belfry.theme', select.value);
+    chosen.set(select.value);
     put(select.value);
   });
 }

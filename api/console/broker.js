@@ -1,12 +1,30 @@
 // Talking to the broker: calls, and connections of belfry.v1 that come back.
 
-const storage = 'belfry.key';
+// stored is a text that the browser keeps, in the storage of that name. Where that is refused, as with cookies blocked, it is
+// kept until the page goes.
+export function stored(kind, name) {
+  let kept = '';
+  const attempt = (f) => {
+    try {
+      return f(window[kind]);
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    get: () => attempt((storage) => storage.getItem(name)) ?? kept,
+    set(text) {
+      kept = text;
+      attempt((storage) => storage.setItem(name, text));
+    },
+    forget() {
+      kept = '';
+      attempt((storage) => storage.removeItem(name));
+    },
+  };
+}
 
-export const key = {
-  get: () => sessionStorage.getItem(storage) ?? '',
-  set: (text) => sessionStorage.setItem(storage, text),
-  forget: () => sessionStorage.removeItem(storage),
-};
+export const key = stored('sessionStorage', 'belfry.key');
 
 // A Problem is a refusal (RFC 9457), or that nobody has answered.
 export class Problem extends Error {

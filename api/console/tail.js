@@ -17,7 +17,8 @@ export function show(main, { query, signal }) {
   const state = h('p', { class: 'state' }, 'not following');
   const up = h('span', { class: 'dot' });
   // What comes is not read out line by line: a summary is, now and then.
-  const lines = h('ol', { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': 'Events, the newest first', tabindex: '0' });
+  const lines = h('ol', { class: 'log', tabindex: '0', 'aria-label': 'Events, the newest first' });
+  const log = h('div', { class: 'frame', role: 'log', 'aria-live': 'off', 'aria-label': 'Events, the newest first' }, lines);
   let waiting = [], paused = false, seen = 0, left = 0, told = 0, connected = 'not following', following = null;
 
   const tell = () => {
@@ -64,7 +65,7 @@ export function show(main, { query, signal }) {
   };
   clear.onclick = () => { lines.replaceChildren(); waiting = []; seen = left = told = 0; tell(); };
   main.append(h('form', { class: 'filters', onsubmit: (event) => { event.preventDefault(); begin(); } },
-    field('Topic or pattern', pattern), start, pause, clear), wrong.element, state, lines);
+    field('Topic or pattern', pattern), start, pause, clear), wrong.element, state, log);
   every(often, signal, render);
   every(spoken, signal, () => {
     if (seen > told) say(`${count(seen - told)} new events.`);

@@ -8,7 +8,7 @@ export interface Ticket {
 }
 
 export interface Options {
-  /** A token, or what gets one: called for the first, when one is about to end, and when one has ended. */
+  /** A token, or what gets one within 30 seconds: called for the first, when one is about to end, and when one has ended. */
   token?: string | (() => string | Promise<string>);
   /**
    * Share one connection among the tabs of this origin that have the same address (default true). Those with a function as
@@ -19,14 +19,16 @@ export interface Options {
   onFrame?: boolean;
   /** How many publishes may wait for their answer (100). */
   maxQueue?: number;
-  /** The pause behind a first failure is random, up to this, and doubles (500), in ms. */
+  /** The pause after a first failure is random, up to this, and doubles (500), in ms. */
   minBackoff?: number;
   /** The longest pause (30000), in ms. */
   maxBackoff?: number;
   /** How often WebSocket is tried again while server-sent events stand in for it (300000), in ms. */
   retryWebSocket?: number;
-  /** `'sse'` never tries WebSocket. */
+  /** `'sse'` never tries WebSocket. Where there is none, `'auto'` does not either. */
   transport?: 'auto' | 'sse';
+  /** Print changes of state, and what is said to and by the broker, but no address and no token, by console.debug (false). */
+  debug?: boolean;
 }
 
 export interface BelfryEvent<T = any> {
@@ -39,12 +41,12 @@ export interface BelfryEvent<T = any> {
   cursor?: string;
   /** The user whom alone the event is for. */
   userId?: string;
-  /** It was published before, and comes because of `last` or `after`, or behind a lost connection. */
+  /** It was published before, and comes because of `last` or `after`, or after a lost connection. */
   replay: boolean;
 }
 
 export interface SubscribeOptions {
-  /** Begin behind this cursor. */
+  /** Begin after this cursor. A text that is none is told as a gap. */
   after?: string;
   /** Begin with the newest so many events of each topic: 1 to 1000. */
   last?: number;
@@ -52,7 +54,7 @@ export interface SubscribeOptions {
 }
 
 export interface Subscription {
-  readonly topics: string[];
+  readonly topics: readonly string[];
   /** What to give as `after` to go on from here in another life of the page. */
   readonly cursor?: string;
   unsubscribe(): void;
@@ -101,26 +103,37 @@ export interface StateChange {
 export interface ClientEvents {
   state: CustomEvent<StateChange>;
   gap: CustomEvent<Gap>;
-  /** What was refused, what ended the client, or what a handler has thrown. */
-  error: CustomEvent<Error>;
+  /** What was refused, what could not be had or read, or what ended the client. Without a listener it is in the console. */
+  error: CustomEvent<BelfryError>;
   /** An event of the topics that the URL or the registration brings. */
   event: CustomEvent<BelfryEvent>;
 }
 
-export interface Client extends EventTarget {
+/** An EventTarget with the events of ClientEvents, and no others. */
+export interface Client {
   readonly state: State;
-  subscribe<T = any>(topics: string | string[], handler: (event: BelfryEvent<T>) => void): Subscription;
-  subscribe<T = any>(topics: string | string[], options: SubscribeOptions | undefined, handler: (event: BelfryEvent<T>) => void): Subscription;
+  /** What the handler throws goes to reportError, and so to the window's `error` event. Throws a TypeError without topics or handler. */
+  subscribe<T = any>(topics: string | readonly string[], handler: (event: BelfryEvent<T>) => void): Subscription;
+  subscribe<T = any>(topics: string | readonly string[], options: SubscribeOptions | undefined, handler: (event: BelfryEvent<T>) => void): Subscription;
   /** Settles with the answer, however many connections that takes; fails with a BelfryError. */
   publish(topic: string, data: unknown, options?: PublishOptions): Promise<Receipt>;
   /** Ends the client for good. Publishes without an answer fail with code `closed`. */
   close(): void;
-  addEventListener<K extends keyof ClientEvents>(type: K, listener: (event: ClientEvents[K]) => void, options?: boolean | AddEventListenerOptions): void;
-  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+  addEventListener<K extends keyof ClientEvents>(type: K, listener: ClientListener<K>, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<K extends keyof ClientEvents>(type: K, listener: ClientListener<K>, options?: boolean | EventListenerOptions): void;
+  dispatchEvent(event: Event): boolean;
 }
 
-/** A failure with a stable code: one of the broker's, `closed`, `queue_full`, `uncertain`, `ticket`, or `http_` and a status. */
+export type ClientListener<K extends keyof ClientEvents> =
+  ((event: ClientEvents[K]) => void) | { handleEvent(event: ClientEvents[K]): void } | null;
+
+/**
+ * A failure with a stable code: one of the broker's, `closed`, `queue_full`, `uncertain`, `ticket` (no address or token can be
+ * had), `address` (what was had is none to connect with), `unreadable` (a message), `unsupported` (neither WebSocket nor fetch
+ * here), or `http_` and a status.
+ */
 export class BelfryError extends Error {
+  constructor(code: string, detail?: string);
   readonly code: string;
   /** Of a subscription that was refused. */
   topics?: string[];
@@ -129,6 +142,6 @@ export class BelfryError extends Error {
 /**
  * Connects to a broker, and does so again whenever the connection is lost.
  * A function is asked for the first address, and for another when that has ended. An error that it throws counts as a failed
- * attempt, unless it has a property `permanent` that is true.
+ * attempt, and so does one that takes 30 seconds, unless it has a property `permanent` that is true.
  */
 export function connect(address: Address | (() => Address | Ticket | Promise<Address | Ticket>), options?: Options): Client;

@@ -24,8 +24,51 @@ export class BelfryError extends Error {
 
 const STABLE = 5000; // a connection that lasted so long was a good one, in ms
 const CHECK = 5000; // how long the answer to a ping may take
-const DIAL = 10000; // how long a connection may take to begin
+const DIAL = 10000; // how long a connection, or the answer to a request, may take
+const TICKET = 30000; // how long a function may take to get an address or a token
+const RENEW = 5000; // the shortest pause between two renewals of a token
+const LATELY = 60000; // a token that was asked for so short a time ago is not renewed at once
 const CERTAIN = 110000; // how long after the first attempt the broker still knows a repeated publish for one (dedupe_window, with room)
+const LONGEST = 2 ** 31 - 1; // of what timers take, in ms
+
+const isCursor = (text) => /^[0-9a-f]{24}$/.test(text);
+const NOWHERE = '0'.repeat(24); // a cursor of no log: the broker tells of a gap, and then all that it has
+
+/** Whether two cursors are of one log, which their first halves name. */
+const sameLog = (a, b) => a.slice(0, 12) === b.slice(0, 12);
+
+/** Whether a cursor is after another. Those of two logs have no order: what the broker says is of the log that it has now. */
+const isAfter = (cursor, other) => !!cursor && (!other || !sameLog(cursor, other) || cursor > other);
+
+/** Where what stood at a cursor goes on after a gap: at the beginning of a log that is another one. */
+const restart = (cursor, { reason, from, to, refs }) => (cursor && reason === 'restarted' && (cursor === from || (refs && !sameLog(cursor, to))) ? to : cursor);
+
+/** What begin() promises, unless it takes too long or the outer signal ends. Its own signal ends in any case. */
+async function within(ms, begin, outer) {
+  const end = new AbortController();
+  let timer;
+  try {
+    return await Promise.race([begin(end.signal), new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${ms / 1000} seconds`)), ms);
+      outer.addEventListener('abort', reject, { signal: end.signal });
+    })]);
+  } finally {
+    clearTimeout(timer);
+    end.abort();
+  }
+}
+
+/** Checks what a function has got: a page that says "not found" is no token. */
+function plain(what, text) {
+  if (text instanceof URL) return text;
+  const short = typeof text === 'string' ? text.trim() : '';
+  if (/^[^\s<>"]+$/.test(short)) return short;
+  const got = typeof text === 'string' ? `a text of ${text.length} characters` : String(text);
+  throw new BelfryError('ticket', `want ${what}, got ${got}; look at response.ok before you return what was fetched`);
+}
+
+/** What to tell of a message that can't be read. It is passed over: the next connection would bring it again. */
+const unreadable = (text, error) => ({ type: 'error', code: 'unreadable', detail: `a message of ${text?.length} characters can't be read: ${error.message}` });
 
 const unique = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
 
@@ -61,6 +104,7 @@ class Client extends EventTarget {
   #subs = new Map(); // by ref
   #posts = new Map(); // by ref
   #base; // the subscription to what the URL or the registration brings
+  #hearers = new Set(); // listeners of 'error'
   #end = new AbortController();
 
   constructor(url, options = {}) {
@@ -80,7 +124,11 @@ class Client extends EventTarget {
     if (typeof options === 'function') [options, handler] = [{}, options];
     const { after, last, onFrame = this.#options.onFrame } = options || {};
     if (this.state === 'closed') throw new BelfryError('closed');
-    const sub = this.#add([].concat(topics), handler, { cursor: after, last, onFrame });
+    const list = [].concat(topics);
+    if (!list.length || list.some((t) => typeof t !== 'string')) throw new TypeError('subscribe: want a topic, or a list of them');
+    if (typeof handler !== 'function') throw new TypeError('subscribe: want a function that takes each event');
+    const cursor = !after || isCursor(after) ? after || undefined : NOWHERE;
+    const sub = this.#add(list, handler, { cursor, last, onFrame });
     if (this.#up) this.#ask(sub);
     return {
       topics: sub.topics,
@@ -90,8 +138,8 @@ class Client extends EventTarget {
   }
 
   publish(topic, data, { id, key = unique(), expiresIn, userId } = {}) {
-    const body = JSON.stringify({ topic, message: data, id, expires_in: expiresIn, user_id: userId });
     return new Promise((resolve, reject) => {
+      const body = JSON.stringify({ topic, message: data, id, expires_in: expiresIn, user_id: userId });
       if (this.state === 'closed') throw new BelfryError('closed');
       if (this.#posts.size >= this.#options.maxQueue) throw new BelfryError('queue_full');
       const post = { op: { op: 'publish', ref: this.#ref(), body, key }, resolve, reject };
@@ -102,10 +150,22 @@ class Client extends EventTarget {
 
   close() { this.#finish(new BelfryError('closed')); }
 
+  addEventListener(type, listener, options) {
+    super.addEventListener(type, listener, options);
+    if (type !== 'error' || !listener || options?.once) return;
+    this.#hearers.add(listener);
+    options?.signal?.addEventListener('abort', () => this.#hearers.delete(listener));
+  }
+
+  removeEventListener(type, listener, options) {
+    super.removeEventListener(type, listener, options);
+    if (type === 'error') this.#hearers.delete(listener);
+  }
+
   #ref() { return this.#id + ':' + ++this.#refs; }
 
   #drop({ ref }) {
-    if (this.#subs.delete(ref) && this.#up) this.#line.send({ op: 'drop', ref });
+    if (this.#subs.delete(ref) && this.#up) this.#send({ op: 'drop', ref });
   }
 
   #add(topics, handler, more) {
@@ -121,6 +181,15 @@ class Client extends EventTarget {
     const start = (take) => new Link(this.#url, this.#options, take);
     const take = (f) => this.#take(f);
     this.#line = name && globalThis.navigator?.locks && globalThis.BroadcastChannel ? new Share('belfry ' + name, this.#id, start, take) : start(take);
+  }
+
+  #send(op) {
+    this.#log('>', op);
+    this.#line.send(op);
+  }
+
+  #log(...what) {
+    if (this.#options.debug) console.debug('belfry', ...what);
   }
 
   #shut(state) {
@@ -140,39 +209,43 @@ class Client extends EventTarget {
     this.#state('closed', more);
   }
 
-  #state(state, more) {
+  #state(state, { code, reason, retryIn } = {}) {
     if (state === this.state) return;
     this.state = state;
-    this.#tell('state', { state, ...more });
+    const detail = { state, code, reason, retryIn };
+    this.#log('is', detail);
+    this.#tell('state', detail);
   }
 
-  #tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
+  #tell(type, detail) {
+    if (type === 'error' && !this.#hearers.size) console.error('belfry:', detail); // nobody else would say it
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
 
-  /** Asks for a subscription under a new name, so that what still comes for an older request is nobody's. */
+  /** Asks for a subscription by a new name, so that what still comes for an older request is nobody's. */
   #ask(sub) {
     this.#drop(sub);
     Object.assign(sub, { ref: this.#ref(), live: false, replay: [], replays: sub.cursor || sub.last });
     this.#subs.set(sub.ref, sub);
     const from = sub.cursor ? { after: sub.cursor } : { last: sub.last };
-    this.#line.send({ op: 'subscribe', topics: sub.topics, ref: sub.ref, ...from });
+    this.#send({ op: 'subscribe', topics: sub.topics, ref: sub.ref, ...from });
   }
 
   #post(post) {
-    post.since ??= Date.now();
-    if (Date.now() - post.since < CERTAIN) return this.#line.send(post.op);
-    this.#posts.delete(post.op.ref);
-    post.reject(new BelfryError('uncertain', 'it may be published: the answer was lost'));
+    post.op.since ??= Date.now();
+    this.#send(post.op);
   }
 
   /** Takes what the broker says, or the line about itself. */
   #take(f) {
     const sub = this.#subs.get(f.ref), post = this.#posts.get(f.ref);
+    if (f.type !== 'state') this.#log('<', f);
     switch (f.type) {
       case 'state':
         if (f.state !== 'live') this.#up = false;
         return this.#state(f.state, f);
       case 'end': {
-        const error = new BelfryError(f.reason || 'closed', 'the broker has closed the connection: ' + f.code + ' ' + f.reason);
+        const error = new BelfryError(f.reason || 'closed', f.detail || 'the broker has closed the connection: ' + f.code + ' ' + f.reason);
         this.#tell('error', error);
         return this.#finish(error, f);
       }
@@ -183,9 +256,13 @@ class Client extends EventTarget {
         this.#posts.delete(f.ref);
         if (f.receipt) return post?.resolve(f.receipt);
         return this.#refused(f, sub, post);
-      case 'gap':
-        if ([...this.#subs.values()].some((s) => s.topics.some((t) => f.topics.includes(t)))) this.#tell('gap', f);
+      case 'gap': {
+        const { topics, from, to, reason } = f;
+        const about = [...this.#subs.values()].filter((s) => s.topics.some((t) => topics.includes(t)));
+        for (const s of about) if (!f.refs || f.refs.includes(s.ref)) s.cursor = restart(s.cursor, f);
+        if (about.length) this.#tell('gap', { topics, from, to, reason });
         return;
+      }
       case 'ack':
       case 'live':
         if (sub && (f.type === 'live' || !sub.replays)) this.#live(sub, f);
@@ -203,7 +280,7 @@ class Client extends EventTarget {
   }
 
   /** Whether what is said brings a subscription forward. */
-  #moves(s, f) { return s.live && f.cursor > (s.cursor || '') && (!f.refs || f.refs.includes(s.ref)); }
+  #moves(s, f) { return s.live && isAfter(f.cursor, s.cursor) && (!f.refs || f.refs.includes(s.ref)); }
 
   #welcome(f) {
     this.#up = true;
@@ -247,8 +324,9 @@ class Client extends EventTarget {
     if (!this.#subs.has(sub.ref)) return;
     try {
       sub.handler(event);
-    } catch (error) {
-      this.#tell('error', error);
+    } catch (error) { // it is the page's: its window hears of it, as of any other
+      if (globalThis.reportError) reportError(error);
+      else setTimeout(() => { throw error; });
     }
   }
 }
@@ -268,8 +346,10 @@ class Link {
   #refused = 0; // handshakes of a WebSocket that failed in a row
   #told; // when to come back, by the broker, in ms
   #began;
+  #asked = 0; // when it was last asked for credentials
   #retry; // timers
   #upgrade;
+  #renewal;
   #posting = Promise.resolve();
   #end = new AbortController();
 
@@ -278,7 +358,7 @@ class Link {
     this.#options = options;
     this.#take = take;
     for (const type of ['online', 'offline', 'visibilitychange']) {
-      for (const target of [globalThis, globalThis.document]) target?.addEventListener?.(type, () => this.#look(), { signal: this.#end.signal });
+      for (const target of [globalThis, globalThis.document]) target?.addEventListener?.(type, () => this.#look(type), { signal: this.#end.signal });
     }
     queueMicrotask(() => this.#connect());
   }
@@ -292,25 +372,32 @@ class Link {
   close() {
     this.#end.abort();
     this.#attempt++;
-    clearTimeout(this.#retry);
-    clearTimeout(this.#upgrade);
+    for (const timer of [this.#retry, this.#upgrade, this.#renewal]) clearTimeout(timer);
     this.#wire = undefined;
     for (const wire of this.#wires) wire.close();
   }
 
   /** Something has changed in the world: see whether the line is alive, or comes back now. */
-  #look() {
-    if (this.#wire) this.#wire.check();
+  #look(type) {
+    if (this.#wire) this.#wire.check(type);
     else if (this.#retry && this.#told === undefined) this.#connect();
   }
 
+  /** Whether there is a function to ask for other credentials, or only for another token. */
+  get #asks() { return typeof this.#source === 'function' || this.#renews; }
+  get #renews() { return typeof this.#options.token === 'function'; }
+
   async #credentials() {
-    const { token } = this.#options;
-    const given = typeof this.#source === 'function' ? await this.#source() : this.#source;
-    const ticket = typeof given === 'object' && !(given instanceof URL) ? { ...given } : { url: given };
-    if (token) ticket.token = typeof token === 'function' ? await token() : token;
+    this.#asked = Date.now();
+    const given = await this.#ask(this.#source);
+    const ticket = given && typeof given === 'object' && !(given instanceof URL) ? { ...given } : { url: given };
+    ticket.url = plain('an address', ticket.url);
+    const { token = ticket.token } = this.#options;
+    ticket.token = token == null ? undefined : plain('a token', await this.#ask(token));
     return ticket;
   }
+
+  #ask(what) { return typeof what === 'function' ? within(TICKET, async () => what(), this.#end.signal) : what; }
 
   async #connect(beside) {
     const attempt = ++this.#attempt;
@@ -318,16 +405,23 @@ class Link {
     this.#retry = this.#told = undefined;
     if (!beside) this.#take({ type: 'state', state: 'connecting' });
     try {
-      const ticket = this.#ticket ||= await this.#credentials();
-      if (attempt !== this.#attempt) return;
-      const streams = this.#options.transport === 'sse' || (!beside && this.#refused >= 3 && this.#refused % 2);
-      const wire = (streams ? eventStreams : webSocket)(ticket, (f) => this.#heard(wire, f), (code, reason) => this.#lost(wire, code, reason), this);
+      this.#ticket ||= await this.#credentials();
+    } catch (error) {
+      if (attempt === this.#attempt) this.#failed(error, 'ticket', error?.permanent || !this.#asks);
+      return;
+    }
+    if (attempt !== this.#attempt) return;
+    const streams = this.#options.transport === 'sse' || !globalThis.WebSocket || (!beside && this.#refused >= 3 && this.#refused % 2);
+    try {
+      if (streams && !globalThis.fetch) throw new BelfryError('unsupported', 'there is neither WebSocket nor fetch here');
+      const wire = (streams ? eventStreams : webSocket)(this.#ticket, (f) => this.#heard(wire, f), (code, reason) => this.#lost(wire, code, reason), this);
       this.#wires.add(wire);
     } catch (error) {
-      if (attempt !== this.#attempt) return;
-      this.#fault(error);
-      if (error.permanent || error.name === 'SyntaxError') this.#over(0, error.message);
-      else this.#again(0);
+      if (beside) return this.#later(Infinity);
+      this.#ticket = undefined;
+      // The browser's own words may have the token in them.
+      const told = error instanceof BelfryError ? error : new BelfryError('address', 'with this address, or this token, no connection can be made: ' + error.name);
+      this.#failed(told, 'address', error === told || !this.#asks);
     }
   }
 
@@ -346,7 +440,9 @@ class Link {
       this.welcome = f;
     }
     if (f.type === 'closing') this.#told = f.reconnect_after_ms;
-    else if (f.type === 'expiring') setTimeout(() => this.#renew(wire), f.expires_in_ms > 30000 ? 0 : f.expires_in_ms / 2); // not at once, or a short token would have us ask without end
+    else if (f.ref === AUTH && f.type === 'ack') clearTimeout(this.#renewal);
+    else if (f.type === 'expiring') this.#expiring(wire, f.expires_in_ms);
+    else if (f.type === 'error' && (f.ref === AUTH || wire !== this.#wire)) this.#take({ ...f, ref: undefined });
     else if (wire === this.#wire) {
       if (f.cursor && !f.refs) this.welcome.cursor = f.cursor;
       this.#take(f);
@@ -356,18 +452,30 @@ class Link {
   /** Tries a WebSocket again, beside the streams that there are. */
   #later(pause) {
     clearTimeout(this.#upgrade);
-    if (this.#options.transport !== 'sse') this.#upgrade = setTimeout(() => this.#connect(true), Math.min(pause, this.#options.retryWebSocket));
+    const { transport, retryWebSocket } = this.#options;
+    if (transport !== 'sse' && globalThis.WebSocket) this.#upgrade = setTimeout(() => this.#connect(true), Math.min(pause, Math.max(100, retryWebSocket)));
   }
 
-  async #renew(wire) {
-    if (wire !== this.#wire || (typeof this.#source !== 'function' && typeof this.#options.token !== 'function')) return;
+  /**
+   * Has the token renewed before it ends: at once, but if one was asked for lately, in half of what is left. A token that
+   * ends no later, as from a cache, makes no loop then. (The broker counts its leeway in: more may be left than the token has.)
+   */
+  #expiring(wire, left) {
+    clearTimeout(this.#renewal);
+    const pause = Math.abs(Date.now() - this.#asked) < LATELY ? Math.max(RENEW, left / 2) : 0;
+    if (pause < left && this.#asks) this.#renewal = setTimeout(() => this.#renew(wire, left - pause), pause);
+  }
+
+  async #renew(wire, left) {
+    const begun = this.#asked = Date.now();
     try {
-      const { token } = await this.#credentials();
-      if (token && this.#ticket) this.#ticket.token = token; // it may have ended meanwhile
-      if (token && wire === this.#wire) wire.send({ op: 'auth', token });
+      const token = this.#renews ? plain('a token', await this.#ask(this.#options.token)) : (await this.#credentials()).token;
+      if (this.#ticket && token) this.#ticket.token = token; // the connection may have ended meanwhile
+      if (wire === this.#wire && token) wire.send({ op: 'auth', token, ref: AUTH });
     } catch (error) {
-      this.#fault(error);
+      if (wire === this.#wire) this.#take(fault(error, 'ticket'));
     }
+    if (wire === this.#wire) this.#expiring(wire, left - (Date.now() - begun)); // until the broker has taken it
   }
 
   #lost(wire, code, reason) {
@@ -376,51 +484,68 @@ class Link {
     if (this.#wire && Date.now() - this.#began >= STABLE) this.#failures = 0;
     if (!this.#wire && code === 1006) this.#refused++;
     clearTimeout(this.#upgrade);
+    clearTimeout(this.#renewal);
     this.#wire = this.welcome = undefined;
     if (this.#wires.size) return this.#take({ type: 'state', state: 'connecting' }); // a WebSocket has taken over from its own streams
     const expired = code === 4002 && reason === 'token_expired';
-    const asks = typeof this.#source === 'function' || (expired && typeof this.#options.token === 'function');
+    const asks = typeof this.#source === 'function' || (expired && this.#renews);
     if (asks && (expired || code === 4003 || code === 4004)) this.#ticket = undefined;
     else if (code >= 4000 && code < 4100) return this.#over(code, reason);
     this.#again(code, reason);
   }
 
-  #fault({ code = 'ticket', message }) { this.#take({ type: 'error', code, detail: message }); }
+  /** No connection could be tried. */
+  #failed(error, kind, permanent) {
+    const f = fault(error, kind);
+    if (permanent) return this.#over(0, f.code, f.detail);
+    this.#take(f);
+    this.#again(0, f.code);
+  }
 
-  #over(code, reason) {
+  #over(code, reason, detail) {
     this.close();
-    this.#take({ type: 'end', code, reason });
+    this.#take({ type: 'end', code, reason, detail });
   }
 
   #again(code, reason) {
     const { minBackoff, maxBackoff } = this.#options;
     const first = !this.#failures++;
-    let pause = Math.random() * Math.min(maxBackoff, minBackoff * 2 ** (this.#failures - 1));
-    if (this.#told !== undefined) pause = this.#told;
+    let pause = Math.random() * Math.min(maxBackoff, (minBackoff || 1) * 2 ** (this.#failures - 1));
+    if (this.#told >= 0) pause = first ? this.#told : Math.max(pause, this.#told);
     else if (code >= 4100 && code < 4200) pause += minBackoff;
-    else if (first && ((code >= 4200 && code < 4300) || !this.#ticket)) pause = 0;
+    else if (first && code && ((code >= 4200 && code < 4300) || !this.#ticket)) pause = 0;
+    pause = Math.min(pause, LONGEST);
     this.#take({ type: 'state', state: 'offline', code, reason, retryIn: pause });
     this.#retry = setTimeout(() => this.#connect(), pause);
   }
 
   /** Publishes by HTTP, whatever the events come by: the keys of repetitions are then of one kind. */
-  async #post({ ref, body, key }, wire) {
+  async #post({ ref, body, key, since }, wire) {
     for (let n = 0; wire && wire === this.#wire; n++) { // else the page asks again on the next connection
+      const age = Date.now() - since;
+      if (!(age >= 0 && age < CERTAIN)) return this.#take({ type: 'error', ref, code: 'uncertain', detail: 'it may be published: the answer was lost' });
       const { url, token } = this.#ticket;
       const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': '"' + key + '"', ...bearer(token) };
       let answer, told = {};
       try {
-        answer = await fetch(resolve(url, 'http', 'publish'), { method: 'POST', headers, body, signal: this.#end.signal });
-        told = await answer.json();
+        await within(DIAL, async (signal) => {
+          answer = await fetch(resolve(url, 'http', 'publish'), { method: 'POST', headers, body, signal });
+          told = await answer.json();
+        }, this.#end.signal);
       } catch {} // no answer, or none of the broker's
-      if (answer?.ok && told.id) return this.#take({ type: 'receipt', ref, receipt: told });
+      if (answer?.ok && told?.id) return this.#take({ type: 'receipt', ref, receipt: told });
       const wait = !answer || answer.ok || answer.status >= 500 || answer.status === 429 || answer.status === 409;
-      if (!wait) return this.#take({ type: 'error', ref, code: told.code || 'http_' + answer.status, detail: told.detail });
+      if (!wait) return this.#take({ type: 'error', ref, code: told?.code || 'http_' + answer.status, detail: told?.detail });
       const pause = answer?.headers.get('Retry-After') * 1000 || Math.random() * Math.min(5000, 200 * 2 ** n);
-      await new Promise((over) => { setTimeout(over, pause); });
+      await new Promise((over) => { setTimeout(over, Math.min(pause, CERTAIN)); });
     }
   }
 }
+
+const AUTH = 'auth'; // the ref of what renews a token
+
+/** What to tell of an error that somebody has thrown, whatever that is. */
+const fault = (error, kind) => ({ type: 'error', code: typeof error?.code === 'string' ? error.code : kind, detail: error?.message || String(error) });
 
 const bearer = (token) => (token ? { Authorization: 'Bearer ' + token } : {});
 
@@ -434,7 +559,7 @@ function watchdog(dead, late) {
   const heard = (ms) => {
     stop();
     due = Date.now() + ms;
-    timer = setTimeout(bark, ms);
+    timer = setTimeout(bark, Math.min(ms, LONGEST));
   };
   return { heard, stop };
 }
@@ -444,7 +569,7 @@ function webSocket({ url, token }, take, end, link) {
   const ws = new WebSocket(resolve(url, 'ws'), token ? ['belfry.v1', 'bearer.' + token] : ['belfry.v1']);
   const refs = new Map(); // topics
   const replays = []; // refs, in order
-  let queue = [], beat = DIAL;
+  let queue = [], beat = DIAL, greeted = false;
   const ping = () => {
     if (ws.readyState !== 1) return false;
     ws.send('{"op":"ping"}');
@@ -470,18 +595,25 @@ function webSocket({ url, token }, take, end, link) {
     }
   };
   ws.onclose = ({ code, reason }) => finish(code, reason);
-  ws.onmessage = ({ data }) => {
-    const f = JSON.parse(data);
+  const heard = (f) => {
     if (f.type === 'welcome') {
-      beat = 2 * f.heartbeat_ms;
+      beat = 2 * f.heartbeat_ms || DIAL;
       refs.set('', link.topics || f.topics);
+      greeted = true;
     }
-    dog.heard(beat);
     if (f.replay) f.ref = replays[0]; // they come one after another
     const at = replays.indexOf(f.ref);
     if (at >= 0 && (f.type === 'live' || f.type === 'error')) replays.splice(at, 1);
     take(f);
     pump();
+  };
+  ws.onmessage = ({ data }) => {
+    try {
+      heard(JSON.parse(data));
+    } catch (error) {
+      take(unreadable(data, error));
+    }
+    if (greeted && ws.onmessage) dog.heard(beat);
   };
   const send = (op) => {
     if (op.op === 'subscribe') {
@@ -502,13 +634,37 @@ function webSocket({ url, token }, take, end, link) {
 
 const CODES = { unknown_client: 4004, token_expired: 4002, credentials_missing: 4002, credentials_invalid: 4002, unregistered: 4000, replaced: 4001 };
 
-/** The same by server-sent events, for where WebSocket is blocked. Subscriptions that begin alike share a stream. */
+/** Reads a stream of server-sent events (HTML standard, section 9.2.6) in pieces, as they come. */
+function eventReader(take) {
+  let rest = '', half = false, event = {};
+  const line = (text) => {
+    if (!text) {
+      if (event.data || event.id) take(event);
+      event = {};
+      return;
+    }
+    const [, field, value] = /^([^:]*):? ?([^]*)$/.exec(text);
+    if (field === 'data') event.data = event.data === undefined ? value : event.data + '\n' + value;
+    else if (field === 'event' || field === 'id') event[field] = value;
+  };
+  return (text) => {
+    if (half && text[0] === '\n') text = text.slice(1); // the other half of a CRLF
+    if (!text) return;
+    half = text.at(-1) === '\r';
+    const lines = (rest + text).split(/\r\n|\r|\n/);
+    rest = lines.pop();
+    lines.forEach(line);
+  };
+}
+
+/** The same by server-sent events, for where there is no WebSocket. Subscriptions that begin alike share a stream. */
 function eventStreams({ url, token }, take, end) {
   const target = resolve(url, 'http', 'sse');
   const client = /\/sse\/(.+)$/.exec(target.pathname)?.[1];
   const headers = bearer(token);
   const refs = new Map(); // subscriptions; "after" moves on
   const streams = new Set();
+  const gone = new AbortController();
   let greeted, due, over;
   const drop = (stream) => {
     streams.delete(stream);
@@ -516,6 +672,7 @@ function eventStreams({ url, token }, take, end) {
   };
   const close = () => {
     over = true;
+    gone.abort();
     streams.forEach(drop);
   };
   const finish = (code, reason) => {
@@ -527,19 +684,22 @@ function eventStreams({ url, token }, take, end) {
     greeted = true;
     take({ type: 'welcome', topics, cursor, ask: true });
   };
+  /** What is refused by the broker has no place here; what says somebody else may pass. */
   const fail = async (answer, ops) => {
-    const { code = '', detail } = await answer.json().catch(() => ({}));
-    if (CODES[code] || answer.status >= 429 || !ops.length) return finish(CODES[code] || 1006, code);
+    const { code, detail } = await answer.json().catch(() => ({}));
+    if (!code || CODES[code] || answer.status >= 429 || !ops.length) return finish(CODES[code] || 1006, code || 'http_' + answer.status);
     for (const { ref } of ops) {
       refs.delete(ref);
       take({ type: 'error', ref, code, detail });
     }
   };
 
-  const heard = (stream, { event, data, id }) => {
+  const heard = (stream, { event = 'event', data, id }) => {
     const { ops } = stream;
-    const f = data ? JSON.parse(data) : { type: 'heartbeat', cursor: id };
-    if (event) f.type = event;
+    const known = ['event', 'welcome', 'gap', 'closing'].includes(event) && data;
+    const f = known ? JSON.parse(data) : { type: 'heartbeat' }; // of others only the cursor counts
+    if (known) f.type = event;
+    f.cursor ??= id;
     f.refs = ops.map(({ ref }) => ref);
     if (event === 'closing') {
       if (!f.reconnect_after_ms) return finish(CODES[f.reason] || 1006, f.reason);
@@ -547,49 +707,71 @@ function eventStreams({ url, token }, take, end) {
       return finish(1012, f.reason);
     }
     if (event === 'welcome') {
-      stream.beat = 2 * f.heartbeat_ms;
+      stream.beat = 2 * f.heartbeat_ms || DIAL;
+      stream.greeted = true;
       if (!greeted) return greet(f.topics, f.cursor);
       for (const op of ops) {
-        if (!op.live) take({ type: 'live', ref: op.ref, refs: [op.ref], cursor: op.after || (op.last ? '' : f.cursor) });
+        if (!op.last) op.after ||= f.cursor;
+        if (!op.live) take({ type: 'live', ref: op.ref, refs: [op.ref], cursor: op.after || '' });
         op.live = true;
       }
       return;
     }
-    for (const op of ops) if (f.cursor > (op.after || '')) op.after = f.cursor;
+    for (const op of ops) op.after = event === 'gap' ? restart(op.after, f) : isAfter(f.cursor, op.after) ? f.cursor : op.after;
     take(f);
   };
+  const block = (stream, event) => {
+    if (over) return;
+    try {
+      heard(stream, event);
+    } catch (error) {
+      take(unreadable(event.data, error));
+      heard(stream, { event: 'heartbeat', id: event.id });
+    }
+  };
 
-  const read = async (ops) => {
-    const stream = { ops, cut: new AbortController(), beat: DIAL };
+  /** Where a stream of several subscriptions begins: at the earliest; before the beginning, if they stand in several logs. */
+  const start = (ops) => {
+    const [first, ...more] = ops.map((op) => op.after).filter(Boolean).sort();
+    return more.some((cursor) => !sameLog(first, cursor)) ? NOWHERE : first;
+  };
+
+  const follow = async (ops) => {
+    const stream = { ops, cut: new AbortController(), beat: DIAL, at: Date.now() };
+    const { signal } = stream.cut;
     streams.add(stream);
     const dog = watchdog(() => stream.cut.abort());
     const u = new URL(target);
     u.searchParams.delete('topic');
     u.searchParams.set('envelope', 1);
-    const topics = new Set(ops.flatMap((op) => op.topics));
-    const after = ops.map((op) => op.after).filter(Boolean).sort()[0];
+    const after = start(ops);
     const last = Math.max(...ops.map((op) => op.last || 0));
     if (after) u.searchParams.set('after', after);
     else if (last > 0) u.searchParams.set('last', last);
     try {
       dog.heard(DIAL);
-      for (const topic of topics) {
+      for (const topic of new Set(ops.flatMap((op) => op.topics))) {
         u.searchParams.append('topic', topic);
-        if (client) await fetch(resolve(url, 'http', 'add_topic') + '?' + new URLSearchParams({ client_id: client, topic }), { method: 'POST', signal: stream.cut.signal });
+        if (!client) continue;
+        const query = new URLSearchParams({ client_id: client, topic });
+        const added = await fetch(resolve(url, 'http', 'add_topic') + '?' + query, { method: 'POST', signal });
+        if (!added.ok) await fail(added, ops.filter((op) => op.topics.includes(topic)));
+        if (over) return;
       }
-      const answer = await fetch(u, { headers, cache: 'no-store', signal: stream.cut.signal });
+      const answer = await fetch(u, { headers, cache: 'no-store', signal });
       if (answer.status !== 200) {
         streams.delete(stream);
-        return fail(answer, ops);
+        return await fail(answer, ops);
       }
+      if (!/^text\/event-stream/.test(answer.headers.get('Content-Type'))) return finish(1006, 'no_stream');
       const body = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let text = ''; ;) {
+      const heard = eventReader((event) => block(stream, event));
+      for (;;) {
         const { done, value } = await body.read();
         if (done || !streams.has(stream)) break;
-        const blocks = (text + value).split('\n\n');
-        text = blocks.pop();
-        for (const block of blocks) if (!over) heard(stream, Object.fromEntries(block.split('\n').map((line) => /^(\w+): (.*)/.exec(line)?.slice(1) || [])));
-        dog.heard(stream.beat);
+        heard(value);
+        stream.at = Date.now();
+        if (stream.greeted && streams.has(stream)) dog.heard(stream.beat);
       }
     } catch {} finally { // whatever it was, the line is lost
       dog.stop();
@@ -602,12 +784,12 @@ function eventStreams({ url, token }, take, end) {
     if (over) return;
     if (client || streams.size > 1) streams.forEach(drop); // browsers have few connections for one host
     const has = new Set([...streams].flatMap(({ ops }) => ops.map(({ ref }) => ref)));
-    const groups = new Map();
+    const groups = new Map(client ? [['', []]] : []);
     for (const op of refs.values()) {
-      const key = client ? '' : op.after ? 'after' : !!op.last;
+      const key = client ? '' : op.after ? op.after.slice(0, 12) : !!op.last;
       if (!has.has(op.ref)) groups.set(key, [...(groups.get(key) || []), op]);
     }
-    for (const ops of groups.values()) read(ops);
+    for (const ops of groups.values()) follow(ops);
   };
   const send = (op) => {
     if (op.op === 'subscribe') refs.set(op.ref, { ...op });
@@ -622,13 +804,19 @@ function eventStreams({ url, token }, take, end) {
     if (!due) queueMicrotask(open);
     due = true;
   };
+  /** A stream can't be asked whether it is alive. What may not be begins anew, where it was: nothing is lost. */
+  const check = (type) => {
+    if (![...streams].some((s) => type !== 'visibilitychange' || Date.now() - s.at > s.beat / 2 + 1000)) return;
+    streams.forEach(drop);
+    open();
+  };
 
-  if (client) read([]);
+  if (client) open();
   else {
-    fetch(resolve(url, 'http', 'health/live'), { signal: AbortSignal.timeout(DIAL) })
+    within(DIAL, (signal) => fetch(resolve(url, 'http', 'health/live'), { signal }), gone.signal)
       .then((answer) => !over && (answer.ok ? greet(target.searchParams.getAll('topic')) : finish(1006, 'unhealthy')), () => finish(1006, 'unreachable'));
   }
-  return { streams: true, send, close, check() {} };
+  return { streams: true, send, close, check };
 }
 
 /** The line of one tab of several: one of them, by a lock, has the connection, and the others hear it over a channel. */
@@ -655,15 +843,19 @@ class Share {
     this.#id = id;
     this.#start = start;
     this.#take = take;
-    this.#channel = new BroadcastChannel(name);
-    this.#channel.onmessage = ({ data }) => this.#heard(data);
-    this.#dog = watchdog(() => this.#silent());
-    navigator.locks.request(name + ' ' + id, () => new Promise((leave) => {
-      this.#leave = leave;
-      if (this.#closed) return leave();
-      this.#queue();
-      this.#hello();
-    }));
+    this.#dog = watchdog(() => (this.#leave ? this.#silent() : this.#alone()));
+    this.#dog.heard(DIAL);
+    try {
+      this.#channel = new BroadcastChannel(name);
+      this.#channel.onmessage = ({ data }) => this.#heard(data);
+      this.#lock(name + ' ' + id, {}, (leave) => {
+        this.#leave = leave;
+        this.#queue();
+        this.#hello();
+      });
+    } catch { // they are there, and refused
+      this.#alone();
+    }
   }
 
   send(op) {
@@ -676,27 +868,42 @@ class Share {
     this.#turn?.abort();
     this.#dog.stop();
     this.#link?.close();
-    this.#channel.close();
+    this.#channel?.close();
     this.#release?.();
     this.#leave?.();
+  }
+
+  /** Has a lock until the function that held() gets is called. Where locks are refused there is nothing to share. */
+  #lock(name, options, held, lost = () => this.#alone()) {
+    navigator.locks.request(name, options, () => new Promise((release) => {
+      if (this.#closed) release();
+      else held(release);
+    })).catch(lost);
+  }
+
+  /** Has a connection of its own, as without anybody to share it with. */
+  #alone() {
+    if (this.#closed) return;
+    this.close();
+    this.#link = this.#start(this.#take);
   }
 
   /** Waits for its turn to lead. */
   #queue(steal) {
     this.#turn?.abort();
     const { signal } = this.#turn = new AbortController();
-    navigator.locks.request(this.#name, steal ? { steal } : { signal }, () => new Promise((release) => {
+    this.#lock(this.#name, steal ? { steal } : { signal }, (release) => {
       this.#release = release;
       this.#lead();
-    })).catch(() => {
+    }, (error) => {
       if (signal.aborted) return;
+      if (error?.name !== 'AbortError') return this.#alone();
       this.#follow(); // another tab took us for dead
       this.#queue();
     });
   }
 
   #lead() {
-    if (this.#closed) return this.#release();
     this.#dog.stop();
     this.#leader = this.#id;
     this.#tabs = new Map();
@@ -761,10 +968,11 @@ class Share {
       const refs = new Set();
       this.#tabs.set(from, refs);
       const link = this.#link;
-      navigator.locks.request(this.#name + ' ' + from, () => { // it is gone
+      const bury = () => {
         for (const ref of refs) link.send({ op: 'drop', ref });
         this.#tabs.delete(from);
-      });
+      };
+      navigator.locks.request(this.#name + ' ' + from, bury).catch(() => {}); // it is had when that tab is gone
     }
     if (op.op === 'hello') {
       const { welcome } = this.#link;

@@ -1,59 +1,7 @@
 // What the client does by the clock, with a broker and a clock that are made up. Run by node --test.
-import { test, mock, beforeEach, afterEach } from 'node:test';
+import { test, mock } from 'node:test';
 import assert from 'node:assert/strict';
-import { connect } from './belfry.js';
-
-let sockets, asked, answers;
-
-class FakeSocket {
-  constructor(url, protocols) {
-    Object.assign(this, { url: String(url), protocols, readyState: 0, sent: [] });
-    sockets.push(this);
-  }
-  send(text) { this.sent.push(JSON.parse(text)); }
-  close() { this.closed = true; }
-  say(m) { this.onmessage?.({ data: JSON.stringify(m) }); }
-  end(code, reason = '') { this.onclose?.({ code, reason }); }
-  welcome(more) {
-    this.readyState = 1;
-    this.say({ type: 'welcome', topics: [], cursor: 'c0', heartbeat_ms: 15000, ...more });
-  }
-  ops(op) { return this.sent.filter((m) => m.op === op); }
-}
-
-const settle = async () => { for (let i = 0; i < 20; i++) await null; };
-const tick = async (ms) => {
-  mock.timers.tick(ms);
-  await settle();
-};
-const last = () => sockets.at(-1);
-
-async function begin(options, source = 'ws://broker/ws') {
-  const client = connect(source, options);
-  client.told = [];
-  for (const type of ['state', 'error', 'gap', 'event']) client.addEventListener(type, ({ detail }) => client.told.push([type, detail]));
-  await settle();
-  return client;
-}
-
-beforeEach(() => {
-  sockets = [];
-  asked = [];
-  answers = [];
-  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
-  mock.method(Math, 'random', () => 0.5);
-  globalThis.WebSocket = FakeSocket;
-  globalThis.fetch = async (url, { method, headers, body } = {}) => {
-    asked.push({ url: String(url), method, headers, body });
-    const answer = answers.length ? answers.shift() : [200, { id: 'e' }];
-    if (!answer) throw new TypeError('the line is cut');
-    return new Response(JSON.stringify(answer[1]), { status: answer[0], headers: answer[2] });
-  };
-});
-afterEach(() => {
-  mock.timers.reset();
-  mock.restoreAll();
-});
+import { begin, c, last, set, settle, tick, world } from './fakes.js';
 
 test('pauses grow up to a bound, and a good connection makes them short again', async () => {
   const client = await begin({ minBackoff: 100, maxBackoff: 300 });
@@ -99,9 +47,9 @@ test('the broker says when to come back', async () => {
   last().say({ type: 'closing', reason: 'draining', reconnect_after_ms: 1234 });
   last().end(1012, 'draining');
   await tick(1233);
-  assert.equal(sockets.length, 1);
+  assert.equal(world.sockets.length, 1);
   await tick(1);
-  assert.equal(sockets.length, 2);
+  assert.equal(world.sockets.length, 2);
   client.close();
 });
 
@@ -109,7 +57,7 @@ test('a line on which nothing is heard is given up, a sleep is not taken for one
   const client = await begin();
   last().welcome();
   await tick(29999);
-  last().say({ type: 'heartbeat', cursor: 'c1' });
+  last().say({ type: 'heartbeat', cursor: c(1) });
   await tick(29999);
   assert.equal(client.state, 'live');
   await tick(1);
@@ -136,27 +84,27 @@ test('a replay is had as a whole or not at all, and then the client goes on behi
   last().welcome();
   let [{ ref, ...op }] = last().ops('subscribe');
   assert.deepEqual(op, { op: 'subscribe', topics: ['a.*'], last: 2 });
-  last().say({ type: 'ack', ref, cursor: 'c1' });
+  last().say({ type: 'ack', ref, cursor: c(1) });
   last().say({ type: 'event', topic: 'a.b', data: 1, replay: true });
   last().end(1006);
   await tick(100);
   last().welcome();
   [{ ref, ...op }] = last().ops('subscribe');
   assert.equal(op.last, 2);
-  last().say({ type: 'event', topic: 'a.b', data: 'early', cursor: 'c1' });
-  last().say({ type: 'ack', ref, cursor: 'c1' });
+  last().say({ type: 'event', topic: 'a.b', data: 'early', cursor: c(1) });
+  last().say({ type: 'ack', ref, cursor: c(1) });
   last().say({ type: 'event', topic: 'a.b', data: 1, replay: true });
   last().say({ type: 'event', topic: 'a.b', data: 2, replay: true });
   assert.deepEqual(got, []);
-  last().say({ type: 'live', ref, cursor: 'c2' });
-  last().say({ type: 'event', topic: 'a.b', data: 3, cursor: 'c3' });
-  last().say({ type: 'event', topic: 'b', data: 'of another', cursor: 'c4' });
-  last().say({ type: 'heartbeat', cursor: 'c5' });
+  last().say({ type: 'live', ref, cursor: c(2) });
+  last().say({ type: 'event', topic: 'a.b', data: 3, cursor: c(3) });
+  last().say({ type: 'event', topic: 'b', data: 'of another', cursor: c(4) });
+  last().say({ type: 'heartbeat', cursor: c(5) });
   assert.deepEqual(got, [[1, true], [2, true], [3, false]]);
   last().end(1006);
   await tick(100);
   last().welcome();
-  assert.equal(last().ops('subscribe')[0].after, 'c5');
+  assert.equal(last().ops('subscribe')[0].after, c(5));
   client.close();
 });
 
@@ -179,26 +127,30 @@ test('patterns', async () => {
   ]) {
     let got = 0;
     const sub = client.subscribe(pattern, () => got++);
-    last().say({ type: 'ack', ref: last().ops('subscribe').at(-1).ref, cursor: 'c1' });
-    last().say({ type: 'event', topic, data: 1, cursor: 'c2' });
+    last().say({ type: 'ack', ref: last().ops('subscribe').at(-1).ref, cursor: c(1) });
+    last().say({ type: 'event', topic, data: 1, cursor: c(2) });
     assert.equal(got, want, pattern + ' ' + topic);
     sub.unsubscribe();
   }
   client.close();
 });
 
-test('a handler that throws harms nobody', async () => {
-  const client = await begin();
-  const got = [];
-  client.subscribe('a', () => { throw new Error('mine'); });
-  client.subscribe('a', (e) => got.push(e.data));
-  last().welcome();
-  for (const { ref } of last().ops('subscribe')) last().say({ type: 'ack', ref, cursor: 'c1' });
-  last().say({ type: 'event', topic: 'a', data: 1, cursor: 'c2' });
-  assert.deepEqual(got, [1]);
-  assert.equal(client.told.at(-1)[1].message, 'mine');
-  client.close();
-});
+for (const kind of ['reportError', 'a timer']) {
+  test('a handler that throws harms nobody, and is told by ' + kind, async () => {
+    const client = await begin();
+    const got = [], reported = [];
+    if (kind === 'reportError') set('reportError', (error) => reported.push(error.message));
+    client.subscribe('a', () => { throw new Error('mine'); });
+    client.subscribe('a', (e) => got.push(e.data));
+    last().welcome();
+    for (const { ref } of last().ops('subscribe')) last().say({ type: 'ack', ref, cursor: c(1) });
+    last().say({ type: 'event', topic: 'a', data: 1, cursor: c(2) });
+    assert.deepEqual(got, [1]);
+    if (kind === 'reportError') assert.deepEqual(reported, ['mine']);
+    else assert.throws(() => mock.timers.tick(0), { message: 'mine' });
+    client.close();
+  });
+}
 
 test('what is refused is told', async () => {
   const client = await begin();
@@ -216,17 +168,16 @@ test('what is refused is told', async () => {
 
 test('onFrame: once per frame, with the newest of each topic', async () => {
   const frames = [];
-  globalThis.requestAnimationFrame = (f) => frames.push(f);
+  set('requestAnimationFrame', (f) => frames.push(f));
   const client = await begin({ onFrame: true });
   const got = [];
   client.subscribe('>', (e) => got.push(e.topic + e.data));
   last().welcome();
-  last().say({ type: 'ack', ref: last().ops('subscribe')[0].ref, cursor: 'c0' });
-  for (let i = 1; i <= 4; i++) last().say({ type: 'event', topic: i % 2 ? 'a' : 'b', data: i, cursor: 'c' + i });
+  last().say({ type: 'ack', ref: last().ops('subscribe')[0].ref, cursor: c(0) });
+  for (let i = 1; i <= 4; i++) last().say({ type: 'event', topic: i % 2 ? 'a' : 'b', data: i, cursor: c(i) });
   assert.equal(frames.length, 1);
   frames.shift()();
   assert.deepEqual(got, ['a3', 'b4']);
-  delete globalThis.requestAnimationFrame;
   client.close();
 });
 
@@ -234,19 +185,19 @@ test('a publish waits for the connection, and is repeated with its key', async (
   const client = await begin({ token: 'T' });
   const receipt = client.publish('a', { n: 1 }, { id: 'e', userId: 7, expiresIn: 60 });
   await settle();
-  assert.equal(asked.length, 0);
-  answers = [null, [503, {}, { 'Retry-After': '2' }], [409, {}], [200, { id: 'e', duplicate: true }]];
+  assert.equal(world.asked.length, 0);
+  world.answers = [null, [503, {}, { 'Retry-After': '2' }], [409, {}], [200, { id: 'e', duplicate: true }]];
   last().welcome();
   for (let i = 0; i < 5; i++) await tick(2000);
   assert.equal((await receipt).duplicate, true);
-  assert.equal(asked.length, 4);
-  assert.deepEqual(new Set(asked.map((a) => JSON.stringify(a))).size, 1);
-  const [{ url, headers, body }] = asked;
+  assert.equal(world.asked.length, 4);
+  assert.deepEqual(new Set(world.asked.map((a) => JSON.stringify(a))).size, 1);
+  const [{ url, headers, body }] = world.asked;
   assert.equal(url, 'http://broker/publish');
   assert.equal(body, '{"topic":"a","message":{"n":1},"id":"e","expires_in":60,"user_id":7}');
   assert.match(headers['Idempotency-Key'], /^"[0-9a-f]{32}"$/);
   assert.equal(headers.Authorization, 'Bearer T');
-  answers = [[403, { code: 'forbidden', detail: 'no' }]];
+  world.answers = [[403, { code: 'forbidden', detail: 'no' }]];
   await assert.rejects(client.publish('b', 1), { code: 'forbidden', message: 'no' });
   client.close();
 });
@@ -255,7 +206,7 @@ test('publishes are bounded, and never repeated when the broker may have forgott
   const client = await begin({ maxQueue: 2 });
   const first = client.publish('a', 1), second = client.publish('a', 2);
   await assert.rejects(client.publish('a', 3), { code: 'queue_full' });
-  answers = [null];
+  world.answers = [null];
   last().welcome();
   await settle();
   last().end(1006);
@@ -278,9 +229,12 @@ test('a ticket is asked for once, and tokens before they end', async () => {
   }
   assert.equal(tickets, 1);
   last().welcome();
+  await tick(29000);
+  last().say({ type: 'heartbeat' });
+  await tick(29000);
   last().say({ type: 'expiring', expires_in_ms: 60000 });
   await tick(0);
-  assert.deepEqual(last().ops('auth'), [{ op: 'auth', token: 't2' }]);
+  assert.deepEqual(last().ops('auth'), [{ op: 'auth', token: 't2', ref: 'auth' }]);
   last().end(1006);
   await tick(1000);
   assert.deepEqual(last().protocols, ['belfry.v1', 'bearer.t2']);

@@ -47,6 +47,22 @@ const scenes = {
     await enter(given.key);
     await heading('Overview');
   },
+  async storage() { // which a browser refuses where cookies are blocked
+    const other = await context.newPage();
+    other.on('pageerror', (error) => faults.push('without storage: ' + error.message));
+    await other.addInitScript(() => {
+      for (const name of ['localStorage', 'sessionStorage']) {
+        Object.defineProperty(window, name, { get() { throw new DOMException('The operation is insecure.', 'SecurityError'); } });
+      }
+    });
+    await other.goto(given.base + '/console');
+    await other.getByLabel('API key').fill(given.key);
+    await other.getByRole('button', { name: 'Enter' }).click();
+    await other.getByText('live, once a second').first().waitFor();
+    await other.getByLabel('Theme').selectOption('dark');
+    await other.locator('html[data-theme=dark]').waitFor();
+    await other.close();
+  },
   async overview() {
     await view('#/overview');
     await seen('live, once a second');

@@ -1,10 +1,12 @@
-// Pages in Chromium do what lines of JSON tell, one after another, and a line says what came of each: see pages_test.go.
+// Pages in Chromium or Firefox do what lines of JSON tell, one after another, and a line says what came of each: see pages_test.go.
 // The pages of one context are tabs of one browser; a page's name begins with its context's.
 import readline from 'node:readline';
 import { chromium } from 'playwright-core';
+import * as firefox from './bidi.mjs';
 
-const browser = await chromium.launch({
-  executablePath: process.argv[2],
+const [kind, executablePath] = process.argv.slice(2);
+const browser = kind === 'firefox' ? await firefox.launch(executablePath) : await chromium.launch({
+  executablePath,
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--no-proxy-server'],
 });
@@ -13,11 +15,11 @@ const pages = new Map();
 const say = (line) => console.log(JSON.stringify(line));
 
 // Pages that are tabs of one window are hidden unless they are in front, and only hidden ones can be frozen. Playwright has
-// no such pages, so these are spoken to without it.
-const root = await browser.newBrowserCDPSession();
+// no such pages, so these are spoken to without it. Firefox freezes none.
+const root = await browser.newBrowserCDPSession?.();
 const answers = new Map();
 let asked = 0;
-root.on('Target.receivedMessageFromTarget', ({ message }) => {
+root?.on('Target.receivedMessageFromTarget', ({ message }) => {
   const answer = JSON.parse(message);
   answers.get(answer.id)?.(answer);
   answers.delete(answer.id);

@@ -114,8 +114,7 @@ function say(text) {
 
 new ResizeObserver(paintSoon).observe($('chart'));
 
-try {
-  const { connect } = await import(new URL('/belfry.js', broker).href);
+function follow({ connect }) {
   const client = connect(new URL('/ws', broker).href);
   client.addEventListener('state', ({ detail }) => {
     $('state').textContent = $('state').className = detail.state;
@@ -123,7 +122,10 @@ try {
   client.addEventListener('error', ({ detail }) => say(detail.message));
   client.addEventListener('gap', () => say('Some values are missing: the broker does not have them any more.'));
   client.subscribe(topic, { last: 60 }, take);
-} catch {
+}
+
+const script = await import(broker.replace(/\/*$/, '/belfry.js')).catch(() => {
   $('state').textContent = $('state').className = 'offline';
   say(`There is no broker at ${broker}. Start it, and load this page again.`);
-}
+});
+if (script) follow(script);
