@@ -99,6 +99,7 @@ func (c *conn) start(early []byte) {
 // wait parks until something arrives. It keeps its stack small: the work is
 // for another goroutine.
 func (c *conn) wait() {
+	defer c.recovered()
 	if c.raw.Read(readable) != nil {
 		c.courier.tell(event{kind: evGone, c: c})
 		return
