@@ -132,6 +132,7 @@ func newBroker(cfg config.Config, log logger) (*broker, error) {
 		Queue:          cfg.HubQueue,
 		PingInterval:   cfg.PingInterval,
 		PongTimeout:    cfg.PongTimeout,
+		MessageTimeout: cfg.BodyTimeout,
 		CloseTimeout:   cfg.CloseTimeout,
 		Heartbeat:      cfg.Heartbeat,
 		ReconnectDelay: cfg.ReconnectDelay,
