@@ -19,15 +19,16 @@ var (
 
 // Close codes of the broker that programs may want to know.
 const (
-	CodeRestart       = 1012 // the broker is shutting down
-	CodeOverCapacity  = 1013 // too many connections
-	CodeUnregistered  = 4000 // the client was removed
-	CodeReplaced      = 4001 // another connection took over
-	CodeForbidden     = 4002 // too many takeovers, or a topic of the broker's own
-	CodeGap           = 4003 // register again
-	CodeUnknownClient = 4004 // the registration has ended
-	CodeSlowConsumer  = 4100 // too much waited for the client
-	CodePongTimeout   = 4101 // the client did not answer
+	CodeRestart        = 1012 // the broker is shutting down
+	CodeOverCapacity   = 1013 // too many connections
+	CodeUnregistered   = 4000 // the client was removed
+	CodeReplaced       = 4001 // another connection took over
+	CodeForbidden      = 4002 // too many takeovers, or a topic of the broker's own
+	CodeGap            = 4003 // register again
+	CodeUnknownClient  = 4004 // the registration has ended
+	CodeSlowConsumer   = 4100 // too much waited for the client
+	CodePongTimeout    = 4101 // the client did not answer
+	CodeMessageTimeout = 4102 // a message of the client took too long
 )
 
 // A CloseError is the broker's Close frame.

@@ -26,13 +26,14 @@ const (
 	Revoked                       // what it was granted was taken back
 	Expired                       // a registration whose time ran out
 	InternalError                 // serving it made the broker fail
+	MessageTimeout                // it began a message and did not end it in time
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"disconnected", "unregistered", "replaced", "takeover_limit", "gap", "unknown_client", "over_capacity",
 	"slow_consumer", "draining", "pong_timeout", "protocol_error", "invalid_utf8", "too_big", "policy_violation", "forbidden",
-	"unsupported_data", "token_expired", "revoked", "expired", "internal_error",
+	"unsupported_data", "token_expired", "revoked", "expired", "internal_error", "message_timeout",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

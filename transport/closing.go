@@ -34,6 +34,7 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 	k.release(c, why)
 	c.phase, c.reason = phaseClosing, why
 	k.closing.add(&c.deadline, k.now)
+	c.whole()
 	if c.pulse != nil {
 		c.pulse.cancel()
 	}
@@ -155,6 +156,7 @@ func (k *courier) end(c *conn) {
 func (k *courier) bury(c *conn, abort bool) {
 	c.phase = phaseEnded
 	c.deadline.cancel()
+	c.whole()
 	if c.pulse != nil {
 		c.pulse.cancel()
 	}
@@ -212,6 +214,9 @@ func (k *courier) sweepOn() {
 		}
 		k.close(k.at, hub.PongTimeout)
 	}
+	for k.at = k.partials.due(k.now); k.at != nil; k.at = k.partials.due(k.now) {
+		k.close(k.at, hub.MessageTimeout)
+	}
 	for k.at = k.beats.due(k.now); k.at != nil; k.at = k.beats.due(k.now) {
 		k.beat(k.at)
 	}
@@ -232,6 +237,25 @@ func (k *courier) ping(c *conn) {
 	k.pongs.add(&c.deadline, k.now)
 	if !c.stalled {
 		k.control(c, ping)
+	}
+}
+
+// await gives a peer time for the message that it has begun.
+func (k *courier) await(c *conn) {
+	if c.phase != phaseOpen {
+		return
+	}
+	if c.partial == nil {
+		c.partial = &deadline{of: c}
+	}
+	k.partials.add(c.partial, k.now)
+}
+
+// whole says that no message is under way.
+func (c *conn) whole() {
+	if c.partial != nil {
+		c.partial.cancel()
+		c.partial = nil
 	}
 }
 

@@ -36,7 +36,8 @@ type conn struct {
 	reason     hub.Reason // why it is closing
 	trailer    uint32     // bytes of frames that are no events, written behind upTo; over TLS, of records
 	deadline   deadline
-	opening    *opening // nil once its request is answered
+	partial    *deadline // of the end of a message that has begun; nil: none has
+	opening    *opening  // nil once its request is answered
 
 	// Static after construction.
 	server  *Server
@@ -49,6 +50,7 @@ type conn struct {
 
 	// Owned by the read side.
 	decoder  *decoder // nil between messages
+	held     int      // bytes that it holds, as counted
 	second   int64    // a second of Unix time
 	controls int32    // control frames that came in it
 	deaf     bool     // the peer broke a rule: what it sends is discarded
@@ -84,7 +86,7 @@ var inputs = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // start reads what came with the handshake, and then what comes.
 func (c *conn) start(early []byte) {
-	defer c.recovered()
+	defer c.recovered(true)
 	switch more := early == nil || c.take(early); {
 	case !more:
 	case c.fd == sealedSocket: // which may hold what has come: it was decrypted together with the request
@@ -99,8 +101,9 @@ func (c *conn) start(early []byte) {
 // wait parks until something arrives. It keeps its stack small: the work is
 // for another goroutine.
 func (c *conn) wait() {
+	defer c.recovered(true)
 	if c.raw.Read(readable) != nil {
-		c.courier.tell(event{kind: evGone, c: c})
+		c.leave(event{kind: evGone, c: c})
 		return
 	}
 	go c.read()
@@ -108,7 +111,7 @@ func (c *conn) wait() {
 
 // read takes what has arrived.
 func (c *conn) read() {
-	defer c.recovered()
+	defer c.recovered(true)
 	buf := inputs.Get().(*[8 << 10]byte)
 	defer inputs.Put(buf)
 	for {
@@ -120,7 +123,7 @@ func (c *conn) read() {
 			go c.wait()
 			return
 		case err != nil:
-			c.courier.tell(event{kind: evGone, c: c})
+			c.leave(event{kind: evGone, c: c})
 			return
 		case c.fd != sealedSocket:
 			go c.wait() // what more there is it will see
@@ -135,7 +138,7 @@ func (c *conn) take(p []byte) (more bool) {
 	if c.deaf {
 		return true
 	}
-	d := c.decoder
+	d, began := c.decoder, c.decoder == nil // it began here, what is not whole at the end
 	if d == nil {
 		limits := c.server.limits.Load()
 		d = &decoder{maxMessage: limits.MaxMessage, maxFragments: limits.MaxFragments}
@@ -158,19 +161,47 @@ func (c *conn) take(p []byte) (more bool) {
 				return true
 			}
 		}
+		began = began || d.idle()
 	}
-	c.decoder = nil
-	if !d.idle() {
-		c.decoder = d
+	if d.idle() {
+		d = nil
 	}
+	switch {
+	case d != nil && began:
+		c.courier.tell(event{kind: evPartial, c: c})
+	case d == nil && c.decoder != nil:
+		c.courier.tell(event{kind: evWhole, c: c})
+	}
+	c.keep(d)
 	return true
+}
+
+// keep keeps the decoder of a message that is not whole, nil is none, and counts
+// what it holds.
+func (c *conn) keep(d *decoder) {
+	c.decoder = d
+	held := 0
+	if d != nil {
+		held = cap(d.data) + cap(d.control)
+	}
+	if held != c.held {
+		c.server.partial.Add(int64(held - c.held))
+		c.held = held
+	}
+}
+
+// leave ends the read side; it says why.
+func (c *conn) leave(e event) {
+	c.keep(nil)
+	c.courier.tell(e)
 }
 
 // fault has the connection closed for what its peer did.
 func (c *conn) fault(err error) {
 	var f frameError
 	errors.As(err, &f) // the decoder's errors are all of this kind
-	c.deaf, c.decoder = true, nil
+	c.deaf = true
+	c.keep(nil)
 	c.courier.tell(event{kind: evFault, c: c, code: f.code, text: f.reason})
 }
 
@@ -194,7 +225,7 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		c.courier.tell(event{kind: evClose, c: c, code: code})
+		c.leave(event{kind: evClose, c: c, code: code})
 		return false, nil
 	}
 	return true, nil

@@ -47,6 +47,7 @@ type courier struct {
 	records    []byte                // of TLS; for reuse
 	pings      schedule              // open; a ping is due
 	pongs      schedule              // open and pinged; the pong is due
+	partials   schedule              // open, with a message that is not whole; its end is due
 	closing    schedule              // told to close; the end is due
 	beats      schedule              // open, with a heartbeat; a look at it is due
 	idle       []chan<- CourierStats // to be answered when there is no connection
@@ -84,6 +85,8 @@ type eventKind uint8
 const (
 	evPing       eventKind = iota // the peer sent a ping
 	evPong                        // the peer sent a pong
+	evPartial                     // the peer has begun a message, and not ended it yet
+	evWhole                       // no message of the peer is under way any more
 	evClose                       // the peer sent a Close frame: its reader has ended
 	evFault                       // the peer broke a rule: its reader only discards from now on
 	evRefused                     // a new connection that the hub is not asked about
@@ -108,7 +111,7 @@ func newCourier(number int, h broker, opts *Options) *courier {
 		listen:  func(c *conn, early []byte) { go c.start(early) },
 		elsewhere: func(c *conn, work func()) {
 			c.server.work.Go(func() {
-				defer c.recovered()
+				defer c.recovered(false)
 				work()
 			})
 		},
@@ -117,6 +120,7 @@ func newCourier(number int, h broker, opts *Options) *courier {
 		pings:      schedule{wait: opts.PingInterval},
 		pongs:      schedule{wait: opts.PongTimeout},
 		closing:    schedule{wait: opts.CloseTimeout},
+		partials:   schedule{wait: opts.MessageTimeout},
 		// A connection that was quiet since the last look is given a
 		// heartbeat: so none is quiet for longer than that takes twice.
 		beats: schedule{wait: opts.Heartbeat / 2},
@@ -247,6 +251,10 @@ func (k *courier) handle(e event) {
 		if c.phase == phaseOpen {
 			k.pings.add(&c.deadline, k.now)
 		}
+	case evPartial:
+		k.await(c)
+	case evWhole:
+		c.whole()
 	case evClose:
 		c.readerDone = true
 		k.shut(c, hub.Disconnected, e.code, "")

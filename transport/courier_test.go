@@ -300,7 +300,7 @@ func testLimits() limits {
 		transport: Options{
 			Limits:       Limits{MaxMessage: 1000, MaxFragments: 10, MaxControlRate: 50, MaxSubscriptions: 8, ClientQueueBytes: 1 << 20},
 			Queue:        16,
-			PingInterval: 25 * time.Second, PongTimeout: 8 * time.Second, CloseTimeout: 2 * time.Second,
+			PingInterval: 25 * time.Second, PongTimeout: 8 * time.Second, CloseTimeout: 2 * time.Second, MessageTimeout: 10 * time.Second,
 			Heartbeat: 15 * time.Second, ReconnectDelay: time.Second, StallTimeout: 33 * time.Second,
 			Panicked: panicked, Log: zap.NewNop(),
 		},

@@ -18,6 +18,7 @@ var (
 	descConnections = desc("connections", "Connections that are open or closing.")
 	descBlocked     = desc("connections_blocked", "Connections whose socket is full.")
 	descWaiting     = desc("client_queue_bytes", "Bytes that wait for the sockets of all connections.")
+	descPartial     = desc("unfinished_message_bytes", "Bytes held of messages from clients that are not whole.")
 	descEvents      = desc("courier_queue", "Events of connections waiting for couriers.")
 	descOpened      = desc("connections_opened_total", "Connections opened.")
 	descClosed      = desc("connections_closed_total", "Connections ended.")
@@ -26,7 +27,7 @@ var (
 	descBytes       = desc("written_bytes_total", "Bytes written to sockets.")
 	descIgnored     = desc("messages_ignored_total", "Messages from clients that said nothing known.")
 
-	descs = []*prometheus.Desc{descConnections, descBlocked, descWaiting, descEvents, descOpened, descClosed, descWrites, descDelivered, descBytes, descIgnored}
+	descs = []*prometheus.Desc{descConnections, descBlocked, descWaiting, descPartial, descEvents, descOpened, descClosed, descWrites, descDelivered, descBytes, descIgnored}
 )
 
 // Describe implements [prometheus.Collector]. It does not ask the couriers:
@@ -51,6 +52,7 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	gauge(descConnections, st.Connections)
 	gauge(descBlocked, st.Blocked)
 	gauge(descWaiting, st.Waiting)
+	gauge(descPartial, st.Partial)
 	gauge(descEvents, st.Events)
 	counter(descOpened, st.Opened)
 	counter(descClosed, st.Closed)

@@ -41,9 +41,13 @@ func (k *courier) fail(c *conn) {
 	k.bury(c, true)
 }
 
-// recovered ends a connection whose goroutine has panicked. It is deferred.
-func (c *conn) recovered() {
+// recovered ends a connection whose goroutine has panicked, its reader or another.
+// It is deferred.
+func (c *conn) recovered(reader bool) {
 	if v := recover(); v != nil {
+		if reader {
+			c.keep(nil)
+		}
 		c.courier.opts.panicked(v, c)
 		c.courier.tell(event{kind: evFailed, c: c})
 	}

@@ -16,12 +16,14 @@ import (
 //	evRefused     opens, then closes -                  -                -
 //	evPing        -                  answered           nothing          nothing
 //	evPong        -                  noted              nothing          nothing
+//	evPartial     -                  awaited            nothing          nothing
+//	evWhole       -                  noted              nothing          nothing
 //	evClose       -                  closes             ends, if written nothing
 //	evFault       -                  closes             nothing          nothing
 //	evGone        ends as it opens   ends               ends             nothing
 //	evFailed      ends as it opens   ends               ends             nothing
 //	evWritten     -                  goes on, or ends   goes on, or ends counted
-//	deadlines     -                  ping, pong, beat   ends             -
+//	deadlines     -                  as they are        ends             -
 //	courier ends  cut                cut                cut              nothing
 //
 // Cells with - can't happen. The hub hears of a connection's end once: when it

@@ -6,16 +6,17 @@ import "belfry/hub"
 // broker's own. 4000 to 4099 mean that the client should not come back by
 // itself, 4100 to 4199 that it should after a pause.
 const (
-	closeNormal        uint16 = 1000
-	closeRestart       uint16 = 1012
-	closeTryLater      uint16 = 1013
-	closeUnregistered  uint16 = 4000
-	closeReplaced      uint16 = 4001
-	closeForbidden     uint16 = 4002
-	closeGap           uint16 = 4003
-	closeUnknownClient uint16 = 4004
-	closeSlowConsumer  uint16 = 4100
-	closePongTimeout   uint16 = 4101
+	closeNormal         uint16 = 1000
+	closeRestart        uint16 = 1012
+	closeTryLater       uint16 = 1013
+	closeUnregistered   uint16 = 4000
+	closeReplaced       uint16 = 4001
+	closeForbidden      uint16 = 4002
+	closeGap            uint16 = 4003
+	closeUnknownClient  uint16 = 4004
+	closeSlowConsumer   uint16 = 4100
+	closePongTimeout    uint16 = 4101
+	closeMessageTimeout uint16 = 4102
 )
 
 // closeCodes maps what the broker closes a connection for to what the peer is
@@ -30,6 +31,7 @@ var closeCodes = map[hub.Reason]uint16{
 	hub.SlowConsumer:    closeSlowConsumer,
 	hub.Draining:        closeRestart,
 	hub.PongTimeout:     closePongTimeout,
+	hub.MessageTimeout:  closeMessageTimeout,
 	hub.ProtocolError:   closeProtocolError,
 	hub.InvalidUTF8:     closeInvalidData,
 	hub.TooBig:          closeTooBig,

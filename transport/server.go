@@ -29,6 +29,7 @@ type Options struct {
 	Queue          int            // events waiting for a courier, above which readers wait
 	PingInterval   time.Duration  // from a sign of life to the next ping
 	PongTimeout    time.Duration  // from a ping to its pong
+	MessageTimeout time.Duration  // from a message's first bytes to its last
 	CloseTimeout   time.Duration  // from a Close frame to the end of the connection
 	Heartbeat      time.Duration  // a connection with heartbeats is not silent for longer
 	ReconnectDelay time.Duration  // the least that a client should wait before it comes back
@@ -57,6 +58,7 @@ type Server struct {
 	limits   atomic.Pointer[Limits] // those in force
 	couriers []*courier
 	open     atomic.Int64 // connections whose socket is not closed
+	partial  atomic.Int64 // bytes of messages that are not whole
 	ignored  atomic.Uint64
 	work     sync.WaitGroup // couriers, and what they have started
 }
@@ -278,6 +280,7 @@ func (s *Server) ended(c *conn) {
 // Stats are the transport's figures at one moment.
 type Stats struct {
 	CourierStats
+	Partial int    // bytes of messages from clients that are not whole
 	Ignored uint64 // counter: messages from clients that said nothing known
 }
 
@@ -297,6 +300,6 @@ func (s *Server) Stats(ctx context.Context) Stats {
 		sum.Frames += st.Frames
 		sum.Bytes += st.Bytes
 	}
-	sum.Ignored = s.ignored.Load()
+	sum.Partial, sum.Ignored = int(s.partial.Load()), s.ignored.Load()
 	return sum
 }
