@@ -156,15 +156,15 @@ func (s *source) publish() (more bool) {
 // wait waits until count more numbers are published.
 func (s *source) wait(count int) {
 	s.t.Helper()
-	from := -1
-	eventually(s.t, "more numbers are published", func() bool {
+	published := func() int {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if from < 0 {
-			from = s.last
-		}
-		return s.last-from >= count
-	})
+		return s.last
+	}
+	last := published()
+	for end := last + count; last < end; last = published() { // each may take its time
+		eventually(s.t, "another number is published", func() bool { return published() > last })
+	}
 }
 
 // A numberReader is a client that gets the numbers of a source.
