@@ -5,6 +5,7 @@ import { chromium } from 'playwright-core';
 const [executablePath, text] = process.argv.slice(2);
 const given = JSON.parse(text);
 const browser = await chromium.launch({
+  timeout: 150_000, // on a busy machine
   executablePath,
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });

@@ -6,6 +6,7 @@ import * as firefox from './bidi.mjs';
 
 const [kind, executablePath] = process.argv.slice(2);
 const browser = kind === 'firefox' ? await firefox.launch(executablePath) : await chromium.launch({
+  timeout: 150_000, // on a busy machine
   executablePath,
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--no-proxy-server'],
