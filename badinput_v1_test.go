@@ -233,7 +233,7 @@ func TestOddOperations(t *testing.T) {
 		{`{"op":"\u0070ing","ref":""}`, "pong", `""`},
 		{`{"op":"ping","topics":null,"after":null,"last":null,"ref":1}`, "pong", `1`},
 		{`{"op":"unsubscribe","topics":["never had"],"ref":2}`, "ack", `2`},
-		{`{"op":"subscribe","topics":["odd","odd","odd","odd","odd"],"ref":3}`, "ack", `3`},
+		{`{"op":"subscribe","topics":["odd","odd","odd","odd"],"ref":3}`, "ack", `3`},
 		{`{"op":"subscribe","topics":["odd"],"ref":4}`, "ack", `4`},
 		{`{"op":"unsubscribe","topics":["odd","odd"],"ref":5}`, "ack", `5`},
 	} {

@@ -91,7 +91,7 @@ func (p *player) play(script transcript) {
 		script.lines = script.lines[1:]
 		script.line++
 	}
-	p.b = start(p.t, p.flags...)
+	p.b = start(p.t, append([]string{"--heartbeat=15s"}, p.flags...)...)
 	if isOverTLS(p.t) {
 		for i, line := range script.lines {
 			script.lines[i] = strings.Replace(line, `"url":"ws:`, `"url":"wss:`, 1)
@@ -144,7 +144,7 @@ func (p *player) happens(what string) {
 		go p.b.stop()
 	case what == "the broker is started again":
 		p.b.stop()
-		p.b = start(p.t, p.flags...)
+		p.b = start(p.t, append([]string{"--heartbeat=15s"}, p.flags...)...)
 	case what == "nothing happens for a while":
 	default:
 		p.fatalf("what has happened?")

@@ -66,13 +66,13 @@ func TestOpenNoMore(t *testing.T) {
 	w.send(t, say(`{"op":"publish","topic":"cats","data":1}`))
 	for refused := false; !refused; { // or it has been asked to leave before
 		op, message := w.frame(t)
-		refused = op == closing && strings.HasSuffix(message, "revoked") || strings.Contains(message, `"credentials_invalid"`)
+		refused = op == closing && strings.HasSuffix(message, "revoked") || strings.Contains(message, `"credentials_missing"`)
 		if !refused && (op != text || !strings.Contains(message, `"closing"`)) {
 			t.Fatalf("over its connection: %#x %q", op, message)
 		}
 	}
 	stream.send(t, "20\r\n"+`{"topic":"cats","message":"two"}`+"\r\n1\r\n\n\r\n0\r\n\r\n")
-	if got := stream.answer(t); !strings.HasPrefix(got.body, `{"accepted":1,`) || !strings.Contains(got.body, `{"line":2,"code":"credentials_invalid"`) {
+	if got := stream.answer(t); !strings.HasPrefix(got.body, `{"accepted":1,`) || !strings.Contains(got.body, `{"line":2,"code":"credentials_missing"`) {
 		t.Errorf("by its stream: %s", got.body)
 	}
 }
