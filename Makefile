@@ -23,9 +23,10 @@ build: ## build bin/belfry
 deps: ## install the foreign clients that some tests use
 	testdata/install
 
-lint: ## check the form of the code: gofmt, go vet, staticcheck
+lint: ## check the form of the code: gofmt, go vet, staticcheck; that it builds elsewhere
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
 	go vet ./...
+	GOOS=darwin go build ./... && GOOS=windows go build ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 test: deps lint ## run everything that must pass before a commit

@@ -26,6 +26,9 @@ func (s site) serve() error { return s.server.Serve(s.listener) }
 
 // listen opens the addresses.
 func (b *broker) listen(ctx context.Context) ([]site, error) {
+	if err := transport.Supported(); err != nil {
+		return nil, err
+	}
 	public, err := b.open(ctx, b.cfg.Addr)
 	if err != nil {
 		return nil, err

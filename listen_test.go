@@ -166,3 +166,14 @@ func TestMetricsNeedARight(t *testing.T) {
 	}
 	b.call(t, "GET", "/debug/pprof/", "").problem(t, 404, "not_found")
 }
+
+// TestOptionsOfProxies: proxies that are told no path ask for the options of all, or of /.
+func TestOptionsOfProxies(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	for target, status := range map[string]int{"*": 200, "/": 204} {
+		if got := b.socket(t, "OPTIONS "+target+" HTTP/1.1\r\nHost: localhost\r\n\r\n").answer(t); got.status != status || got.body != "" {
+			t.Errorf("OPTIONS %s: %d %s", target, got.status, got.body)
+		}
+	}
+}

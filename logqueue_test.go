@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -202,7 +203,7 @@ func testStuckLog(t *testing.T, binary string) {
 	defer b.http.CloseIdleConnections()
 	through(b, path)
 	b.serves(t)
-	for range 1000 {
+	for range 300 {
 		b.publish(t, event("cats", "purr"))
 		b.call(t, "GET", "/nowhere", "").problem(t, 404, "not_found")
 		if got := b.call(t, "GET", "/health/live", ""); got.status != http.StatusOK {
@@ -240,8 +241,33 @@ func testLostReader(t *testing.T, binary string) {
 
 	r, w = pipe(t)
 	r.Close()
-	state := logTo(t, binary, w, nil, "version").wait(t)
-	if state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE {
-		t.Errorf("the command ended with %v", state)
+	logTo(t, binary, w, nil, "version").endsBy(t, syscall.SIGPIPE)
+}
+
+// endsBy checks that a signal has ended the process.
+func (p *process) endsBy(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if state := p.wait(t); state.Sys().(syscall.WaitStatus).Signal() != s {
+		t.Errorf("the process ended with %v, want %v", state, s)
+	}
+}
+
+// testForsakenCommands: a command that waits for events ends with its terminal, and where
+// that can be seen with whoever reads what it prints.
+func testForsakenCommands(t *testing.T, binary string) {
+	b := start(t)
+	for _, forsake := range []func(p *process, reader *os.File) syscall.Signal{
+		func(p *process, _ *os.File) syscall.Signal { p.signal(t, syscall.SIGHUP); return syscall.SIGHUP },
+		func(_ *process, reader *os.File) syscall.Signal { reader.Close(); return syscall.SIGPIPE },
+	} {
+		r, w := pipe(t)
+		p := logTo(t, binary, w, environment(t), "subscribe", "cats", "--url="+b.url("http", ""))
+		eventually(t, "it is connected", func() bool { return b.census(t).Connected == 1 })
+		s := forsake(p, r)
+		if s == syscall.SIGPIPE && runtime.GOOS != "linux" {
+			b.publish(t, event("cats", "is anybody there"))
+		}
+		p.endsBy(t, s)
+		b.away(t)
 	}
 }

@@ -69,6 +69,7 @@ func runWith(ctx context.Context, hangups <-chan os.Signal, args, environ []stri
 		}
 		return runBroker(ctx, hangups, command, again, stderr, time.Now)
 	default:
+		signal.Reset(syscall.SIGHUP) // a terminal that goes takes its commands along
 		return cli.Status(runClient(ctx, command, streams), stderr)
 	}
 	if err != nil {

@@ -245,6 +245,7 @@ func TestBinary(t *testing.T) {
 
 	t.Run("SIGHUP", func(t *testing.T) { testHangup(t, binary) })
 	t.Run("a log that nobody reads", func(t *testing.T) { testStuckLog(t, binary) })
+	t.Run("commands that nobody waits for", func(t *testing.T) { testForsakenCommands(t, binary) })
 	t.Run("a log whose reader has gone", func(t *testing.T) { testLostReader(t, binary) })
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

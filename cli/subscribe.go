@@ -43,7 +43,17 @@ func Subscribe(ctx context.Context, b Broker, o SubscribeOptions, s Streams) err
 	})
 	defer c.Close()
 	run := &subscribing{SubscribeOptions: o, Streams: s, from: c}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var unread error
+	stop := watchReader(s.Out, func() {
+		_, unread = fmt.Fprintln(s.Out) // ends the process like any other write that nobody reads
+		cancel()
+	})
 	err := run.run(ctx)
+	if stop(); err == nil {
+		err = unread
+	}
 	if cursor := c.Cursor(); o.Cursor && cursor != "" {
 		fmt.Fprintln(s.Err, "cursor:", cursor)
 	}

@@ -3,7 +3,6 @@ package transport
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -237,23 +236,5 @@ func (c *conn) hangUpTLS() {
 	_ = s.SetWriteDeadline(time.Time{}) // which the library has set
 	if _, err := s.Conn.Write(s.records()); err == nil {
 		hangUp(s.Conn)
-	}
-}
-
-// tryRead reads what has come, or fails with notReady.
-func tryRead(fd uintptr, p []byte) (int, error) {
-	for {
-		n, err := syscall.Read(int(fd), p)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			return 0, notReady{}
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
 	}
 }
