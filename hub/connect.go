@@ -120,6 +120,7 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	} else {
 		s.answer(old)
 	}
+	s.weigh(c)
 	switch {
 	case from.given():
 		s.beginFrom(c, from)
@@ -297,7 +298,7 @@ func (s *State) Released(r Release) {
 
 // disconnected begins a client's resume window.
 func (s *State) disconnected(c *client, why Reason) {
-	c.conn, c.mode, c.since = nil, modeAway, s.now
+	c.conn, c.mode, c.since, c.slow = nil, modeAway, s.now, nil
 	s.presentEverywhere(c, false)
 	c.ended, c.hasEnded = why, true
 	s.stats.Connected--
@@ -308,6 +309,7 @@ func (s *State) disconnected(c *client, why Reason) {
 		return
 	}
 	s.away.add(c, s.age)
+	s.weigh(c)
 }
 
 // Drained takes a courier's report that a chunk is written.
@@ -336,6 +338,7 @@ func (s *State) Work() {
 	} else {
 		s.read(c)
 	}
+	s.weigh(c)
 	s.trim()
 }
 

@@ -91,6 +91,7 @@ type client struct {
 	lease     *lease                       // of a grant that ends; else nil
 	made      int32                        // connections so far
 	row       int32                        // its place in the roll
+	weight    int                          // bytes counted for what it is doing
 	since     time.Time                    // of the connection, or else of its end or of the registration
 	ended     Reason                       // why the last connection ended
 	hasEnded  bool                         // one has
@@ -136,6 +137,7 @@ type State struct {
 	news     news
 	outboxes []outbox
 	stats    Stats
+	held     int    // bytes for clients, topics without events, and requests that wait
 	work     uint64 // comparisons made
 	step     uint64 // of them in a step: stepWork
 
@@ -223,12 +225,14 @@ func (s *State) add(r Registration) *client {
 	if u == nil {
 		u = &user{name: r.User}
 		s.users[r.User] = u
+		s.held += u.size()
 	}
 	c := &client{id: r.ID, handle: r.ID.Handle(), user: u, slot: int32(len(u.clients))}
 	u.clients = append(u.clients, c)
 	s.recount(u)
 	c.since = s.now
 	s.clients[c.id] = c
+	s.held += clientOverhead
 	s.roll.add(c)
 	topics := s.unique(r.Topics)
 	c.subs = make([]subscription, 0, len(topics))
@@ -278,6 +282,7 @@ func (s *State) forget(c *client, why Reason) {
 	u.clients = u.clients[:last]
 	if s.recount(u); last == 0 {
 		delete(s.users, u.name)
+		s.held -= u.size()
 	}
 	if c.conn != nil {
 		s.answer(c.conn)
@@ -285,6 +290,8 @@ func (s *State) forget(c *client, why Reason) {
 		s.stats.Connected--
 	}
 	delete(s.clients, c.id)
+	s.held -= clientOverhead + c.weight
+	c.weight = 0
 	s.roll.remove(c)
 	c.mode = modeNew
 	s.stats.Removals[why]++
