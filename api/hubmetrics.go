@@ -42,6 +42,7 @@ func (c *hubCollector) gauges() {
 	gauge("clients", "Registered clients.", func(s *hub.Stats) float64 { return float64(s.Clients) })
 	gauge("clients_connected", "Registered clients with a connection.", func(s *hub.Stats) float64 { return float64(s.Connected) })
 	gauge("clients_reading", "Clients that wait for their turn to read from the log.", func(s *hub.Stats) float64 { return float64(s.Reading) })
+	gauge("clients_bytes", "Size of what is held for clients: registrations, subscriptions, patterns, grants, what they read and wait for; overhead counted.", func(s *hub.Stats) float64 { return float64(s.ClientBytes) })
 	gauge("polls", "Requests for history that wait for an event.", func(s *hub.Stats) float64 { return float64(s.Polls) })
 	gauge("users", "Users with clients.", func(s *hub.Stats) float64 { return float64(s.Users) })
 	gauge("topics", "Topics with subscribers or retained events.", func(s *hub.Stats) float64 { return float64(s.Topics) })

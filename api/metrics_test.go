@@ -46,7 +46,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is missing", want)
 		}
 	}
-	for _, want := range []string{"\nbelfry_build_info{", "\ngo_goroutines ", "\nprocess_cpu_seconds_total ", "\nbelfry_log_bytes "} {
+	for _, want := range []string{"\nbelfry_build_info{", "\ngo_goroutines ", "\nprocess_cpu_seconds_total ", "\nbelfry_log_bytes ", "\nbelfry_clients_bytes "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing", want)
 		}

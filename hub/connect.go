@@ -1,14 +1,5 @@
 package hub
 
-import "time"
-
-// A client whose connections take each other over again and again is two
-// pages that fight; the newcomer is then refused.
-const (
-	maxTakeovers   = 5
-	takeoverWindow = 10 * time.Second
-)
-
 // Admit tells whether a client may connect: it fails with
 // [ErrUnknownClient], [ErrTooManyConnections] or [ErrDraining].
 func (s *State) Admit(id ID) error {
@@ -120,6 +111,7 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	} else {
 		s.answer(old)
 	}
+	s.weigh(c)
 	switch {
 	case from.given():
 		s.beginFrom(c, from)
@@ -230,25 +222,6 @@ func (s *State) Settle() {
 	s.tellNews()
 }
 
-// mayTakeOver counts a takeover unless there were too many of late.
-func (c *client) mayTakeOver(now time.Duration) bool {
-	now++ // so that none was at 0
-	if c.takeovers == nil {
-		c.takeovers = new([maxTakeovers]time.Duration)
-	}
-	oldest := 0
-	for i, at := range c.takeovers {
-		if at < c.takeovers[oldest] {
-			oldest = i
-		}
-	}
-	if at := c.takeovers[oldest]; at > 0 && now-at < takeoverWindow {
-		return false
-	}
-	c.takeovers[oldest] = now
-	return true
-}
-
 // close ends a connection from the hub's side. Its courier stops taking
 // frames and reports.
 func (s *State) close(conn *Conn, why Reason) {
@@ -297,7 +270,7 @@ func (s *State) Released(r Release) {
 
 // disconnected begins a client's resume window.
 func (s *State) disconnected(c *client, why Reason) {
-	c.conn, c.mode, c.since = nil, modeAway, s.now
+	c.conn, c.mode, c.since, c.slow = nil, modeAway, s.now, nil
 	s.presentEverywhere(c, false)
 	c.ended, c.hasEnded = why, true
 	s.stats.Connected--
@@ -308,6 +281,7 @@ func (s *State) disconnected(c *client, why Reason) {
 		return
 	}
 	s.away.add(c, s.age)
+	s.weigh(c)
 }
 
 // Drained takes a courier's report that a chunk is written.
@@ -336,6 +310,7 @@ func (s *State) Work() {
 	} else {
 		s.read(c)
 	}
+	s.weigh(c)
 	s.trim()
 }
 

@@ -71,6 +71,7 @@ func (l *leases) Pop() any {
 func (s *State) limit(c *client, g *Grant) {
 	s.unlimit(c)
 	c.grant = g
+	s.weigh(c)
 	if g == nil || g.Expires.IsZero() {
 		return
 	}

@@ -63,6 +63,7 @@ func (s *State) Await(topic string, owner any) (*Poll, error) {
 	p := &Poll{owner, &client{user: &user{}, mode: modePoll}}
 	s.join(p.client, topic)
 	s.polls[p.client] = p
+	s.held += pollOverhead
 	return p, nil
 }
 
@@ -91,6 +92,7 @@ func (s *State) Woken() []*Poll {
 func (s *State) EndPoll(p *Poll) {
 	if s.polls[p.client] == p {
 		delete(s.polls, p.client)
+		s.held -= pollOverhead
 		s.leave(p.client, 0)
 	}
 }

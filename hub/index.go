@@ -48,6 +48,7 @@ func (s *State) join(c *client, name string) {
 	sub := s.subject(name)
 	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.log.head})
 	sub.members = append(sub.members, member{client: c, sub: int32(len(c.subs) - 1)})
+	s.held += subscriptionOverhead
 	s.news.watches(name, 1)
 	if c.conn != nil {
 		s.present(c, sub, true)
@@ -78,6 +79,7 @@ func (s *State) leaveAll(c *client, done func(name string) bool) {
 func (s *State) leave(c *client, i int) {
 	sub := c.subs[i]
 	s.spend(1 + strings.Count(sub.name, "."))
+	s.held -= subscriptionOverhead
 	s.news.watches(sub.name, -1)
 	if c.conn != nil {
 		s.present(c, sub.subject, false)
@@ -106,6 +108,7 @@ func (s *State) leave(c *client, i int) {
 	if sub.pattern {
 		s.patterns.remove(sub.name)
 		s.patternCount--
+		s.held -= patternSize(sub.name)
 	} else {
 		s.freeTopic(s.topics[sub.name])
 	}
@@ -139,6 +142,7 @@ func (s *State) subject(name string) *subject {
 	if n.subject == nil {
 		n.subject = &subject{name: name, pattern: true}
 		s.patternCount++
+		s.held += patternSize(name)
 	}
 	return n.subject
 }
@@ -150,14 +154,16 @@ func (s *State) topic(name string) *topic {
 		t = &topic{subject: subject{name: name}}
 		s.topics[name] = t
 		s.topicRoll.add(t)
+		s.held += t.size()
 	}
 	return t
 }
 
 // freeTopic forgets a topic that nobody subscribes to and that holds nothing.
 func (s *State) freeTopic(t *topic) {
-	if len(t.members) == 0 && t.all == nil && len(t.users) == 0 {
+	if len(t.members) == 0 && t.empty() {
 		delete(s.topics, t.name)
+		s.held -= t.size()
 		if s.topicRoll.remove(t) {
 			s.log.blocks.moved(len(s.topicRoll.rows), s.log.head)
 		}

@@ -13,7 +13,7 @@ import (
 func checkInvariants(t rapid.TB, s *State) {
 	t.Helper()
 	for _, check := range []func(*State) error{
-		checkClients, checkUsers, checkTopics, checkPatterns, checkLog, checkLosses, checkSchedules, checkReading, checkReplays, checkPolls, checkOutboxes,
+		checkClients, checkUsers, checkTopics, checkPatterns, checkLog, checkLosses, checkSchedules, checkHeld, checkReading, checkReplays, checkPolls, checkOutboxes,
 	} {
 		if err := check(s); err != nil {
 			t.Fatal(err)
@@ -45,6 +45,7 @@ func leftovers(s *State) (left []error) {
 		{s.log.entries.len(), "log entries"},
 		{s.log.husks, "husks"},
 		{s.log.bytes, "bytes of log"},
+		{s.held, "bytes for clients"},
 		{s.reading.len(), "readers"},
 		{s.stats.Connected, "connections"},
 		{len(s.polls), "polls"},
@@ -278,6 +279,7 @@ func checkPatterns(s *State) error {
 
 func checkLog(s *State) error {
 	l := &s.log
+	streamed := make(map[*topic]bool)
 	husks, bytes := 0, 0
 	var last Position
 	for i := range l.entries.len() {
@@ -293,10 +295,10 @@ func checkLog(s *State) error {
 			}
 			continue
 		}
-		size := entryOverhead + len(e.User) + len(e.Message)
+		size := entryOverhead + len(e.ID) + len(e.Message)
 		for _, f := range e.frames {
 			if f != nil {
-				size += len(f.Bytes)
+				size += frameOverhead + len(f.Bytes)
 			}
 		}
 		if size != e.size {
@@ -304,8 +306,12 @@ func checkLog(s *State) error {
 		}
 		bytes += size
 		if e == e.stream.entries.at(0) {
-			bytes += streamOverhead
+			bytes += streamOverhead + len(e.User)
+			streamed[e.stream.topic] = true
 		}
+	}
+	for t := range streamed {
+		bytes += topicOverhead + len(t.name)
 	}
 	switch {
 	case husks != l.husks || bytes != l.bytes:
@@ -316,6 +322,38 @@ func checkLog(s *State) error {
 		return fmt.Errorf("log: the front is a husk")
 	case husks > 64 && husks > l.entries.len()/2:
 		return fmt.Errorf("log: %d of %d entries are husks", husks, l.entries.len())
+	}
+	return nil
+}
+
+// checkHeld checks what is counted for clients.
+func checkHeld(s *State) error {
+	held := clientOverhead*len(s.clients) + pollOverhead*len(s.polls)
+	for _, c := range s.clients {
+		held += subscriptionOverhead*len(c.subs) + c.weight
+	}
+	for c := range s.polls {
+		held += subscriptionOverhead * len(c.subs)
+	}
+	for name := range s.users {
+		held += userOverhead + len(name)
+	}
+	for name, t := range s.topics {
+		if t.all == nil && len(t.users) == 0 {
+			held += topicOverhead + len(name)
+		}
+	}
+	var walk func(n *node)
+	walk = func(n *node) {
+		if n.subject != nil {
+			held += patternSize(n.subject.name)
+		}
+		for _, child := range n.children {
+			walk(child)
+		}
+	}
+	if walk(&s.patterns); held != s.held {
+		return fmt.Errorf("%d bytes are held for clients, counted %d", held, s.held)
 	}
 	return nil
 }

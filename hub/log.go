@@ -25,13 +25,6 @@ type Details struct {
 	Base64      bool   // the message is the base64 of what was published
 }
 
-func (d *Details) size() int {
-	if d == nil {
-		return 0
-	}
-	return detailsOverhead + len(d.Source) + len(d.Type) + len(d.Published) + len(d.TraceParent) + len(d.Attributes)
-}
-
 // MaxExpires is the longest that an event may be said to live.
 const MaxExpires = 365 * 24 * time.Hour
 
@@ -53,15 +46,6 @@ type Frame struct {
 	Topic    string    // of the event
 	Expires  time.Time // from when on nobody gets it; zero is never
 }
-
-// What an entry, its details, and a stream with its topic cost beside their
-// payload, in bytes, measured as heap growth of a log of small events and rounded
-// up.
-const (
-	entryOverhead   = 400
-	detailsOverhead = 128
-	streamOverhead  = 256
-)
 
 // An entry is an event in the log.
 type entry struct {
@@ -117,6 +101,10 @@ func (s *State) append(ev Event) *entry {
 	if st == nil {
 		// An earlier stream of that name may have been forgotten.
 		st = &stream{topic: t, user: ev.User, floor: s.log.floor}
+		if t.empty() {
+			s.held -= t.size()
+			s.log.bytes += t.size()
+		}
 		if ev.User == "" {
 			t.all = st
 		} else {
@@ -125,15 +113,15 @@ func (s *State) append(ev Event) *entry {
 			}
 			t.users[ev.User] = st
 		}
-		s.log.bytes += streamOverhead
+		s.log.bytes += st.size()
 	}
-	ev.Topic = t.name // the request's copy need not be kept
+	ev.Topic, ev.User = t.name, st.user // the request's copies need not be kept
 	t.published++
 	l := &s.log
 	l.head++
 	t.newest = l.head
 	l.blocks.note(t.row, l.head)
-	e := &entry{Event: ev, position: l.head, stream: st, born: s.age, size: entryOverhead + len(ev.User) + len(ev.Message) + ev.Details.size()}
+	e := &entry{Event: ev, position: l.head, stream: st, born: s.age, size: ev.size()}
 	l.bytes += e.size
 	l.entries.push(e)
 	st.entries.push(e)
@@ -187,7 +175,7 @@ func (s *State) evictOldest(st *stream) {
 		l.lose(st)
 		return
 	}
-	l.bytes -= streamOverhead
+	l.bytes -= st.size()
 	l.floor = max(l.floor, st.floor)
 	l.forget(st)
 	if st.user == "" {
@@ -195,7 +183,11 @@ func (s *State) evictOldest(st *stream) {
 	} else {
 		delete(st.topic.users, st.user)
 	}
-	s.freeTopic(st.topic)
+	if t := st.topic; t.empty() {
+		l.bytes -= t.size()
+		s.held += t.size()
+		s.freeTopic(t)
+	}
 }
 
 // sweep drops all husks. Its cost is shared by the evictions that made them.
@@ -222,8 +214,8 @@ func (s *State) frame(e *entry, enc Encoding) *Frame {
 	if f == nil {
 		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event, s.cursor(e.position)), Position: e.position, Topic: e.Topic, Expires: e.Expires}
 		e.frames[enc] = f
-		e.size += len(f.Bytes)
-		s.log.bytes += len(f.Bytes)
+		e.size += f.size()
+		s.log.bytes += f.size()
 	}
 	return f
 }

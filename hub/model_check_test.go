@@ -65,17 +65,23 @@ func (w *world) check(*rapid.T) {
 			w.t.Fatalf("client %v: got %+v, want mode %d", id, got, c.mode)
 		}
 	}
-	streams := make(map[[2]string]bool)
+	streams, retained := make(map[[2]string]bool), make(map[string]bool)
 	for _, e := range w.events {
 		if !e.evicted {
-			topics[e.topic], streams[[2]string{e.topic, e.user}] = true, true
+			topics[e.topic], retained[e.topic], streams[[2]string{e.topic, e.user}] = true, true, true
 			want.Retained++
 			want.RetainedBytes += e.size
 		}
 	}
-	want.RetainedBytes += len(streams) * streamOverhead
+	for name := range streams {
+		want.RetainedBytes += streamOverhead + len(name[1])
+	}
+	for name := range retained {
+		want.RetainedBytes += topicOverhead + len(name)
+	}
 	want.Users, want.Topics, want.Patterns = len(users), len(topics), len(patterns)
 	got := w.s.Stats()
+	want.ClientBytes = got.ClientBytes
 	want.Reading = got.Reading // may count some that went away
 	if !sameStats(got, want) {
 		w.t.Fatalf("got  %+v\nwant %+v", got, want)

@@ -180,7 +180,7 @@ func (w *world) publish() {
 		e.expires = w.now.Add(lives)
 	}
 	message := zeros[:pick(w.t, w.sizes...)]
-	e.size += len(e.user) + len(message)
+	e.size += len(strconv.Itoa(int(e.position))) + len(message)
 	w.events = append(w.events, e)
 	want := Receipt{ID: strconv.Itoa(int(e.position)), Cursor: Cursor{w.opts.Epoch, e.position}}
 	for _, c := range w.clients {

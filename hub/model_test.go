@@ -175,7 +175,7 @@ func (w *world) encode(enc Encoding, ev *Event, at Cursor) []byte {
 	p := zeros[len(w.frames):][:len(ev.Message)+int(enc)+1]
 	w.frames[&p[0]] = encoded{e.position, enc}
 	e.encoded[enc] = len(p)
-	e.size += len(p)
+	e.size += frameOverhead + len(p)
 	return p
 }
 
@@ -183,7 +183,7 @@ func (w *world) encode(enc Encoding, ev *Event, at Cursor) []byte {
 // front by bytes and age.
 func (w *world) evict() {
 	type stream struct{ topic, user string }
-	left := make(map[stream]int)
+	left, topics := make(map[stream]int), make(map[string]int)
 	total := 0
 	for _, e := range slices.Backward(w.events) {
 		if e.evicted {
@@ -200,7 +200,10 @@ func (w *world) evict() {
 		} else {
 			total += e.size
 			if left[key] == 1 {
-				total += streamOverhead
+				total += streamOverhead + len(e.user)
+			}
+			if topics[e.topic]++; topics[e.topic] == 1 {
+				total += topicOverhead + len(e.topic)
 			}
 		}
 	}
@@ -216,8 +219,11 @@ func (w *world) evict() {
 		total -= e.size
 		key := stream{e.topic, e.user}
 		if left[key]--; left[key] == 0 {
-			total -= streamOverhead
+			total -= streamOverhead + len(e.user)
 			w.floor = max(w.floor, e.position)
+		}
+		if topics[e.topic]--; topics[e.topic] == 0 {
+			total -= topicOverhead + len(e.topic)
 		}
 	}
 }

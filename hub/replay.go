@@ -111,6 +111,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		}
 	}
 	c.replays = append(c.replays, p)
+	s.weigh(c)
 	if c.mode == modeLive {
 		c.pos = at
 		s.tell(c.conn, Op{Kind: OpPause, At: at})

@@ -91,6 +91,7 @@ type client struct {
 	lease     *lease                       // of a grant that ends; else nil
 	made      int32                        // connections so far
 	row       int32                        // its place in the roll
+	weight    int                          // bytes counted for what it is doing
 	since     time.Time                    // of the connection, or else of its end or of the registration
 	ended     Reason                       // why the last connection ended
 	hasEnded  bool                         // one has
@@ -136,6 +137,7 @@ type State struct {
 	news     news
 	outboxes []outbox
 	stats    Stats
+	held     int    // bytes for clients, topics without events, and requests that wait
 	work     uint64 // comparisons made
 	step     uint64 // of them in a step: stepWork
 
@@ -223,12 +225,14 @@ func (s *State) add(r Registration) *client {
 	if u == nil {
 		u = &user{name: r.User}
 		s.users[r.User] = u
+		s.held += u.size()
 	}
 	c := &client{id: r.ID, handle: r.ID.Handle(), user: u, slot: int32(len(u.clients))}
 	u.clients = append(u.clients, c)
 	s.recount(u)
 	c.since = s.now
 	s.clients[c.id] = c
+	s.held += clientOverhead
 	s.roll.add(c)
 	topics := s.unique(r.Topics)
 	c.subs = make([]subscription, 0, len(topics))
@@ -278,6 +282,7 @@ func (s *State) forget(c *client, why Reason) {
 	u.clients = u.clients[:last]
 	if s.recount(u); last == 0 {
 		delete(s.users, u.name)
+		s.held -= u.size()
 	}
 	if c.conn != nil {
 		s.answer(c.conn)
@@ -285,6 +290,8 @@ func (s *State) forget(c *client, why Reason) {
 		s.stats.Connected--
 	}
 	delete(s.clients, c.id)
+	s.held -= clientOverhead + c.weight
+	c.weight = 0
 	s.roll.remove(c)
 	c.mode = modeNew
 	s.stats.Removals[why]++
@@ -442,32 +449,4 @@ func (s *State) deliver(e *entry, c *client, r *Receipt) {
 	}
 	to := &s.outboxes[c.conn.Courier].gather[c.conn.Encoding]
 	*to = append(*to, c.conn)
-}
-
-// Tick moves the clock and ends what has run out by then.
-func (s *State) Tick(now time.Time) {
-	s.pass(now)
-	for c := s.unconnected.due(s.age); c != nil; c = s.unconnected.due(s.age) {
-		s.forget(c, Expired)
-	}
-	for c := s.away.due(s.age); c != nil; c = s.away.due(s.age) {
-		s.forget(c, Expired)
-	}
-	s.expire()
-	s.dedupe.forget(s.age - s.opts.DedupeWindow)
-	s.trim()
-}
-
-// pass lets time pass. How much of it counts is bounded, so that nothing ends because
-// the process was stopped or the clock was set: those who would have come in time are
-// served first.
-func (s *State) pass(now time.Time) {
-	if !s.now.IsZero() {
-		passed := now.Sub(s.now)
-		if most := s.opts.MaxStep; most > 0 {
-			passed = min(passed, most)
-		}
-		s.age += max(passed, 0)
-	}
-	s.now = now
 }

@@ -19,6 +19,7 @@ type Stats struct {
 	RetainedBytes int // their accounted size
 	Keys          int // remembered, of publications
 	KeyBytes      int // their accounted size
+	ClientBytes   int // accounted size of what is held for clients: registrations, subscriptions, what they read
 	Head          Position
 
 	Registered uint64 // counter: registrations
@@ -45,6 +46,7 @@ func (s *State) Stats() Stats {
 		st.Deliveries += len(s.outboxes[i].batch.targets)
 	}
 	st.Retained, st.RetainedBytes, st.Head = s.log.entries.len()-s.log.husks, s.log.bytes, s.log.head
+	st.ClientBytes = s.held
 	st.Keys, st.KeyBytes = s.dedupe.order.len(), s.dedupe.bytes
 	st.Disconnects = append([]uint64(nil), s.stats.Disconnects...)
 	st.Removals = append([]uint64(nil), s.stats.Removals...)
