@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -25,10 +23,6 @@ type publishRequest struct {
 // publishMembers are what a publishRequest has, for who has sent others.
 const publishMembers = "topic, user_id, message, id and expires_in"
 
-// maxIDBytes is the length of the longest id, source or type of an event, and of
-// the longest key, in bytes.
-const maxIDBytes = 255
-
 // event returns the event that a request asks for, if its publisher may.
 func (s *Server) event(x *exchange, req *publishRequest) (hub.Event, error) {
 	ev := hub.Event{Topic: req.Topic, User: string(req.User), Time: s.opts.Clock(), Message: req.Message.text, Text: req.Message.quoted}
@@ -36,8 +30,8 @@ func (s *Server) event(x *exchange, req *publishRequest) (hub.Event, error) {
 		return ev, invalidMessage.because("message is missing; send any JSON value, null included")
 	}
 	if req.ID != nil {
-		if ev.ID = *req.ID; !isName(ev.ID) {
-			return ev, invalidID.because(fmt.Sprintf("id is no text of 1 to %d bytes without control characters; leave it out to be given one", maxIDBytes))
+		if ev.ID = *req.ID; !hub.IsName(ev.ID) {
+			return ev, invalidID.because(fmt.Sprintf("id is no text of 1 to %d bytes without control characters; leave it out to be given one", hub.MaxNameBytes))
 		}
 	}
 	if req.ExpiresIn != nil {
@@ -75,11 +69,6 @@ func (s *Server) complete(x *exchange, ev *hub.Event) error {
 		ev.ID = id.String()
 	}
 	return nil
-}
-
-// isName reports whether a text may be an id and the like.
-func isName(text string) bool {
-	return text != "" && len(text) <= maxIDBytes && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // Kinds of keys of publications.

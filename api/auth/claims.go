@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -175,17 +173,14 @@ func (e *exam) iss() error {
 	return nil
 }
 
-// maxUserBytes is the length of the longest user id, in bytes.
-const maxUserBytes = 255
-
 func (e *exam) sub() error {
 	user, err := textOf(e.claims.Sub)
 	switch {
 	case err != nil:
 		return err
-	case len(user) > maxUserBytes:
-		return fmt.Errorf("%d bytes; want at most %d", len(user), maxUserBytes)
-	case strings.ContainsFunc(user, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }):
+	case len(user) > hub.MaxNameBytes:
+		return fmt.Errorf("%d bytes; want at most %d", len(user), hub.MaxNameBytes)
+	case hub.HasControl(user):
 		return fmt.Errorf("%.100q; want a user without control characters", user)
 	}
 	e.user = user
