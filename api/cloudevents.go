@@ -78,7 +78,7 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 		}
 		ev.Message, ev.Text, ev.Details.Base64 = []byte(*req.Base64), true, true
 	case req.Data.text == nil:
-		ev.Message = []byte("null") // an event need not have data
+		ev.Message, ev.Details.NoData = []byte("null"), true // an event need not have data
 	}
 	if ev.Topic == "" {
 		ev.Topic = x.r.URL.Query().Get("topic")
@@ -91,7 +91,7 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 	}
 	p.Events = append(p.Events, ev)
 	p.Keys = append(p.Keys, x.keyOf(eventKey, []string{req.Source, req.ID}, ev.Topic, ev.User, req.Type, string(ev.Details.Attributes),
-		fmt.Sprint(ev.Text, ev.Details.Base64), string(ev.Message)))
+		fmt.Sprint(ev.Text, ev.Details.Base64, ev.Details.NoData), string(ev.Message)))
 	return nil
 }
 

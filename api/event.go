@@ -23,6 +23,8 @@ type publishRequest struct {
 // publishMembers are what a publishRequest has, for who has sent others.
 const publishMembers = "topic, user_id, message, id and expires_in"
 
+var errExpiresIn = invalidExpiry.because(fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds()))
+
 // event returns the event that a request asks for, if its publisher may.
 func (s *Server) event(x *exchange, req *publishRequest) (hub.Event, error) {
 	ev := hub.Event{Topic: req.Topic, User: string(req.User), Time: s.opts.Clock(), Message: req.Message.text, Text: req.Message.quoted}
@@ -36,7 +38,7 @@ func (s *Server) event(x *exchange, req *publishRequest) (hub.Event, error) {
 	}
 	if req.ExpiresIn != nil {
 		if *req.ExpiresIn <= 0 || *req.ExpiresIn > hub.MaxExpires.Seconds() {
-			return ev, invalidExpiry.because(fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds()))
+			return ev, errExpiresIn
 		}
 		ev.Expires = ev.Time.Add(time.Duration(*req.ExpiresIn * float64(time.Second)))
 	}

@@ -31,11 +31,15 @@ func showing(h *hub.Options, o *api.Options) {
 			if d.Base64 {
 				text += " base64"
 			}
+			if d.NoData {
+				text += " without data"
+			}
 		}
 		return []byte(text)
 	}
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	o.Clock = func() time.Time { return now }
+	h.Clock = o.Clock
 	o.MaxBody = 16 << 10
 }
 
@@ -83,7 +87,8 @@ var forms = []struct {
 	// CloudEvents in structured mode.
 	{asCloudEvent, cloud(`,"data":{"n": 1.0}`), []string{`cats {"n":1.0} by /shop paid at  trace `}},
 	{asCloudEvent + "; charset=UTF-8", cloud(`,"data":"text"`), []string{`cats "text" by /shop paid at  trace `}},
-	{asCloudEvent, cloud(``), []string{`cats null by /shop paid at  trace `}},
+	{asCloudEvent, cloud(``), []string{`cats null by /shop paid at  trace  without data`}},
+	{asCloudEvent, cloud(`,"data_base64":null`), []string{`cats null by /shop paid at  trace  without data`}},
 	{asCloudEvent, cloud(`,"data":null,"time":null,"datacontenttype":null,"ext":null`), []string{`cats null by /shop paid at  trace `}},
 	{asCloudEvent, cloud(`,"time":"2026-01-02T03:04:05.678+01:00","data":1`), []string{`cats 1 by /shop paid at 2026-01-02T03:04:05.678+01:00 trace `}},
 	{asCloudEvent, cloud(`,"data_base64":"AP8="`), []string{`cats "AP8=" by /shop paid at  trace  base64`}},
@@ -98,7 +103,7 @@ var forms = []struct {
 	{asCloudEvent, cloud(`,"data":1,"expirytime":"2026-01-02T04:04:05Z"`), []string{`cats 1 until 2026-01-02T04:04:05Z by /shop paid at  trace ,"expirytime":"2026-01-02T04:04:05Z"`}},
 	{asCloudEvent, cloud(`,"data":1,"traceparent":"` + testTrace + `"`), []string{`cats 1 by /shop paid at  trace 00-0af76`}},
 	{asCloudEvent, cloud(`,"data":1,"traceparent":"not one"`), []string{`cats 1 by /shop paid at  trace `}},
-	{asCloudEvent, cloud(`,"ext":"\u0022\\\u2028\n"`), []string{`cats null by /shop paid at  trace ,"ext":"\u0022\\\u2028\n"`}},
+	{asCloudEvent, cloud(`,"ext":"\u0022\\\u2028\n"`), []string{`cats null by /shop paid at  trace ,"ext":"\u0022\\\u2028\n" without data`}},
 	{asCloudEvent + "\nCe-Specversion: 1.0\nCe-Id: other", cloud(`,"data":1`), []string{`cats 1 by /shop paid at  trace `}}, // the content type decides
 
 	// Batches.
@@ -118,7 +123,7 @@ var forms = []struct {
 	{inBinary + "Content-Type: application/octet-stream", `abc`, []string{`cats "YWJj" by /shop paid at  trace ,"datacontenttype":"application/octet-stream" base64`}},
 	{inBinary, `abc`, []string{`cats "abc" by /shop paid at  trace `}},
 	{inBinary, "\xff", []string{`cats "/w==" by /shop paid at  trace  base64`}},
-	{inBinary, ``, []string{`cats null by /shop paid at  trace `}},
+	{inBinary, ``, []string{`cats null by /shop paid at  trace  without data`}},
 	{inBinary + "Ce-Name: Euro %E2%82%AC%20%F0%9F%98%80", `1`, []string{`cats "1" by /shop paid at  trace ,"name":"Euro € 😀"`}},
 	{inBinary + `Ce-Name: "quoted \"%22\\ text"`, `1`, []string{`cats "1" by /shop paid at  trace ,"name":"quoted \"\"\\ text"`}},
 	{inBinary + "Ce-Name: a+b", `1`, []string{`cats "1" by /shop paid at  trace ,"name":"a+b"`}},

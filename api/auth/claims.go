@@ -133,8 +133,9 @@ func (e *exam) aud() error {
 	var has []string
 	switch e.claims.Aud.Kind() {
 	case '[':
-		if err := json.Unmarshal(e.claims.Aud, &has); err != nil {
-			return fmt.Errorf("%.100s; want a text or a list of texts", e.claims.Aud)
+		var err error
+		if has, err = textsOf(e.claims.Aud); err != nil {
+			return err
 		}
 	default:
 		name, err := textOf(e.claims.Aud)
@@ -152,6 +153,20 @@ func (e *exam) aud() error {
 		}
 	}
 	return fmt.Errorf("%.200q; want one of %.200q", has, wanted)
+}
+
+// textsOf reads a list of texts. Null is none.
+func textsOf(list jsontext.Value) (texts []string, err error) {
+	var values []jsontext.Value
+	err = json.Unmarshal(list, &values)
+	for _, value := range values {
+		text, bad := textOf(value)
+		if bad != nil || value.Kind() != '"' {
+			return nil, fmt.Errorf("%.100s; want a text or a list of texts", list)
+		}
+		texts = append(texts, text)
+	}
+	return texts, err
 }
 
 func (e *exam) iss() error {
