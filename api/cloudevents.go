@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"mime"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -78,7 +78,7 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 		}
 		ev.Message, ev.Text, ev.Details.Base64 = []byte(*req.Base64), true, true
 	case req.Data.text == nil:
-		ev.Message = []byte("null") // an event need not have data
+		ev.Message, ev.Details.NoData = []byte("null"), true // an event need not have data
 	}
 	if ev.Topic == "" {
 		ev.Topic = x.r.URL.Query().Get("topic")
@@ -91,27 +91,31 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 	}
 	p.Events = append(p.Events, ev)
 	p.Keys = append(p.Keys, x.keyOf(eventKey, []string{req.Source, req.ID}, ev.Topic, ev.User, req.Type, string(ev.Details.Attributes),
-		fmt.Sprint(ev.Text, ev.Details.Base64), string(ev.Message)))
+		fmt.Sprint(ev.Text, ev.Details.Base64, ev.Details.NoData), string(ev.Message)))
 	return nil
 }
 
-// check checks the attributes that every event has (CloudEvents section 3.1).
+// check checks the attributes that every event has (CloudEvents section 3.1), and
+// writes its time as everybody reads it.
 func (req *cloudEventRequest) check() error {
 	switch {
 	case req.SpecVersion != "1.0":
 		return invalidEvent.because(fmt.Sprintf("specversion is %.20q; send events of version 1.0", req.SpecVersion))
-	case !isName(req.ID):
-		return invalidEvent.because(fmt.Sprintf("id is missing, or no text of 1 to %d bytes without control characters", maxIDBytes))
-	case !isName(req.Type):
-		return invalidEvent.because(fmt.Sprintf("type is missing, or no text of 1 to %d bytes without control characters", maxIDBytes))
+	case !hub.IsName(req.ID):
+		return invalidEvent.because(fmt.Sprintf("id is missing, or no text of 1 to %d bytes without control characters", hub.MaxNameBytes))
+	case !hub.IsName(req.Type):
+		return invalidEvent.because(fmt.Sprintf("type is missing, or no text of 1 to %d bytes without control characters", hub.MaxNameBytes))
 	}
-	if _, err := url.Parse(req.Source); err != nil || !isName(req.Source) || !isURI(req.Source) {
-		return invalidEvent.because(fmt.Sprintf("source is missing, or no URI reference of 1 to %d bytes", maxIDBytes))
+	if _, err := url.Parse(req.Source); err != nil || !hub.IsName(req.Source) || !isURI(req.Source) {
+		return invalidEvent.because(fmt.Sprintf("source is missing, or no URI reference of 1 to %d bytes", hub.MaxNameBytes))
 	}
-	if _, err := time.Parse(time.RFC3339, req.Time); req.Time != "" && (err != nil || !isName(req.Time)) {
-		return invalidEvent.because("time is none of RFC 3339, such as 2026-01-02T03:04:05Z")
+	if req.Time != "" {
+		var ok bool
+		if _, req.Time, ok = parseTime(req.Time); !ok {
+			return invalidEvent.because("time is none of RFC 3339, such as 2026-01-02T03:04:05Z")
+		}
 	}
-	if _, _, err := mime.ParseMediaType(req.ContentType); req.ContentType != "" && (err != nil || !isName(req.ContentType)) {
+	if _, _, err := mime.ParseMediaType(req.ContentType); req.ContentType != "" && (err != nil || !hub.IsName(req.ContentType)) {
 		return invalidEvent.because("datacontenttype is no media type, such as application/json")
 	}
 	if u, err := url.Parse(req.Schema); req.Schema != "" && (err != nil || !u.IsAbs() || !isURI(req.Schema)) {
@@ -148,52 +152,17 @@ const (
 func (req *cloudEventRequest) attributes(ev *hub.Event) error {
 	out := appendAttribute(nil, "datacontenttype", req.ContentType)
 	out = appendAttribute(out, "dataschema", req.Schema)
-	names := make([]string, 0, len(req.Extensions))
-	for name := range req.Extensions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		value := req.Extensions[name]
+	for _, name := range slices.Sorted(maps.Keys(req.Extensions)) {
 		if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 			return invalidEvent.because(fmt.Sprintf("%.80q is no name of an attribute; names are of a-z and 0-9", name))
 		}
-		switch value.Kind() {
-		case 'n':
+		value := req.Extensions[name]
+		if value.Kind() == 'n' {
 			continue // as if it were not there
-		case '{', '[':
-			return notSimple(name)
-		case '0':
-			if _, err := strconv.ParseInt(string(value), 10, 32); err != nil {
-				return notSimple(name)
-			}
 		}
-		text := ""
-		if value.Kind() == '"' {
-			unquoted, err := jsontext.AppendUnquote(nil, value)
-			if err != nil {
-				return invalidEvent.because(fmt.Sprintf("the attribute %s is no text", name))
-			}
-			text = string(unquoted)
-		}
-		switch name {
-		case extensionUser:
-			if ev.User = text; len(text) < 1 || len(text) > maxUserBytes {
-				return invalidUserID.because(extensionUser + " is no string of 1 to 255 bytes")
-			}
-		case extensionExpiry:
-			at, err := time.Parse(time.RFC3339, text)
-			if err != nil {
-				return invalidExpiry.because(extensionExpiry + " is no time of RFC 3339, such as 2026-01-02T03:04:05Z")
-			}
-			ev.Expires = at
-			out = appendAttribute(out, name, text)
-		case extensionTrace:
-			ev.Details.TraceParent = traceParent(text)
-		case extensionCounter:
-		default:
-			out = append(append(append(out, `,"`...), name...), `":`...)
-			out = append(out, value...)
+		var err error
+		if out, err = appendExtension(out, ev, name, value); err != nil {
+			return err
 		}
 	}
 	if len(out) > maxAttributes {
@@ -201,6 +170,59 @@ func (req *cloudEventRequest) attributes(ev *hub.Event) error {
 	}
 	ev.Details.Attributes = out
 	return nil
+}
+
+// appendExtension takes an extension: what it means to the broker goes to the event,
+// and what subscribers are to get is appended to the attributes.
+func appendExtension(dst []byte, ev *hub.Event, name string, value jsontext.Value) ([]byte, error) {
+	if name == extensionUser {
+		var user userID
+		if err := json.Unmarshal(value, &user); err != nil {
+			return dst, invalidUserID.because(extensionUser + " is no string of 1 to 255 bytes without control characters, and no integer")
+		}
+		ev.User = string(user)
+		return dst, nil
+	}
+	text, err := simple(name, value)
+	if err != nil {
+		return dst, err
+	}
+	switch name {
+	case extensionExpiry:
+		at, written, ok := parseTime(text)
+		if !ok {
+			return dst, invalidExpiry.because(extensionExpiry + " is no time of RFC 3339, such as 2026-01-02T03:04:05Z")
+		}
+		ev.Expires = at
+		return appendAttribute(dst, name, written), nil
+	case extensionTrace:
+		ev.Details.TraceParent = traceParent(text)
+		return dst, nil
+	case extensionCounter:
+		return dst, nil
+	}
+	dst = append(append(append(dst, `,"`...), name...), `":`...)
+	return append(dst, value...), nil
+}
+
+// simple returns the text of an attribute that is one, and fails for values of a type
+// that there is not (CloudEvents section 2).
+func simple(name string, value jsontext.Value) (text string, err error) {
+	switch value.Kind() {
+	case '{', '[':
+		return "", notSimple(name)
+	case '0':
+		if _, err := strconv.ParseInt(string(value), 10, 32); err != nil {
+			return "", notSimple(name)
+		}
+	case '"':
+		unquoted, err := jsontext.AppendUnquote(nil, value)
+		if err != nil {
+			return "", invalidEvent.because(fmt.Sprintf("the attribute %s is no text", name))
+		}
+		return string(unquoted), nil
+	}
+	return "", nil
 }
 
 // notSimple says that an attribute has a value of a type that there is not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -167,6 +168,7 @@ func nests(body []byte, limit int) bool {
 // wrongTypes says what a member is to be that is of another type.
 var wrongTypes = map[string]*problem{
 	"topic":     invalidTopic.because("topic is no string; send a string such as \"cats\""),
+	"subject":   invalidTopic.because("subject, the topic, is no string; send a string such as \"cats\""),
 	"topics":    invalidTopic.because("topics is no list of strings; send one such as [\"cats\", \"dogs\"]"),
 	"client_id": invalidClientID.because("client_id is no string; send the client_id that /register answered"),
 }
@@ -187,6 +189,9 @@ func decodeProblem(err error, members string) error {
 		for name := range semantic.JSONPointer.Tokens() { // below an element's index, if it is one's
 			if p := wrongTypes[name]; p != nil {
 				return p
+			}
+			if name == "expires_in" && errors.Is(err, strconv.ErrRange) { // it is a number
+				return errExpiresIn
 			}
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -25,9 +23,7 @@ type publishRequest struct {
 // publishMembers are what a publishRequest has, for who has sent others.
 const publishMembers = "topic, user_id, message, id and expires_in"
 
-// maxIDBytes is the length of the longest id, source or type of an event, and of
-// the longest key, in bytes.
-const maxIDBytes = 255
+var errExpiresIn = invalidExpiry.because(fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds()))
 
 // event returns the event that a request asks for, if its publisher may.
 func (s *Server) event(x *exchange, req *publishRequest) (hub.Event, error) {
@@ -36,13 +32,13 @@ func (s *Server) event(x *exchange, req *publishRequest) (hub.Event, error) {
 		return ev, invalidMessage.because("message is missing; send any JSON value, null included")
 	}
 	if req.ID != nil {
-		if ev.ID = *req.ID; !isName(ev.ID) {
-			return ev, invalidID.because(fmt.Sprintf("id is no text of 1 to %d bytes without control characters; leave it out to be given one", maxIDBytes))
+		if ev.ID = *req.ID; !hub.IsName(ev.ID) {
+			return ev, invalidID.because(fmt.Sprintf("id is no text of 1 to %d bytes without control characters; leave it out to be given one", hub.MaxNameBytes))
 		}
 	}
 	if req.ExpiresIn != nil {
 		if *req.ExpiresIn <= 0 || *req.ExpiresIn > hub.MaxExpires.Seconds() {
-			return ev, invalidExpiry.because(fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds()))
+			return ev, errExpiresIn
 		}
 		ev.Expires = ev.Time.Add(time.Duration(*req.ExpiresIn * float64(time.Second)))
 	}
@@ -75,11 +71,6 @@ func (s *Server) complete(x *exchange, ev *hub.Event) error {
 		ev.ID = id.String()
 	}
 	return nil
-}
-
-// isName reports whether a text may be an id and the like.
-func isName(text string) bool {
-	return text != "" && len(text) <= maxIDBytes && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // Kinds of keys of publications.

@@ -31,11 +31,15 @@ func showing(h *hub.Options, o *api.Options) {
 			if d.Base64 {
 				text += " base64"
 			}
+			if d.NoData {
+				text += " without data"
+			}
 		}
 		return []byte(text)
 	}
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	o.Clock = func() time.Time { return now }
+	h.Clock = o.Clock
 	o.MaxBody = 16 << 10
 }
 
@@ -83,18 +87,23 @@ var forms = []struct {
 	// CloudEvents in structured mode.
 	{asCloudEvent, cloud(`,"data":{"n": 1.0}`), []string{`cats {"n":1.0} by /shop paid at  trace `}},
 	{asCloudEvent + "; charset=UTF-8", cloud(`,"data":"text"`), []string{`cats "text" by /shop paid at  trace `}},
-	{asCloudEvent, cloud(``), []string{`cats null by /shop paid at  trace `}},
+	{asCloudEvent, cloud(``), []string{`cats null by /shop paid at  trace  without data`}},
+	{asCloudEvent, cloud(`,"data_base64":null`), []string{`cats null by /shop paid at  trace  without data`}},
 	{asCloudEvent, cloud(`,"data":null,"time":null,"datacontenttype":null,"ext":null`), []string{`cats null by /shop paid at  trace `}},
 	{asCloudEvent, cloud(`,"time":"2026-01-02T03:04:05.678+01:00","data":1`), []string{`cats 1 by /shop paid at 2026-01-02T03:04:05.678+01:00 trace `}},
 	{asCloudEvent, cloud(`,"data_base64":"AP8="`), []string{`cats "AP8=" by /shop paid at  trace  base64`}},
 	{asCloudEvent, cloud(`,"data_base64":""`), []string{`cats "" by /shop paid at  trace  base64`}},
 	{asCloudEvent, cloud(`,"data":1,"zone":"b","area":-7,"on":true,"sequence":"9","gone":null`), []string{`cats 1 by /shop paid at  trace ,"area":-7,"on":true,"zone":"b"`}},
 	{asCloudEvent, cloud(`,"data":1,"datacontenttype":"application/json","dataschema":"https://x/y"`), []string{`cats 1 by /shop paid at  trace ,"datacontenttype":"application/json","dataschema":"https://x/y"`}},
+	{asCloudEvent, cloud(`,"data":1,"belfryuser":7`), []string{`cats for 7 1 by /shop paid at  trace `}},
+	{asCloudEvent, cloud(`,"time":"2026-01-02t03:04:05.600z","data":1`), []string{`cats 1 by /shop paid at 2026-01-02T03:04:05.600Z trace `}},
+	{asCloudEvent, cloud(`,"time":"1990-12-31T15:59:60-08:00","data":1`), []string{`cats 1 by /shop paid at 1990-12-31T16:00:00-08:00 trace `}},
+	{asCloudEvent, cloud(`,"data":1,"expirytime":"2026-01-02t04:04:05z"`), []string{`cats 1 until 2026-01-02T04:04:05Z by /shop paid at  trace ,"expirytime":"2026-01-02T04:04:05Z"`}},
 	{asCloudEvent, cloud(`,"data":1,"belfryuser":"7"`), []string{`cats for 7 1 by /shop paid at  trace `}},
 	{asCloudEvent, cloud(`,"data":1,"expirytime":"2026-01-02T04:04:05Z"`), []string{`cats 1 until 2026-01-02T04:04:05Z by /shop paid at  trace ,"expirytime":"2026-01-02T04:04:05Z"`}},
 	{asCloudEvent, cloud(`,"data":1,"traceparent":"` + testTrace + `"`), []string{`cats 1 by /shop paid at  trace 00-0af76`}},
 	{asCloudEvent, cloud(`,"data":1,"traceparent":"not one"`), []string{`cats 1 by /shop paid at  trace `}},
-	{asCloudEvent, cloud(`,"ext":"\u0022\\\u2028\n"`), []string{`cats null by /shop paid at  trace ,"ext":"\u0022\\\u2028\n"`}},
+	{asCloudEvent, cloud(`,"ext":"\u0022\\\u2028\n"`), []string{`cats null by /shop paid at  trace ,"ext":"\u0022\\\u2028\n" without data`}},
 	{asCloudEvent + "\nCe-Specversion: 1.0\nCe-Id: other", cloud(`,"data":1`), []string{`cats 1 by /shop paid at  trace `}}, // the content type decides
 
 	// Batches.
@@ -114,7 +123,7 @@ var forms = []struct {
 	{inBinary + "Content-Type: application/octet-stream", `abc`, []string{`cats "YWJj" by /shop paid at  trace ,"datacontenttype":"application/octet-stream" base64`}},
 	{inBinary, `abc`, []string{`cats "abc" by /shop paid at  trace `}},
 	{inBinary, "\xff", []string{`cats "/w==" by /shop paid at  trace  base64`}},
-	{inBinary, ``, []string{`cats null by /shop paid at  trace `}},
+	{inBinary, ``, []string{`cats null by /shop paid at  trace  without data`}},
 	{inBinary + "Ce-Name: Euro %E2%82%AC%20%F0%9F%98%80", `1`, []string{`cats "1" by /shop paid at  trace ,"name":"Euro € 😀"`}},
 	{inBinary + `Ce-Name: "quoted \"%22\\ text"`, `1`, []string{`cats "1" by /shop paid at  trace ,"name":"quoted \"\"\\ text"`}},
 	{inBinary + "Ce-Name: a+b", `1`, []string{`cats "1" by /shop paid at  trace ,"name":"a+b"`}},
@@ -250,7 +259,13 @@ var badForms = []struct {
 	{asCloudEvent, cloud(`,"ext":2147483648`), 400, "invalid_event", -1},
 	{asCloudEvent, cloud(`,"` + strings.Repeat("x", 65) + `":1`), 400, "invalid_event", -1},
 	{asCloudEvent, cloud(`,"ext":"` + strings.Repeat("x", 8<<10) + `"`), 400, "invalid_event", -1},
-	{asCloudEvent, cloud(`,"belfryuser":7`), 400, "invalid_user_id", -1},
+	{asCloudEvent, cloud(`,"belfryuser":7.0`), 400, "invalid_user_id", -1},
+	{asCloudEvent, cloud(`,"belfryuser":[7]`), 400, "invalid_user_id", -1},
+	{asCloudEvent, cloud(`,"belfryuser":"a\nb"`), 400, "invalid_user_id", -1},
+	{asCloudEvent, cloud(`,"time":"2026-01-02T03:04:05,5Z"`), 400, "invalid_event", -1},
+	{asCloudEvent, cloud(`,"time":"2026-01-02T03:04:60Z"`), 400, "invalid_event", -1},
+	{asCloudEvent, cloud(`,"time":"2026-01-02T3:04:05Z"`), 400, "invalid_event", -1},
+	{asCloudEvent, cloud(`,"expirytime":"2026-01-02T03:04:05+24:00"`), 400, "invalid_expires_in", -1},
 	{asCloudEvent, cloud(`,"belfryuser":""`), 400, "invalid_user_id", -1},
 	{asCloudEvent, cloud(`,"expirytime":"soon"`), 400, "invalid_expires_in", -1},
 	{asCloudEvent, cloud(`,"expirytime":7`), 400, "invalid_expires_in", -1},

@@ -224,7 +224,8 @@ func (x *exchange) asked(f format, body []byte) []string {
 	return parts
 }
 
-// isKey reports whether a text may be a key: printable ASCII.
+// isKey reports whether a text may be a key: a name of printable ASCII, since it stands
+// in a header.
 func isKey(text string) bool {
-	return text != "" && len(text) <= maxIDBytes && !strings.ContainsFunc(text, func(c rune) bool { return c < 0x20 || c > 0x7e })
+	return text != "" && len(text) <= hub.MaxNameBytes && !strings.ContainsFunc(text, func(c rune) bool { return c < 0x20 || c > 0x7e })
 }

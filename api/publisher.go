@@ -52,8 +52,10 @@ func (s *Server) submitted(x *exchange, sub hub.Submission) (p hub.Publication, 
 	if sub.Expires > 0 {
 		req.ExpiresIn = &seconds
 	}
-	if len(sub.User) > maxUserBytes {
-		return p, errUserLength
+	if sub.User != "" {
+		if err := checkUser(sub.User); err != nil {
+			return p, err
+		}
 	}
 	ev, err := s.event(x, &req)
 	if err != nil {

@@ -4,10 +4,9 @@ import (
 	"bytes"
 
 	"github.com/go-json-experiment/json/jsontext"
-)
 
-// maxUserBytes is the length of the longest user id, in bytes.
-const maxUserBytes = 255
+	"belfry/hub"
+)
 
 // A userID names a user: in JSON an integer or a string, which are the same
 // user if they read the same. Left out, or null, it is "".
@@ -16,6 +15,7 @@ type userID string
 var (
 	errNoUser     = invalidUserID.because("user_id is missing; send an integer such as 1, or a string of 1 to 255 bytes")
 	errUserType   = invalidUserID.because("user_id is neither an integer nor a string; send an integer such as 1, or a string of 1 to 255 bytes")
+	errUserText   = invalidUserID.because("user_id holds a control character; send an integer such as 1, or a string of 1 to 255 bytes without")
 	errUserLength = invalidUserID.because("user_id has 0 or more than 255 bytes; send an integer such as 1, or a string of 1 to 255 bytes")
 )
 
@@ -44,9 +44,17 @@ func (u *userID) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	default:
 		return errUserType
 	}
-	if len(value) < 1 || len(value) > maxUserBytes {
-		return errUserLength
-	}
 	*u = userID(value)
+	return checkUser(string(value))
+}
+
+// checkUser reports what is wrong with a user's name.
+func checkUser(name string) error {
+	switch {
+	case len(name) < 1 || len(name) > hub.MaxNameBytes:
+		return errUserLength
+	case !hub.IsName(name):
+		return errUserText
+	}
 	return nil
 }

@@ -179,10 +179,16 @@ func isOrigin(text string) bool {
 }
 
 func isTopic(text string) bool {
-	return text != "" && len(text) <= 255 && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+	return text != "" && len(text) <= 255 && utf8.ValidString(text) && !strings.ContainsFunc(text, isControl)
 }
 
-func isPlain(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
+// isControl is what the broker refuses in names (hub.HasControl), which this package
+// does not know.
+func isControl(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
+}
+
+func isPlain(text string) bool { return !strings.ContainsFunc(text, isControl) }
 
 func isSome(text string) bool { return text != "" && isPlain(text) }
 

@@ -141,7 +141,7 @@ func (s *State) fate(c *client, e *entry) string {
 		return VerdictNeverConnected
 	case c.conn != nil && c.conn.started && e.position <= c.conn.start:
 		return VerdictBeforeStart
-	case e.position > s.at(c) && e.expired(s.now):
+	case e.expired(e.Time) || e.position > s.at(c) && e.expired(s.now):
 		return VerdictExpired
 	case e.position <= s.at(c):
 		return VerdictQueued

@@ -36,6 +36,7 @@ func TestExplain(t *testing.T) {
 		"away":                   {false, []func(*explained){registered("cats"), (*explained).connect, (*explained).leave}, VerdictAway},
 		"away, event":            {true, []func(*explained){registered("cats"), (*explained).connect, (*explained).leave, published}, VerdictAway},
 		"ran out while away":     {true, []func(*explained){registered("cats"), (*explained).connect, (*explained).leave, func(x *explained) { x.publish(Event{Expires: x.now.Add(time.Second)}) }, (*explained).wait}, VerdictExpired},
+		"ran out before it came": {true, []func(*explained){registered("cats"), (*explained).connect, func(x *explained) { x.publish(Event{Expires: x.now}) }}, VerdictExpired},
 		"live":                   {false, []func(*explained){registered("cats"), (*explained).connect}, VerdictWouldGet},
 		"by a pattern":           {false, []func(*explained){registered("*"), (*explained).connect}, VerdictWouldGet},
 		"given to its courier":   {true, []func(*explained){registered("cats"), (*explained).connect, published}, VerdictQueued},

@@ -23,6 +23,7 @@ type Details struct {
 	TraceParent string // which trace it belongs to (W3C Trace Context section 3.2); "" is not said
 	Attributes  []byte // further attributes of a CloudEvent as members of a JSON object, each behind a comma
 	Base64      bool   // the message is the base64 of what was published
+	NoData      bool   // nothing was published beside the attributes; the message is null
 }
 
 // MaxExpires is the longest that an event may be said to live.

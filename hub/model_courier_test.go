@@ -89,10 +89,11 @@ func (w *world) resume(c *modelClient, conn *simConn, r *Release) Position {
 			w.t.Fatalf("%s: %d is reported and not written", conn.name, p)
 		}
 	}
-	// Where topics were removed, events are gone, or only some were asked for,
-	// those before what was not confirmed may come again.
+	// Where topics were removed, events are gone or expired, or only some were asked
+	// for, those before what was not confirmed may come again.
 	removed := conn.model.sparse > 0 && r.Unconfirmed > 0 || slices.ContainsFunc(conn.log, func(e sentEvent) bool {
-		return !c.sees(w.events[e.position-1]) || w.events[e.position-1].evicted
+		event := w.events[e.position-1]
+		return !c.sees(event) || event.evicted || event.expired(w.now)
 	})
 	unconfirmed := r.Unconfirmed
 	for _, e := range slices.Backward(conn.log) {
@@ -113,7 +114,7 @@ func (w *world) resume(c *modelClient, conn *simConn, r *Release) Position {
 		if e.position <= conn.model.sparse {
 			return conn.model.start
 		}
-		if event := w.events[e.position-1]; !event.evicted && c.sees(event) {
+		if event := w.events[e.position-1]; !event.evicted && !event.expired(w.now) && c.sees(event) {
 			unconfirmed -= e.size
 			p = e.position - 1
 		}

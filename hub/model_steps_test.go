@@ -176,7 +176,7 @@ func (w *world) publish() {
 		born:     w.now,
 		size:     entryOverhead,
 	}
-	if lives := pick(w.t, 0, 0, 2*time.Second, 5*time.Second); lives > 0 {
+	if lives := pick(w.t, 0, 0, 2*time.Second, 5*time.Second, -time.Second); lives != 0 {
 		e.expires = w.now.Add(lives)
 	}
 	message := zeros[:pick(w.t, w.sizes...)]
@@ -184,7 +184,7 @@ func (w *world) publish() {
 	w.events = append(w.events, e)
 	want := Receipt{ID: strconv.Itoa(int(e.position)), Cursor: Cursor{w.opts.Epoch, e.position}}
 	for _, c := range w.clients {
-		if c.sees(e) {
+		if c.sees(e) && !e.expired(w.now) {
 			want.Matched++
 			if c.conn != nil {
 				want.Queued++
@@ -201,7 +201,7 @@ func (w *world) publish() {
 	w.stats.Matched += uint64(want.Matched)
 	w.stats.Queued += uint64(want.Queued)
 	for _, p := range w.polls {
-		p.woken = p.woken || p.topic == e.topic && e.user == ""
+		p.woken = p.woken || p.topic == e.topic && e.user == "" && !e.expired(w.now)
 	}
 	w.evict()
 	w.bounded(len(w.clients), 2*len(message)+3)

@@ -226,3 +226,40 @@ func TestExpired(t *testing.T) {
 		}
 	}
 }
+
+// TestExpiredAtOnce: an event whose time is over when it is published has a place in
+// the log, and nobody is counted for it or gets it, however it would.
+func TestExpiredAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, early := range []time.Duration{0, time.Nanosecond, time.Hour} {
+		for _, user := range []string{"", "u"} {
+			s := NewState(testOptions())
+			s.Tick(epoch)
+			live, away := &Conn{}, ID{2}
+			for _, id := range []ID{{1}, away} {
+				if _, err := s.Register(Registration{ID: id, User: "u", Topics: []string{"cats", "*"}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Attach(ID{1}, live, From{})
+			over, err := s.Publish(Event{ID: "over", Topic: "cats", User: user, Time: epoch, Expires: epoch.Add(-early)})
+			if err != nil || over.Matched != 0 || over.Queued != 0 || over.ID != "over" {
+				t.Errorf("it is published as %+v, %v", over, err)
+			}
+			next, err := s.Publish(Event{ID: "next", Topic: "cats", User: user, Time: epoch, Expires: epoch.Add(1)})
+			if err != nil || next.Matched != 2 || next.Queued != 1 || next.Cursor.Position != over.Cursor.Position+1 {
+				t.Errorf("the next is published as %+v, %v", next, err)
+			}
+			for _, out := range s.outboxes {
+				for i, op := range out.batch.Ops {
+					if op.Frame != nil && op.Frame.Position != next.Cursor.Position {
+						t.Errorf("%d connections get %+v", len(out.batch.Targets(i)), op.Frame)
+					}
+				}
+			}
+			if stats := s.Stats(); stats.Published != 2 || stats.Matched != 2 || stats.Queued != 1 {
+				t.Errorf("it is counted: %+v", stats)
+			}
+		}
+	}
+}

@@ -159,7 +159,7 @@ func (s *State) unconfirmed(c *client, r Release) Position {
 		if e.position <= max(start, r.Conn.sparse) {
 			return start
 		}
-		if v.visible(e) {
+		if v.visible(e) && !e.expired(s.now) { // of one that has, nobody knows whether it was written
 			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
 			p = e.position - 1
 		}

@@ -400,7 +400,9 @@ func (s *State) publish(ev Event) Receipt {
 	e := s.append(ev)
 	t := e.stream.topic
 	r := Receipt{ID: ev.ID, Cursor: Cursor{s.opts.Epoch, e.position}}
-	if ev.User != "" {
+	switch {
+	case e.expired(s.now): // nobody is to get it any more
+	case ev.User != "":
 		if u := s.users[ev.User]; u != nil {
 			for _, c := range u.clients {
 				if covers(c.subs, t, e.position) {
@@ -408,7 +410,7 @@ func (s *State) publish(ev Event) Receipt {
 				}
 			}
 		}
-	} else {
+	default:
 		for _, m := range t.members {
 			s.deliver(e, m.client, &r)
 		}

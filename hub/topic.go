@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
 // Limits of a topic's name.
 const (
-	MaxTopicBytes  = 255 // longest topic or pattern, in bytes of UTF-8
-	MaxTopicLevels = 16  // most levels, separated by '.'
+	MaxTopicBytes  = MaxNameBytes // longest topic or pattern, in bytes of UTF-8
+	MaxTopicLevels = 16           // most levels, separated by '.'
 )
 
 // Wildcard levels of a subscription.
@@ -72,7 +71,7 @@ func check(s string, wildcards bool) error {
 		return &TopicError{Topic: strings.ToValidUTF8(s[:32], "") + "...", Problem: fmt.Sprintf("has %d bytes; want at most %d", len(s), MaxTopicBytes)}
 	case !utf8.ValidString(s):
 		return fail("is not valid UTF-8")
-	case strings.ContainsFunc(s, unicode.IsControl):
+	case HasControl(s):
 		return fail("holds a control character")
 	}
 	levels := 0

@@ -95,6 +95,7 @@ func (d CloudEventDefaults) appendFrame(ev *hub.Event, at hub.Cursor) []byte {
 	}
 	text = append(text, more.Attributes...)
 	switch {
+	case more.NoData:
 	case more.Base64:
 		text = append(text, `,"data_base64":"`...)
 		text = append(append(text, ev.Message...), '"') // of that alphabet nothing is escaped

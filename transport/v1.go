@@ -168,15 +168,6 @@ func (u *userText) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return nil
 }
 
-// A refusal is the answer to an operation that is not done. Its code is stable:
-// programs may rely on it.
-type refusal struct {
-	code   string
-	detail string
-}
-
-func (r *refusal) Error() string { return r.code + ": " + r.detail }
-
 func (v1) message(c *conn, m message) {
 	if m.op == opBinary {
 		c.fault(frameError{closeUnsupportedData, "belfry.v1 has text messages only"})
@@ -203,31 +194,6 @@ func (v1) message(c *conn, m message) {
 // say answers an operation. If the hub has ended, so will the connection.
 func (op *operation) say(c *conn, text []byte) {
 	_ = c.server.hub.Say(&c.Conn, &hub.Frame{Bytes: appendFrame(nil, opText, text)})
-}
-
-// refusalOf says what a client is told of an error of the hub.
-func refusalOf(err error) *refusal {
-	var topic *hub.TopicError
-	if told, ok := errors.AsType[interface {
-		error
-		Refusal() (code, detail string)
-	}](err); ok {
-		code, detail := told.Refusal()
-		return &refusal{code, detail}
-	}
-	switch {
-	case errors.As(err, &topic) && topic.Reserved:
-		return &refusal{"topic_reserved", err.Error()}
-	case errors.As(err, &topic):
-		return &refusal{"invalid_topic", err.Error()}
-	case errors.Is(err, hub.ErrForbidden):
-		return &refusal{"forbidden", "this is not among what was granted"}
-	case errors.Is(err, hub.ErrTooManyTopics):
-		return &refusal{"too_many_topics", "unsubscribe from some topics first, or subscribe to a pattern such as orders.*"}
-	case errors.Is(err, hub.ErrTooManyReplays):
-		return &refusal{"too_many_replays", "wait until some replays are over, or ask for several topics at once"}
-	}
-	return &refusal{"internal", err.Error()}
 }
 
 // parse reads an operation. What it can of the ref is there in case of an
@@ -261,15 +227,15 @@ func (op *operation) parse(text []byte) error {
 		return nil
 	case semantic != nil && errors.Is(err, json.ErrUnknownName):
 		return &refusal{"unknown_member", fmt.Sprintf("there is no member %q", semantic.JSONPointer.LastToken())}
-	case semantic != nil && semantic.JSONPointer == "/last":
-		return errLast
+	case semantic != nil && wrongTypes[semantic.JSONPointer] != nil:
+		return wrongTypes[semantic.JSONPointer]
+	case semantic != nil && semantic.JSONPointer == "/expires_in" && errors.Is(err, strconv.ErrRange):
+		return errExpires // it is a number
 	case semantic != nil && semantic.JSONPointer != "":
 		return &refusal{"malformed_json", fmt.Sprintf("member %q is of another type", semantic.JSONPointer.LastToken())}
 	}
-	return &refusal{"malformed_json", "send one JSON object (RFC 7493) such as {\"op\":\"ping\"}"}
+	return malformed(text, err)
 }
-
-var errLast = &refusal{"invalid_last", fmt.Sprintf("last is a whole number of 1 to %d", hub.MaxLast)}
 
 // surplus returns the name of a member that other operations have, and this one
 // has not. A client that sends one expects what will not happen.
@@ -398,7 +364,7 @@ func (op *operation) publish(c *conn) error {
 	}
 	if op.ExpiresIn != nil {
 		if *op.ExpiresIn <= 0 || *op.ExpiresIn > hub.MaxExpires.Seconds() {
-			return &refusal{"invalid_expires_in", fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds())}
+			return errExpires
 		}
 		ev.Expires = max(1, time.Duration(*op.ExpiresIn*float64(time.Second))) // 0 would be never
 	}

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -135,8 +133,9 @@ func (e *exam) aud() error {
 	var has []string
 	switch e.claims.Aud.Kind() {
 	case '[':
-		if err := json.Unmarshal(e.claims.Aud, &has); err != nil {
-			return fmt.Errorf("%.100s; want a text or a list of texts", e.claims.Aud)
+		var err error
+		if has, err = textsOf(e.claims.Aud); err != nil {
+			return err
 		}
 	default:
 		name, err := textOf(e.claims.Aud)
@@ -154,6 +153,20 @@ func (e *exam) aud() error {
 		}
 	}
 	return fmt.Errorf("%.200q; want one of %.200q", has, wanted)
+}
+
+// textsOf reads a list of texts. Null is none.
+func textsOf(list jsontext.Value) (texts []string, err error) {
+	var values []jsontext.Value
+	err = json.Unmarshal(list, &values)
+	for _, value := range values {
+		text, bad := textOf(value)
+		if bad != nil || value.Kind() != '"' {
+			return nil, fmt.Errorf("%.100s; want a text or a list of texts", list)
+		}
+		texts = append(texts, text)
+	}
+	return texts, err
 }
 
 func (e *exam) iss() error {
@@ -175,17 +188,14 @@ func (e *exam) iss() error {
 	return nil
 }
 
-// maxUserBytes is the length of the longest user id, in bytes.
-const maxUserBytes = 255
-
 func (e *exam) sub() error {
 	user, err := textOf(e.claims.Sub)
 	switch {
 	case err != nil:
 		return err
-	case len(user) > maxUserBytes:
-		return fmt.Errorf("%d bytes; want at most %d", len(user), maxUserBytes)
-	case strings.ContainsFunc(user, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }):
+	case len(user) > hub.MaxNameBytes:
+		return fmt.Errorf("%d bytes; want at most %d", len(user), hub.MaxNameBytes)
+	case hub.HasControl(user):
 		return fmt.Errorf("%.100q; want a user without control characters", user)
 	}
 	e.user = user

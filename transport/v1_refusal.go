@@ -1,0 +1,73 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"belfry/hub"
+)
+
+// What operations of belfry.v1 are refused with.
+
+// A refusal is the answer to an operation that is not done. Its code is stable:
+// programs may rely on it.
+type refusal struct {
+	code   string
+	detail string
+}
+
+func (r *refusal) Error() string { return r.code + ": " + r.detail }
+
+// refusalOf says what a client is told of an error of the hub.
+func refusalOf(err error) *refusal {
+	var topic *hub.TopicError
+	if told, ok := errors.AsType[interface {
+		error
+		Refusal() (code, detail string)
+	}](err); ok {
+		code, detail := told.Refusal()
+		return &refusal{code, detail}
+	}
+	switch {
+	case errors.As(err, &topic) && topic.Reserved:
+		return &refusal{"topic_reserved", err.Error()}
+	case errors.As(err, &topic):
+		return &refusal{"invalid_topic", err.Error()}
+	case errors.Is(err, hub.ErrForbidden):
+		return &refusal{"forbidden", "this is not among what was granted"}
+	case errors.Is(err, hub.ErrTooManyTopics):
+		return &refusal{"too_many_topics", "unsubscribe from some topics first, or subscribe to a pattern such as orders.*"}
+	case errors.Is(err, hub.ErrTooManyReplays):
+		return &refusal{"too_many_replays", "wait until some replays are over, or ask for several topics at once"}
+	}
+	return &refusal{"internal", err.Error()}
+}
+
+// malformed says what is wrong with a text that is no JSON object, or none that the
+// JSON package reads.
+func malformed(text []byte, err error) *refusal {
+	syntactic, _ := errors.AsType[*jsontext.SyntacticError](err)
+	switch {
+	case bytes.HasPrefix(text, []byte("\ufeff")):
+		return &refusal{"malformed_json", "the message begins with a byte order mark; send it without"}
+	case syntactic != nil && strings.Contains(syntactic.Error(), "exceeded max depth"): // it has no name
+		return &refusal{"too_deep", "the message nests deeper than max_depth permits; send a flatter one"}
+	}
+	return &refusal{"malformed_json", "send one JSON object (RFC 7493) such as {\"op\":\"ping\"}"}
+}
+
+// wrongTypes are what members of another type are refused with, where HTTP has a code
+// for that.
+var wrongTypes = map[jsontext.Pointer]*refusal{
+	"/last":    errLast,
+	"/topic":   {"invalid_topic", "topic is no string; send a string such as \"cats\""},
+	"/user_id": {"invalid_user_id", "user_id is neither an integer nor a string; send an integer such as 1, or a string of 1 to 255 bytes"},
+}
+
+var errExpires = &refusal{"invalid_expires_in", fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds())}
+
+var errLast = &refusal{"invalid_last", fmt.Sprintf("last is a whole number of 1 to %d", hub.MaxLast)}
