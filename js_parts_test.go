@@ -22,8 +22,35 @@ func TestJavaScriptParts(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	if !bytes.Contains(out, []byte("pass 130")) {
+	if !bytes.Contains(out, []byte("pass 133")) {
 		t.Errorf("not all tests were run:\n%s", out)
+	}
+}
+
+// TestJavaScriptInNode: without a WebSocket, as in Node 20, the client takes streams;
+// once it is closed the process ends.
+func TestJavaScriptInNode(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	node := installed(t, "node")
+	for _, socket := range []string{"", "if (!globalThis.WebSocket) process.exit(0);"} {
+		code := socket
+		if code == "" {
+			code = "delete globalThis.WebSocket;"
+		}
+		code += fmt.Sprintf(`
+			const { connect } = await import('./client/js/belfry.js');
+			const client = connect('http://%s/ws');
+			const sub = client.subscribe('n', ({ data }) => {
+				console.log(JSON.stringify(data));
+				client.close();
+			});
+			while (!sub.cursor) await new Promise((over) => setTimeout(over, 5));
+			client.publish('n', 'a\u2028b\u2029c').catch(() => {});`, b.addr)
+		out, err := exec.CommandContext(t.Context(), node, "--input-type=module", "-e", code).CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err != nil || got != "\"a\u2028b\u2029c\"" && (socket == "" || got != "") {
+			t.Errorf("%v: %q", err, got)
+		}
 	}
 }
 

@@ -110,7 +110,14 @@ class Client extends EventTarget {
   constructor(url, options = {}) {
     super();
     this.#url = url;
-    this.#options = { maxQueue: 100, minBackoff: 500, maxBackoff: 30000, retryWebSocket: 300000, ...options };
+    const figure = (name, usual, least = 1) => (options[name] >= least ? +options[name] : usual); // no pause may be none, or what is no number
+    this.#options = {
+      ...options,
+      maxQueue: figure('maxQueue', 100, 0),
+      minBackoff: figure('minBackoff', 500),
+      maxBackoff: figure('maxBackoff', 30000),
+      retryWebSocket: figure('retryWebSocket', 300000, 100),
+    };
     this.#open();
     // A page that is frozen, or put aside for the way back, hears nothing, and must hold nothing that others wait for.
     const { signal } = this.#end;
@@ -238,6 +245,7 @@ class Client extends EventTarget {
 
   /** Takes what the broker says, or the line about itself. */
   #take(f) {
+    if (this.state === 'closed') return;
     const sub = this.#subs.get(f.ref), post = this.#posts.get(f.ref);
     if (f.type !== 'state') this.#log('<', f);
     switch (f.type) {
@@ -360,7 +368,7 @@ class Link {
     for (const type of ['online', 'offline', 'visibilitychange']) {
       for (const target of [globalThis, globalThis.document]) target?.addEventListener?.(type, () => this.#look(type), { signal: this.#end.signal });
     }
-    queueMicrotask(() => this.#connect());
+    queueMicrotask(() => this.#end.signal.aborted || this.#connect());
   }
 
   send(op) {
@@ -453,7 +461,7 @@ class Link {
   #later(pause) {
     clearTimeout(this.#upgrade);
     const { transport, retryWebSocket } = this.#options;
-    if (transport !== 'sse' && globalThis.WebSocket) this.#upgrade = setTimeout(() => this.#connect(true), Math.min(pause, Math.max(100, retryWebSocket)));
+    if (transport !== 'sse' && globalThis.WebSocket) this.#upgrade = setTimeout(() => this.#connect(true), Math.min(pause, retryWebSocket, LONGEST));
   }
 
   /**
@@ -510,7 +518,7 @@ class Link {
   #again(code, reason) {
     const { minBackoff, maxBackoff } = this.#options;
     const first = !this.#failures++;
-    let pause = Math.random() * Math.min(maxBackoff, (minBackoff || 1) * 2 ** (this.#failures - 1));
+    let pause = Math.random() * Math.min(maxBackoff, minBackoff * 2 ** (this.#failures - 1));
     if (this.#told >= 0) pause = first ? this.#told : Math.max(pause, this.#told);
     else if (code >= 4100 && code < 4200) pause += minBackoff;
     else if (first && code && ((code >= 4200 && code < 4300) || !this.#ticket)) pause = 0;

@@ -475,6 +475,8 @@ const troubles = [
   ['a socket cut at once', { dialled: (s) => s.end(1006) }],
   ['a connection cut at once', { dialled: (s) => { s.welcome(); s.end(1006); } }],
   ['close code 4200 at once', { dialled: (s) => { s.welcome(); s.end(4200); } }],
+  ['figures that are none', { options: { minBackoff: undefined, maxBackoff: NaN, retryWebSocket: 'soon', maxQueue: null }, dialled: (s) => s.end(1006) }],
+  ['figures of nothing', { options: { minBackoff: 0, maxBackoff: 0, retryWebSocket: 0 }, dialled: (s) => s.end(1006), fetched: streams(hanging) }],
   ['a broker that says nothing', { dialled: silent }],
   ['garbage and no welcome', { dialled: drip('nonsense'), code: 'unreadable' }],
   ['messages of another program and no welcome', { dialled: drip('{"hello":"world"}') }],
@@ -562,7 +564,8 @@ for (const [what, trouble] of troubles) {
 }
 
 for (const [what, at] of [
-  ['before it has begun', async () => connect('ws://broker/ws', { shared: false })],
+  ['before it has begun', () => connect('ws://broker/ws', { shared: false })],
+  ['before a tab has begun', () => { fakeTabs(); return connect('ws://broker/ws'); }],
   ['while a token is asked for', async () => begin({ token: never })],
   ['while a socket is opened', async () => begin()],
   ['while it is live', async () => { world.dialled = healthy; const client = await begin(); await tick(0); return client; }],
@@ -574,7 +577,8 @@ for (const [what, at] of [
   ['twice', async () => { const client = await begin(); client.close(); return client; }],
 ]) {
   test('close() ' + what, async () => {
-    const client = await at();
+    const begun = at();
+    const client = begun.then ? await begun : begun;
     const sent = client.state === 'closed' ? undefined : client.publish('a', 1);
     client.close();
     assert.equal(client.state, 'closed');

@@ -28,11 +28,13 @@ export async function launch(executablePath) {
     '--headless', '--no-remote', '--profile', home, '--remote-debugging-port', '0'],
   { env: { ...process.env, HOME: home }, stdio: ['pipe', 'ignore', 'pipe'] });
   const gone = new Promise((over) => { child.on('close', over); });
-  let address;
+  let address, told = '';
   for await (const line of readline.createInterface({ input: child.stderr })) {
     address = /^WebDriver BiDi listening on (ws:\S+)/.exec(line)?.[1];
     if (address) break;
+    told += line + '\n';
   }
+  if (!address) throw new Error('Firefox has not begun: ' + told);
   child.stderr.resume();
   const { send, on } = await connect(address + '/session');
   await send('session.new', { capabilities: {} });
@@ -64,8 +66,9 @@ async function connect(url) {
       for (const f of listeners) f(m);
       return;
     }
-    const { over, fail } = waiting.get(m.id);
+    const { over, fail } = waiting.get(m.id) ?? {};
     waiting.delete(m.id);
+    if (!over) throw new Error('nobody has asked for ' + data);
     if (m.type === 'success') over(m.result);
     else fail(new Error(`${m.error}: ${m.message}`));
   });
