@@ -111,7 +111,7 @@ func (s *Server) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, i
 		return nil
 	}
 	header.Set("Content-Type", "text/event-stream; charset=utf-8") // there are readers that take another for the default
-	header.Set("X-Accel-Buffering", "no") // nginx would gather events otherwise
+	header.Set("X-Accel-Buffering", "no")                          // nginx would gather events otherwise
 	retry := fmt.Appendf(nil, "retry: %d\n", c.reconnectAfter().Milliseconds())
 	switch {
 	case err != nil:
