@@ -317,8 +317,9 @@ func (s *fieldReader) block() map[string]any {
 				s.t.Fatal(err)
 			}
 		case name == "" && len(fields) > 0:
-			if _, named := fields["event"]; named {
-				fields["data"] = parsed(s.t, fields["data"].(string))
+			data, given := fields["data"].(string)
+			if _, named := fields["event"]; named && given {
+				fields["data"] = parsed(s.t, data)
 			}
 			return fields
 		case name == "":

@@ -279,7 +279,7 @@ func refusedStream(res *http.Response) error {
 	switch {
 	case res.StatusCode == http.StatusNoContent:
 		return &goodbye{res.StatusCode, "no content"}
-	case res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream":
+	case res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != eventStream:
 		return fmt.Errorf("a stream is answered %s %v", res.Status, res.Header)
 	}
 	return nil

@@ -181,6 +181,8 @@ func (r *sseReader) read() (heard, error) {
 		}
 		if name == "welcome" {
 			name, data = "", "" // it is all about the id
+		} else if name == "heartbeat" && data == "" {
+			name = ""
 		}
 		if h, err := r.block(name, id, data); err != nil || h.kind != hPong {
 			return h, err

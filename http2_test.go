@@ -52,7 +52,7 @@ func (b *testBroker) streamH2(ctx context.Context, t *testing.T, client *http.Cl
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { res.Body.Close() })
-	if res.ProtoMajor != 2 || res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+	if res.ProtoMajor != 2 || res.StatusCode != 200 || res.Header.Get("Content-Type") != eventStream {
 		t.Fatalf("the request was answered %s %s %v", res.Proto, res.Status, res.Header)
 	}
 	return &stream{t: t, reader: bufio.NewReader(res.Body), bound: func() func() { limit.Reset(patience); return func() { limit.Stop() } }}

@@ -105,7 +105,7 @@ func (p *player) play(script transcript) {
 		case mark == "--":
 			p.happens(rest)
 		case mark == "<":
-			p.beat = strings.HasPrefix(rest, "id: ") && i+1 < len(script.lines) && script.lines[i+1] == "<"
+			p.beat = p.beat && strings.HasPrefix(rest, "id: ") || rest == "event: heartbeat"
 			p.receive(rest)
 		case mark == ">" && requestLine.MatchString(rest):
 			request := []string{rest}
@@ -243,10 +243,8 @@ func (p *player) text() string {
 		return strings.TrimSuffix(s, "\n")
 	}
 	got := line()
-	for strings.HasPrefix(got, "id: ") && !p.beat {
-		if next, err := p.body.Peek(1); err != nil || next[0] != '\n' {
-			break
-		}
+	for got == "event: heartbeat" && !p.beat {
+		line() // its id
 		line()
 		got = line()
 	}

@@ -52,7 +52,7 @@ func TestReadme(t *testing.T) {
 	in.Close()
 	var got strings.Builder
 	words := bufio.NewReader(out)
-	for !strings.Contains(got.String(), "\ndata: are awesome\n\n") || !strings.Contains(got.String(), `"queued":1`) {
+	for !strings.Contains(got.String(), "\ndata: are awesome\nid: ") || !strings.Contains(got.String(), `"queued":1`) {
 		c, err := words.ReadByte()
 		if err != nil {
 			t.Fatalf("%v; printed: %q", err, got.String())

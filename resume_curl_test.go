@@ -34,7 +34,7 @@ func curl(t *testing.T, args ...string) *curling {
 }
 
 // silent is a heartbeat, or the beginning of a stream.
-var silent = regexp.MustCompile(`(?m)^(retry: .*\nevent: welcome\nid: .*\ndata: .*|id: .*)\n\n`)
+var silent = regexp.MustCompile(`(?m)^(retry: .*\nevent: welcome\ndata: .*|event: heartbeat)\nid: .*\n\n`)
 
 // event returns the next event, but heartbeats and the welcome, as it was sent.
 func (c *curling) event() string {
@@ -81,7 +81,7 @@ func (c *curling) ended(status int) {
 func (b *testBroker) told(t *testing.T, topic, text string) (cursor, stream string) {
 	t.Helper()
 	cursor = b.publish(t, event(topic, text)).Cursor
-	return cursor, "id: " + cursor + "\ndata: " + text + "\n\n"
+	return cursor, "data: " + text + "\nid: " + cursor + "\n\n"
 }
 
 func TestCurlEventStream(t *testing.T) {

@@ -182,6 +182,9 @@ func (b *testBroker) stream(t *testing.T, target string, header ...string) *stre
 	return b.socket(t, eventRequest(target, header...)).stream(t)
 }
 
+// eventStream is the type of a stream's answer.
+const eventStream = "text/event-stream; charset=utf-8"
+
 func eventRequest(target string, header ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n" + strings.Join(append(header, "\r\n"), "\r\n")
 }
@@ -193,7 +196,7 @@ func (w *wire) stream(t *testing.T) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || got != "text/event-stream" {
+	if got := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || got != eventStream {
 		t.Fatalf("the request was answered %s %v", res.Status, res.Header)
 	}
 	return &stream{t: t, reader: bufio.NewReader(res.Body), bound: func() func() { w.reader(t); return func() {} }}

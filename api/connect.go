@@ -23,6 +23,9 @@ func (s *Server) connect(to Connector) handler {
 				x.leave()
 			}
 		}()
+		if x.r.ContentLength != 0 {
+			return nil, errConnectBody
+		}
 		want, invalid := s.want(x)
 		s.busy.Add(-1)
 		defer s.busy.Add(1)
@@ -107,6 +110,10 @@ func slowOf(query url.Values) (*hub.SlowPolicy, error) {
 	}
 	return &p, nil
 }
+
+// errConnectBody: what a body holds would be taken for the connection's first
+// messages.
+var errConnectBody = malformedRequest.because("the request that opens a connection has no body; send none")
 
 var errQuery = malformedRequest.because("the query is not well-formed; percent-encode the values of its parameters")
 

@@ -37,7 +37,7 @@ func (ev *Event) expired(now time.Time) bool { return !ev.Expires.IsZero() && !n
 type Encoding uint8
 
 // MaxEncodings is the number of encodings there can be.
-const MaxEncodings = 6
+const MaxEncodings = 8
 
 // A Frame is an event in the form in which it goes over the wire, shared by
 // all connections of one encoding. It must not be changed.

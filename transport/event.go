@@ -82,15 +82,16 @@ func v1Event(ev *hub.Event, at hub.Cursor, replay bool) []byte {
 }
 
 // appendServerSentEvent appends a message as one event (HTML standard, section
-// 9.2.6). Each of its lines is a field of its own, or a line could forge one.
+// 9.2.6). Each of its lines is a field of its own, or a line could forge one. The
+// id is the last: there are readers that take it as it comes, and would take an
+// event that is cut off for one that they have had.
 func appendServerSentEvent(dst []byte, message []byte, at hub.Cursor) []byte {
-	dst = appendID(dst, at)
 	for {
 		end := bytes.IndexAny(message, "\r\n")
 		dst = append(dst, "data: "...)
 		if end < 0 {
-			dst = append(dst, message...)
-			return append(dst, "\n\n"...)
+			dst = append(append(dst, message...), '\n')
+			return append(appendID(dst, at), '\n')
 		}
 		dst = append(dst, message[:end]...)
 		dst = append(dst, '\n')

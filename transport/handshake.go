@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"nhooyr.io/websocket"
@@ -29,40 +30,53 @@ func (e *HandshakeError) Status() int { return e.status }
 // (RFC 9110 section 15.5.22) or Sec-WebSocket-Version (RFC 6455 section 4.4).
 func (e *HandshakeError) Header() http.Header { return e.header }
 
-// offersV1 reports whether a request offers the subprotocol belfry.v1.
-func offersV1(r *http.Request) bool {
+// subprotocols are those that there are, the ones that are preferred first.
+var subprotocols = []string{v1Name, cloudEventsName}
+
+// subprotocol returns the subprotocol that a request and the broker agree on, ""
+// if none. Its name is compared as it stands (RFC 6455 section 4.1): a client that
+// hears another spelling than its own may fail the connection.
+func subprotocol(r *http.Request) string {
+	var offered []string
 	for _, line := range r.Header["Sec-Websocket-Protocol"] {
 		for name := range strings.SplitSeq(line, ",") {
-			if strings.TrimSpace(name) == v1Name {
-				return true
-			}
+			offered = append(offered, strings.TrimSpace(name))
 		}
 	}
-	return false
+	for _, name := range subprotocols {
+		if slices.Contains(offered, name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // negotiate checks a client's opening handshake (RFC 6455 section 4.2) and
-// returns the answer that accepts it, as it goes over the wire, and the
-// subprotocol that was agreed on, or a [*HandshakeError].
-func negotiate(r *http.Request) (answer []byte, subprotocol string, err error) {
+// returns the answer that accepts it with a subprotocol, as it goes over the wire,
+// or a [*HandshakeError].
+func negotiate(r *http.Request, subprotocol string) (answer []byte, err error) {
 	if r.ProtoMajor >= 2 {
 		// Status 426 would say so, but must name what to upgrade to, which
 		// HTTP/2 has no way to (RFC 9113 section 8.2.2).
-		return nil, "", &HandshakeError{status: http.StatusBadRequest, text: "a WebSocket is opened over HTTP/1.1"}
+		return nil, &HandshakeError{status: http.StatusBadRequest, text: "a WebSocket is opened over HTTP/1.1"}
 	}
-	w := &negotiator{header: make(http.Header)}
+	w := &negotiator{header: make(http.Header), subprotocol: subprotocol}
 	_, err = websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // origins are checked before, together with those of other requests
 		CompressionMode:    websocket.CompressionDisabled,
-		Subprotocols:       []string{v1Name, cloudEventsName},
 	})
 	if w.accepted == nil {
 		for _, name := range []string{"Content-Type", "X-Content-Type-Options"} {
 			w.header.Del(name) // they describe a body that is not used
 		}
-		return nil, "", &HandshakeError{status: w.status, header: w.header, text: err.Error()}
+		if w.header.Get("Sec-WebSocket-Version") != "" { // of another version (RFC 6455 section 4.4)
+			w.status = http.StatusUpgradeRequired
+			w.header.Set("Connection", "Upgrade")
+			w.header.Set("Upgrade", "websocket")
+		}
+		return nil, &HandshakeError{status: w.status, header: w.header, text: err.Error()}
 	}
-	return w.accepted, w.header.Get("Sec-WebSocket-Protocol"), nil
+	return w.accepted, nil
 }
 
 var errNegotiated = errors.New("the handshake is negotiated; the connection is ours")
@@ -71,9 +85,10 @@ var errNegotiated = errors.New("the handshake is negotiated; the connection is o
 // answer. It does not give it the connection: with the answer known, the
 // library has done its part, and builds nothing that would have to be undone.
 type negotiator struct {
-	header   http.Header
-	status   int
-	accepted []byte
+	header      http.Header
+	subprotocol string // the library would compare names without regard to case
+	status      int
+	accepted    []byte
 }
 
 func (w *negotiator) Header() http.Header { return w.header }
@@ -87,8 +102,12 @@ func (w *negotiator) WriteHeader(status int) {
 	w.status = status
 	if status == http.StatusSwitchingProtocols {
 		var b bytes.Buffer
-		b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-		_ = w.header.Write(&b) // a Buffer does not fail
+		b.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+		// Spelled as in RFC 6455: there are readers that take no other.
+		b.WriteString("Sec-WebSocket-Accept: " + w.header.Get("Sec-WebSocket-Accept") + "\r\n")
+		if w.subprotocol != "" {
+			b.WriteString("Sec-WebSocket-Protocol: " + w.subprotocol + "\r\n")
+		}
 		b.WriteString("\r\n")
 		w.accepted = b.Bytes()
 	}

@@ -1,18 +1,205 @@
 package transport
 
 import (
+	"fmt"
+	"testing"
+	"time"
+
 	"belfry/hub"
 )
 
 // A tallyBroker counts what a courier reports.
-type tallyBroker struct {
-	released []hub.Release
-	drained  int
-}
+type tallyBroker struct{ released []hub.Release }
 
 func (b *tallyBroker) Cursor(p hub.Position) hub.Cursor { return hub.Cursor{Epoch: 1, Position: p} }
 func (b *tallyBroker) Batches(int) <-chan *hub.Batch    { return nil }
 func (b *tallyBroker) Ready(int, *hub.Batch) error      { return nil }
 func (b *tallyBroker) Released(r hub.Release) error     { b.released = append(b.released, r); return nil }
-func (b *tallyBroker) Drained(*hub.Conn) error          { b.drained++; return nil }
+func (b *tallyBroker) Drained(*hub.Conn) error          { return nil }
 func (b *tallyBroker) Lag(*hub.Conn) error              { return nil }
+
+// A phaseRig is a courier with one connection that the test takes through its
+// phases.
+type phaseRig struct {
+	k      *courier
+	c      *conn
+	broker *tallyBroker
+	closed int // times that the connection was finished
+}
+
+// sockKinds are the kinds of sockets.
+var sockKinds = []string{"plain", "TLS", "HTTP/2"}
+
+func newPhaseRig(t *testing.T, kind string) *phaseRig {
+	l := testLimits()
+	s := &Server{opts: l.transport}
+	s.limits.Store(&l.transport.Limits)
+	r := &phaseRig{broker: &tallyBroker{}}
+	r.k = newCourier(0, r.broker, &s.opts)
+	s.couriers = []*courier{r.k}
+	r.c = &conn{}
+	switch kind {
+	case "plain":
+		r.c.sock = newFakeSock(plenty)
+	case "TLS":
+		r.c, _ = sealedPair(t)
+	case "HTTP/2":
+		r.c.sock, r.c.fd = newHTTPStream(&fakeResponse{}, time.Minute), noSocket
+	}
+	r.c.server, r.c.speaks, r.c.pulse = s, v1{}, &pulse{}
+	r.c.opening = &opening{answer: []byte(answer)}
+	s.assign(r.c, hub.Want{})
+	r.k.write = func(c *conn, p []byte) (int, error) { return c.sock.(*fakeSock).tryWrite(p) }
+	r.k.pending = func(*conn) int { return 0 }
+	r.k.listen = func(*conn, []byte) {}
+	r.k.elsewhere = func(c *conn, work func()) {
+		if c.phase == phaseEnded {
+			r.closed++
+		}
+		work()
+	}
+	s.expect(r.c)
+	return r
+}
+
+// flush has the courier write, and a stream tell that it has written.
+func (r *phaseRig) flush() {
+	r.k.flush()
+	if st, ok := r.c.sock.(*httpStream); ok {
+		for len(st.writes) > 0 {
+			r.k.handle(event{kind: evWritten, c: r.c, n: len(<-st.writes)})
+			r.k.flush()
+		}
+	}
+}
+
+// phaseEvents are what can happen to a connection, and the phase that it has then
+// by the phase before. A phase below 0 stands for what can't happen.
+var phaseEvents = []struct {
+	name string
+	do   func(r *phaseRig)
+	to   [4]int
+}{
+	{"OpOpen", op(hub.Op{Kind: hub.OpOpen}), [4]int{1, -1, -1, -1}},
+	{"OpDeliver", op(hub.Op{Kind: hub.OpDeliver, Frame: &hub.Frame{Position: 1, Bytes: []byte("x")}}), [4]int{-1, 1, 2, 3}},
+	{"OpChunk", op(hub.Op{Kind: hub.OpChunk, Frame: &hub.Frame{Position: 1, Bytes: []byte("x")}}), [4]int{-1, 1, 2, 3}},
+	{"OpNewest", op(hub.Op{Kind: hub.OpNewest, Frame: &hub.Frame{Bytes: []byte("x")}, At: 1}), [4]int{-1, 1, 2, 3}},
+	{"OpReport", op(hub.Op{Kind: hub.OpReport}), [4]int{-1, 1, 2, 3}},
+	{"OpLive", op(hub.Op{Kind: hub.OpLive}), [4]int{-1, 1, 2, 3}},
+	{"OpPause", op(hub.Op{Kind: hub.OpPause, At: 1}), [4]int{-1, 1, 2, 3}},
+	{"OpNote", op(hub.Op{Kind: hub.OpNote, Note: hub.Welcome{}}), [4]int{-1, 1, 2, 3}},
+	{"OpClose", op(hub.Op{Kind: hub.OpClose, Reason: hub.Replaced}), [4]int{-1, 2, 2, 3}},
+	{"evRefused", told(event{kind: evRefused, reason: hub.Forbidden, code: closeForbidden}), [4]int{2, -1, -1, -1}},
+	{"evPing", told(event{kind: evPing}), [4]int{-1, 1, 2, 3}},
+	{"evPong", told(event{kind: evPong}), [4]int{-1, 1, 2, 3}},
+	{"evPartial", told(event{kind: evPartial}), [4]int{-1, 1, 2, 3}},
+	{"evWhole", told(event{kind: evWhole}), [4]int{-1, 1, 2, 3}},
+	{"evClose", told(event{kind: evClose, code: closeNormal}), [4]int{-1, 3, 3, 3}},
+	{"evFault", told(event{kind: evFault, code: closeProtocolError}), [4]int{-1, 2, 2, 3}},
+	{"evGone", told(event{kind: evGone}), [4]int{0, 3, 3, 3}},
+	{"evFailed", told(event{kind: evFailed}), [4]int{0, 3, 3, 3}},
+	{"ping", passes(25 * time.Second), [4]int{0, 1, 3, 3}},
+	{"courier ends", func(r *phaseRig) { r.k.cutAll() }, [4]int{3, 3, 3, 3}},
+}
+
+func op(o hub.Op) func(*phaseRig) { return func(r *phaseRig) { r.k.obey(r.c, &o) } }
+
+func told(e event) func(*phaseRig) {
+	return func(r *phaseRig) {
+		e := e
+		e.c = r.c
+		r.k.handle(e)
+	}
+}
+
+func passes(d time.Duration) func(*phaseRig) {
+	return func(r *phaseRig) {
+		r.k.now += int64(d)
+		r.k.sweep()
+	}
+}
+
+// enter takes a connection to a phase.
+func (r *phaseRig) enter(p phase) {
+	if p >= phaseOpen {
+		op(hub.Op{Kind: hub.OpOpen})(r)
+		r.flush()
+	}
+	if p == phaseClosing {
+		op(hub.Op{Kind: hub.OpClose, Reason: hub.Replaced})(r)
+		r.flush()
+	}
+	if p == phaseEnded {
+		told(event{kind: evGone})(r)
+	}
+}
+
+// TestEveryEventInEveryPhase walks the table of phases, for each kind of socket.
+// Whatever happens, and whatever has happened before, in the end the socket was
+// closed once, the hub has heard of the end once, and nothing is left.
+func TestEveryEventInEveryPhase(t *testing.T) {
+	t.Parallel()
+	for _, kind := range sockKinds {
+		for _, e := range phaseEvents {
+			for p, want := range e.to {
+				if want < 0 {
+					continue
+				}
+				r := newPhaseRig(t, kind)
+				r.enter(phase(p))
+				e.do(r)
+				r.flush()
+				if r.c.phase != phase(want) {
+					t.Errorf("%s: %s in phase %d leads to phase %d, want %d", kind, e.name, p, r.c.phase, want)
+				}
+				r.end(t, fmt.Sprintf("%s: %s in phase %d", kind, e.name, p), e.name == "courier ends")
+			}
+		}
+	}
+}
+
+// end ends a connection, if it has not ended, and checks that nothing is left.
+func (r *phaseRig) end(t *testing.T, what string, cut bool) {
+	t.Helper()
+	if r.c.phase == phaseNew {
+		op(hub.Op{Kind: hub.OpOpen})(r)
+		r.flush()
+	}
+	told(event{kind: evGone})(r)
+	r.flush()
+	k := r.k
+	if r.closed != 1 || r.c.server.open.Load() != 0 || !cut && len(r.broker.released) != 1 || len(r.broker.released) > 1 {
+		t.Errorf("%s: closed %d times, %d open, released: %+v", what, r.closed, r.c.server.open.Load(), r.broker.released)
+	}
+	if k.connections() != 0 || k.beats.n != 0 || k.partials.n != 0 || k.stats.Waiting != 0 && !cut || k.stats.Blocked != 0 || k.coming.any() ||
+		!cut && k.stats.Opened != k.stats.Closed {
+		t.Errorf("%s: the courier has left %+v", what, k.stats)
+	}
+}
+
+// TestEveryOrder: the same for each order of up to three of the events that end a
+// connection or come from elsewhere than its other events, before and after it is
+// opened.
+func TestEveryOrder(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"plain", "HTTP/2"} {
+		for a := range phaseEvents {
+			for b := range phaseEvents {
+				for c := range phaseEvents {
+					for start := phaseNew; start <= phaseOpen; start++ {
+						r, what := newPhaseRig(t, kind), fmt.Sprintf("%s from phase %d:", kind, start)
+						r.enter(start)
+						for _, i := range []int{a, b, c} {
+							if e := phaseEvents[i]; e.to[r.c.phase] >= 0 && e.name != "courier ends" {
+								e.do(r)
+								r.flush()
+								what += " " + e.name
+							}
+						}
+						r.end(t, what, false)
+					}
+				}
+			}
+		}
+	}
+}

@@ -25,6 +25,9 @@ const (
 	CloudEvents
 	// SSEWhole is a server-sent event the data of which is an event of belfry.v1.
 	SSEWhole
+	// SSEChunked and SSEWholeChunked are the same as chunks of HTTP/1.1.
+	SSEChunked
+	SSEWholeChunked
 )
 
 // Encode returns an event in the form in which it goes over the wire. It is a
@@ -39,6 +42,10 @@ func Encode(enc hub.Encoding, ev *hub.Event, at hub.Cursor) []byte {
 		return appendServerSentEvent(nil, ev.Message, at)
 	case SSEWhole:
 		return appendServerSentEvent(nil, v1Event(ev, at, false), at)
+	case SSEChunked:
+		return appendChunk(nil, appendServerSentEvent(nil, ev.Message, at))
+	case SSEWholeChunked:
+		return appendChunk(nil, appendServerSentEvent(nil, v1Event(ev, at, false), at))
 	default:
 		return appendFrame(make([]byte, 0, frameSize(len(ev.Message))), opText, ev.Message)
 	}

@@ -104,14 +104,15 @@ func (s *Server) WaitIdle(ctx context.Context) {
 // last in-band: a page does not see the status of a handshake that failed.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error {
 	err := invalid
-	v1Offered := offersV1(r)
+	name := subprotocol(r)
+	v1Offered := name == v1Name
 	if err == nil && !v1Offered {
 		err = s.admit(want)
 	}
 	if err != nil && !v1Offered {
 		return err
 	}
-	answer, name, failed := negotiate(r)
+	answer, failed := negotiate(r, name)
 	if failed != nil {
 		return failed
 	}

@@ -29,18 +29,23 @@ func (sse) note(_ *conn, n hub.Note) []byte {
 	case hub.Welcome:
 		// It has data because libraries in wide use keep the id of no other
 		// event: cut before their first one, they would come back without.
-		text := append(appendID([]byte("event: welcome\n"), n.Cursor), `data: {"topics":`...)
-		text = AppendCursor(appendStrings(text, n.Topics), n.Cursor)
-		return append(text, "}\n\n"...)
+		return append(appendID(append(welcomeEvent(n), "}\n"...), n.Cursor), '\n')
 	case hub.Gap:
 		return append(AppendGap([]byte("event: gap\ndata: {"), n), "}\n\n"...)
 	}
 	return nil // a stream asks for nothing that could be answered
 }
 
-// heartbeat is an event without data: no listener hears it, but the browser
-// keeps its id.
-func (sse) heartbeat(at hub.Cursor) []byte { return append(appendID(nil, at), '\n') }
+// welcomeEvent is the beginning of a welcome, with its data but for the end.
+func welcomeEvent(w hub.Welcome) []byte {
+	return AppendCursor(appendStrings([]byte("event: welcome\ndata: {\"topics\":"), w.Topics), w.Cursor)
+}
+
+// heartbeat is an event without data: no listener of a browser hears it, but the
+// browser keeps its id. Other readers, which hear of it, tell it by its name.
+func (sse) heartbeat(at hub.Cursor) []byte {
+	return append(appendID([]byte("event: heartbeat\n"), at), '\n')
+}
 
 func (sse) ping() []byte { return nil }
 
@@ -67,17 +72,20 @@ func (p sseWhole) note(c *conn, n hub.Note) []byte {
 	if !ok {
 		return p.sse.note(c, n)
 	}
-	text := append(appendID([]byte("event: welcome\n"), w.Cursor), `data: {"topics":`...)
-	text = AppendCursor(appendStrings(text, w.Topics), w.Cursor)
-	return fmt.Appendf(text, ",\"heartbeat_ms\":%d}\n\n", c.server.opts.Heartbeat.Milliseconds())
+	text := fmt.Appendf(welcomeEvent(w), ",\"heartbeat_ms\":%d}\n", c.server.opts.Heartbeat.Milliseconds())
+	return append(appendID(text, w.Cursor), '\n')
 }
 
-// streamProtocol is how a stream speaks, as its URL asks.
+// streamProtocol is how a stream speaks, as its URL asks and its HTTP can.
 func streamProtocol(r *http.Request) protocol {
+	p := protocol(sse{})
 	if r.URL.Query().Get("envelope") != "" {
-		return sseWhole{}
+		p = sseWhole{}
 	}
-	return sse{}
+	if isChunked(r) {
+		p = chunked{p}
+	}
+	return p
 }
 
 // Stream answers a request for server-sent events and gives the connection to
@@ -102,8 +110,8 @@ func (s *Server) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, i
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("X-Accel-Buffering", "no") // nginx would gather events otherwise
+	header.Set("Content-Type", "text/event-stream; charset=utf-8") // there are readers that take another for the default
+	header.Set("X-Accel-Buffering", "no")                          // nginx would gather events otherwise
 	retry := fmt.Appendf(nil, "retry: %d\n", c.reconnectAfter().Milliseconds())
 	switch {
 	case err != nil:
@@ -139,11 +147,18 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *conn, want hu
 	}
 	header := w.Header().Clone()
 	header.Set("Connection", "close") // the end of the stream is that of the connection
-	c.opening = &opening{answer: append(responseHead(http.StatusOK, header), retry...), refuse: func(c *conn, f farewell) []byte {
+	body, end := retry, ""
+	if isChunked(r) {
+		header.Set("Transfer-Encoding", "chunked")
+		body, end = appendChunk(nil, retry), lastChunk
+	}
+	answer := append(responseHead(http.StatusOK, header), body...)
+	c.opening = &opening{answer: answer, refuse: func(c *conn, f farewell) []byte {
 		if f.comesBack() {
-			return append(responseHead(http.StatusOK, header), retry...)
+			return append(answer, end...)
 		}
 		header.Del("Content-Type")
+		header.Del("Transfer-Encoding")
 		return responseHead(http.StatusNoContent, header)
 	}}
 	ok, err := s.take(w, c)

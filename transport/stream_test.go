@@ -49,12 +49,6 @@ func (r *fakeResponse) Write(p []byte) (int, error) {
 func (r *fakeResponse) FlushError() error                { return nil }
 func (r *fakeResponse) SetWriteDeadline(time.Time) error { return nil }
 
-func (r *fakeResponse) got() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return string(r.body)
-}
-
 // A fakeStream is a request for a stream over HTTP/2.
 type fakeStream struct {
 	*fakeResponse

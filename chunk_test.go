@@ -1,0 +1,39 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestStreamInChunks: over HTTP/1.1 a stream that ends in order can be told from
+// one that was cut; HTTP/1.0 has no chunks.
+func TestStreamInChunks(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	read := func(request string) (*http.Response, func() (string, error)) {
+		res, err := http.ReadResponse(b.socket(t, request).reader(t), nil)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%v, %v", res, err)
+		}
+		return res, func() (string, error) {
+			text, err := io.ReadAll(res.Body)
+			return string(text), err
+		}
+	}
+	request := eventRequest("/sse?topic=cats")
+	res, rest := read(request)
+	old, oldRest := read(strings.Replace(request, "HTTP/1.1", "HTTP/1.0", 1))
+	if len(res.TransferEncoding) != 1 || res.TransferEncoding[0] != "chunked" || len(old.TransferEncoding) != 0 {
+		t.Errorf("transfer encodings %v, %v", res.TransferEncoding, old.TransferEncoding)
+	}
+	at := b.publish(t, event("cats", "one")).Cursor
+	b.stop()
+	for _, rest := range []func() (string, error){rest, oldRest} {
+		text, err := rest()
+		if err != nil || !strings.Contains(text, "\n\ndata: one\nid: "+at+"\n\nevent: closing\n") {
+			t.Errorf("got %q, %v", text, err)
+		}
+	}
+}

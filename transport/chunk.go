@@ -1,0 +1,52 @@
+package transport
+
+import (
+	"net/http"
+	"strconv"
+
+	"belfry/hub"
+)
+
+// Streams over HTTP/1.1 are in chunks (RFC 9112 section 7.1), so that one that was
+// cut is not taken for one that has ended. A frame is one chunk; couriers need not
+// know.
+
+// lastChunk ends a stream in order.
+const lastChunk = "0\r\n\r\n"
+
+// isChunked reports whether the answer to a request has chunks.
+func isChunked(r *http.Request) bool { return r.ProtoMajor == 1 && r.ProtoMinor > 0 }
+
+// appendChunk appends a text as a chunk; one that is empty is none.
+func appendChunk(dst, text []byte) []byte {
+	if len(text) == 0 {
+		return dst
+	}
+	dst = strconv.AppendInt(dst, int64(len(text)), 16)
+	dst = append(dst, "\r\n"...)
+	dst = append(dst, text...)
+	return append(dst, "\r\n"...)
+}
+
+// chunked is a protocol of server-sent events in chunks.
+type chunked struct{ protocol }
+
+func (p chunked) conn() hub.Conn {
+	c := p.protocol.conn()
+	switch c.Encoding {
+	case SSE:
+		c.Encoding = SSEChunked
+	case SSEWhole:
+		c.Encoding = SSEWholeChunked
+	}
+	c.Replay = c.Encoding
+	return c
+}
+
+func (p chunked) note(c *conn, n hub.Note) []byte { return appendChunk(nil, p.protocol.note(c, n)) }
+
+func (p chunked) heartbeat(at hub.Cursor) []byte { return appendChunk(nil, p.protocol.heartbeat(at)) }
+
+func (p chunked) farewell(c *conn, f farewell) []byte {
+	return append(appendChunk(nil, p.protocol.farewell(c, f)), lastChunk...)
+}
