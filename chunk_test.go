@@ -29,7 +29,7 @@ func TestStreamInChunks(t *testing.T) {
 		t.Errorf("transfer encodings %v, %v", res.TransferEncoding, old.TransferEncoding)
 	}
 	at := b.publish(t, event("cats", "one")).Cursor
-	b.stop()
+	go b.stop() // it waits for those who read
 	for _, rest := range []func() (string, error){rest, oldRest} {
 		text, err := rest()
 		if err != nil || !strings.Contains(text, "\n\ndata: one\nid: "+at+"\n\nevent: closing\n") {

@@ -102,7 +102,16 @@ var phaseEvents = []struct {
 	{"courier ends", func(r *phaseRig) { r.k.cutAll() }, [4]int{3, 3, 3, 3}},
 }
 
-func op(o hub.Op) func(*phaseRig) { return func(r *phaseRig) { r.k.obey(r.c, &o) } }
+func op(o hub.Op) func(*phaseRig) {
+	return func(r *phaseRig) {
+		o := o
+		if o.Frame != nil { // tests share it
+			f := *o.Frame
+			o.Frame = &f
+		}
+		r.k.obey(r.c, &o)
+	}
+}
 
 func told(e event) func(*phaseRig) {
 	return func(r *phaseRig) {
