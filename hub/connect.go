@@ -280,11 +280,16 @@ func (s *State) Released(r Release) {
 	if c == nil {
 		return // refused or forgotten
 	}
+	if conn.started && conn.number >= c.placed {
+		pos, all := s.unconfirmed(c, &r)
+		if !all {
+			s.releases.push(r) // as if it came later
+			return
+		}
+		c.pos, c.last, c.placed = pos, nil, conn.number
+	}
 	conn.client = nil
 	s.answer(conn)
-	if conn.started && conn.number >= c.placed {
-		c.pos, c.last, c.placed = s.unconfirmed(c, r), nil, conn.number
-	}
 	if c.conn == conn {
 		s.disconnected(c, r.Reason)
 		return
@@ -319,11 +324,17 @@ func (s *State) Drained(conn *Conn) {
 }
 
 // Busy reports whether a step has left something to do.
-func (s *State) Busy() bool { return s.reading.len() > 0 || s.news.order.Len() > 0 }
+func (s *State) Busy() bool {
+	return s.reading.len() > 0 || s.releases.len() > 0 || s.news.order.Len() > 0
+}
 
 // Work lets one client read a chunk. At the head it goes live, in the same
 // step, so that there is neither a hole nor a repeat between the two.
 func (s *State) Work() {
+	if s.releases.len() > 0 {
+		s.Released(s.releases.pop())
+		return
+	}
 	if s.reading.len() == 0 {
 		return
 	}

@@ -35,7 +35,7 @@ func TestLossSearch(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range rapid.IntRange(0, 150).Draw(t, "events") {
+		for range rapid.IntRange(50, 150).Draw(t, "events") {
 			publish()
 		}
 		var subs []subscription
@@ -61,8 +61,8 @@ func TestLossSearch(t *testing.T) {
 		}
 		told := make([]Position, len(subs))
 		for range 3 {
-			s.step = uint64(pick(t, 10, 30, stepWork))
-			for all := false; !all; s.step += 10 {
+			s.step = uint64(pick(t, 2, 10, 30, stepWork))
+			for all := false; !all; s.step += 2 {
 				var gaps []Gap
 				gaps, all = s.gaps(subs, "u", &rd)
 				for _, g := range gaps {
@@ -78,7 +78,7 @@ func TestLossSearch(t *testing.T) {
 					}
 					told[i] = subs[i].told
 				}
-				for range rapid.IntRange(0, 3).Draw(t, "meanwhile") {
+				for range rapid.IntRange(0, 20).Draw(t, "meanwhile") {
 					if !all {
 						publish()
 					}

@@ -131,8 +131,9 @@ type State struct {
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
 	polls    map[*client]*Poll
-	woken    []*Poll  // to be told so
-	late     []func() // to be done at the end of the step
+	woken    []*Poll        // to be told so
+	releases deque[Release] // of which it is not known yet how far they came
+	late     []func()       // to be done at the end of the step
 	news     news
 	outboxes []outbox
 	stats    Stats
@@ -396,7 +397,8 @@ func (s *State) publish(ev Event) Receipt {
 	if ev.User != "" {
 		if u := s.users[ev.User]; u != nil {
 			for _, c := range u.clients {
-				if covers(c.subs, t, e.position) {
+				is, work := covers(c.subs, t, e.position)
+				if s.spend(work); is {
 					s.deliver(e, c, &r)
 				}
 			}
