@@ -114,8 +114,7 @@ func (p *publish) serve(h *Hub) {
 		p.begin(h)
 		return
 	}
-	receipt, err := h.state.Publish(p.event)
-	p.reply <- result[Receipt]{receipt, err}
+	p.goOn(h)
 }
 
 func (p *publish) begin(h *Hub) {
@@ -128,19 +127,30 @@ func (p *publish) begin(h *Hub) {
 	p.goOn(h)
 }
 
-// takeLimit bounds the events of a publication that are taken in one step.
+// takeLimit bounds the events of a publication that are taken in one step, however
+// little work they are.
 const takeLimit = 256
 
-// goOn takes the next events, unless couriers fall behind, and answers when it
-// has taken all.
+// goOn takes the event, or the next of many unless couriers fall behind, as far as a
+// step may. It answers when it has taken all.
 func (p *publish) goOn(h *Hub) {
+	if p.many == nil {
+		h.taking = p
+		if h.state.Prepare(&p.event) {
+			h.taking = nil
+			receipt, err := h.state.Publish(p.event)
+			p.reply <- result[Receipt]{receipt, err}
+		}
+		return
+	}
+	begun := h.state.Spent()
 	for range takeLimit {
 		if h.state.Continue(p.taking) {
 			h.taking = nil
 			p.all <- result[[]Receipt]{p.taking.receipts, nil}
 			return
 		}
-		if h.state.Behind() {
+		if h.state.Behind() || h.state.Spent()-begun >= stepWork {
 			return
 		}
 	}
@@ -157,8 +167,7 @@ func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
 	if err := h.offer(ctx, p); err != nil {
 		return Receipt{}, err
 	}
-	r := <-p.reply // a hub that has taken an event answers before it ends
-	return r.value, r.err
+	return wait(h, p.reply)
 }
 
 // PublishAll publishes events together. Until the hub begins to take them it
