@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -217,7 +218,16 @@ func (h *Hub) Unregister(id ID) (bool, error) {
 
 // UnregisterUser forgets all clients of a user. See [State.UnregisterUser].
 func (h *Hub) UnregisterUser(name string) (removed int, err error) {
-	return ask(h, func(s *State) (int, error) { return s.UnregisterUser(name), nil })
+	for more := true; more; {
+		n, err := ask(h, func(s *State) (n int, _ error) {
+			n, more = s.UnregisterUser(name)
+			return n, nil
+		})
+		if removed += n; err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
 }
 
 // AddTopic subscribes a client to one more topic. See [State.AddTopic].
@@ -286,29 +296,34 @@ func (h *Hub) Topics(after uint64, limit int, pattern string) (TopicsPage, error
 
 // Topic returns what is known of a topic; ok is false if that is nothing.
 func (h *Hub) Topic(name string) (info TopicInfo, ok bool, err error) {
-	info, err = ask(h, func(s *State) (TopicInfo, error) {
-		var info TopicInfo
-		info, ok = s.Topic(name)
-		return info, nil
-	})
-	return info, ok, err
+	q := SearchTopic(name)
+	for done := false; !done; {
+		info, err = ask(h, func(s *State) (TopicInfo, error) {
+			info, ok = s.Topic(name)
+			info.Patterns, done = s.Patterns(q)
+			return info, nil
+		})
+		if err != nil {
+			return TopicInfo{}, false, err
+		}
+	}
+	slices.Sort(info.Patterns)
+	info.Patterns = slices.Compact(info.Patterns)
+	return info, ok || len(info.Patterns) > 0, nil
 }
 
 // Present returns the users with connected clients that get a topic, in the order of
 // their names.
 func (h *Hub) Present(topic string) ([]Presence, error) {
 	counts := make(map[string]int)
-	for skip, more := 0, true; more; {
-		part, err := ask(h, func(s *State) ([]Presence, error) {
-			var part []Presence
-			part, skip, more = s.Present(topic, skip)
-			return part, nil
+	q := SearchTopic(topic)
+	for more := true; more; {
+		_, err := ask(h, func(s *State) (struct{}, error) {
+			more = s.Present(q, counts)
+			return struct{}{}, nil
 		})
 		if err != nil {
 			return nil, err
-		}
-		for _, p := range part {
-			counts[p.User] += p.Clients
 		}
 	}
 	return sortedPresence(counts), nil
@@ -471,6 +486,11 @@ type spent struct {
 
 // Drain closes every connection and refuses new ones. See [State.Drain].
 func (h *Hub) Drain() error {
-	_, err := ask(h, func(s *State) (struct{}, error) { s.Drain(); return struct{}{}, nil })
-	return err
+	for more := true; more; {
+		var err error
+		if more, err = ask(h, func(s *State) (bool, error) { return s.Drain(), nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -325,17 +325,20 @@ func (s *State) Drained(conn *Conn) {
 
 // Busy reports whether a step has left something to do.
 func (s *State) Busy() bool {
-	return s.reading.len() > 0 || s.releases.len() > 0 || s.news.order.Len() > 0
+	return s.overdue || s.reading.len() > 0 || s.releases.len() > 0 || s.news.order.Len() > 0
 }
 
 // Work lets one client read a chunk. At the head it goes live, in the same
 // step, so that there is neither a hole nor a repeat between the two.
 func (s *State) Work() {
-	if s.releases.len() > 0 {
+	switch {
+	case s.overdue:
+		s.Tick(s.now)
+		return
+	case s.releases.len() > 0:
 		s.Released(s.releases.pop())
 		return
-	}
-	if s.reading.len() == 0 {
+	case s.reading.len() == 0:
 		return
 	}
 	c := s.reading.pop()
@@ -403,16 +406,27 @@ func (s *State) hand(c *client, found []*entry, more bool) {
 }
 
 // Drain closes every connection, forgets every client and refuses all that
-// comes from now on.
-func (s *State) Drain() {
+// comes from now on. It does as much of that as a step may, and reports whether there
+// is more to do.
+func (s *State) Drain() (more bool) {
 	s.draining = true
+	s.news.clear()
+	end := s.allowance()
 	for _, c := range s.clients {
+		if s.work >= end {
+			return true
+		}
 		if c.conn != nil {
 			s.close(c.conn, Draining)
 		}
 		s.forget(c, Draining)
 	}
 	for c := range s.polls {
+		if s.work >= end {
+			return true
+		}
+		s.spend(1)
 		s.wake(c)
 	}
+	return false
 }

@@ -133,7 +133,7 @@ func (s *State) ExplainEvent(id ID, at Position) Explanation {
 // fate says what has become of an event for a client with a subscription that
 // matches.
 func (s *State) fate(c *client, e *entry) string {
-	covered, work := covers(c.subs, e.stream.topic, e.position)
+	covered, work := coverage(c.subs, e.stream.topic, e.position)
 	s.spend(work)
 	switch {
 	case e.User != "" && e.User != c.user.name:

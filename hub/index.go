@@ -31,8 +31,10 @@ type topic struct {
 	all   *stream            // events for everybody
 	users map[string]*stream // events for one user
 
+	retained  int      // events
 	published uint64   // events since it is there
 	newest    Position // of these
+	last      *entry   // of these; a husk if none is retained
 	row       int32    // its place in the roll
 }
 
@@ -150,7 +152,7 @@ func (s *State) subject(name string) *subject {
 func (s *State) topic(name string) *topic {
 	t := s.topics[name]
 	if t == nil {
-		t = &topic{subject: subject{name: name}}
+		t = &topic{subject: subject{name: name}, last: noEntry}
 		s.topics[name] = t
 		s.topicRoll.add(t)
 	}

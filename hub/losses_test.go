@@ -29,6 +29,8 @@ func TestLossSearch(t *testing.T) {
 		type lost struct{ topic, user string }
 		var events []lost // by position, from 1 on
 		publish := func() {
+			defer func(step uint64) { s.step = step }(s.step)
+			s.step = stepWork
 			e := lost{pick(t, "", "", "$s.") + name("a", "b", "aa", "c", "d", "e", "f", "g", "h", "i", "k"), pick(t, "", "", "u", "v")}
 			events = append(events, e)
 			if _, err := s.Publish(Event{ID: fmt.Sprint(len(events)), Topic: e.topic, User: e.user, Time: epoch}); err != nil {

@@ -51,6 +51,12 @@ func (n *news) take() change {
 	return c
 }
 
+// clear forgets all news.
+func (n *news) clear() {
+	n.order.Init()
+	clear(n.changed)
+}
+
 // watches counts subscriptions to presence topics.
 func (n *news) watches(name string, by int) {
 	if strings.HasPrefix(name, PresenceTopic) {

@@ -24,9 +24,9 @@ type view struct {
 	last *newest
 }
 
-// covers reports whether an event at that position and of that topic is for
+// coverage reports whether an event at that position and of that topic is for
 // one of the subscriptions, and what it took to find out.
-func covers(subs []subscription, t *topic, at Position) (is bool, work int) {
+func coverage(subs []subscription, t *topic, at Position) (is bool, work int) {
 	for i := range subs {
 		sub := &subs[i]
 		if work++; at <= sub.since {
@@ -54,7 +54,7 @@ func (v *view) look(e *entry) (visible bool, work int) {
 	if e.evicted() || e.User != "" && e.User != v.user {
 		return false, 1
 	}
-	is, work := covers(v.subs, e.stream.topic, e.position)
+	is, work := coverage(v.subs, e.stream.topic, e.position)
 	return is && v.last.wants(e), work + 1
 }
 
@@ -210,4 +210,10 @@ func (s *State) unconfirmed(c *client, r *Release) (Position, bool) {
 	}
 	r.UpTo, r.Last = p, s.log.entries.at(i).position
 	return 0, false
+}
+
+// covers is coverage for those who don't count.
+func covers(subs []subscription, t *topic, at Position) bool {
+	is, _ := coverage(subs, t, at)
+	return is
 }

@@ -139,6 +139,7 @@ type State struct {
 	outboxes []outbox
 	stats    Stats
 	work     uint64 // comparisons made
+	overdue  bool   // the last tick has left something
 	step     uint64 // of them in a step: stepWork
 
 	// Scratch space, valid within one command.
@@ -255,19 +256,22 @@ func (s *State) Unregister(id ID) bool {
 	return true
 }
 
-// UnregisterUser forgets all clients of a user, closes their connections, and
-// returns how many they were.
-func (s *State) UnregisterUser(name string) (removed int) {
-	for s.users[name] != nil {
+// UnregisterUser forgets clients of a user, as far as a step may, and closes their
+// connections. It returns how many they were, and whether there are more.
+func (s *State) UnregisterUser(name string) (removed int, more bool) {
+	for end := s.allowance(); s.users[name] != nil; removed++ {
+		if s.work >= end {
+			return removed, true
+		}
 		clients := s.users[name].clients
 		s.Unregister(clients[len(clients)-1].id)
-		removed++
 	}
-	return removed
+	return removed, false
 }
 
 // forget removes a client and everything about it.
 func (s *State) forget(c *client, why Reason) {
+	s.spend(8)
 	c.cancel()
 	s.unlimit(c)
 	c.replays = nil
@@ -458,7 +462,7 @@ func (s *State) deliverToUser(e *entry, ahead *matching, r *Receipt) {
 		if many {
 			is, work = c.hasSeen(e.position)
 		} else {
-			is, work = covers(c.subs, t, e.position)
+			is, work = coverage(c.subs, t, e.position)
 		}
 		if s.spend(work); is {
 			s.deliver(e, c, r)
@@ -502,18 +506,20 @@ func (s *State) deliver(e *entry, c *client, r *Receipt) {
 	*to = append(*to, c.conn)
 }
 
-// Tick moves the clock and ends what has run out by then.
+// Tick moves the clock and ends what has run out by then, as far as a step may: the
+// rest follows with the next tick or by [State.Work].
 func (s *State) Tick(now time.Time) {
 	s.pass(now)
-	for c := s.unconnected.due(s.age); c != nil; c = s.unconnected.due(s.age) {
-		s.forget(c, Expired)
+	end := s.allowance()
+	for _, waiting := range [2]*schedule{&s.unconnected, &s.away} {
+		for c := waiting.due(s.age); c != nil && s.work < end; c = waiting.due(s.age) {
+			s.forget(c, Expired)
+		}
 	}
-	for c := s.away.due(s.age); c != nil; c = s.away.due(s.age) {
-		s.forget(c, Expired)
-	}
-	s.expire()
-	s.dedupe.forget(s.age - s.opts.DedupeWindow)
-	s.trim()
+	s.expire(end)
+	s.dedupe.forget(s.age-s.opts.DedupeWindow, func() bool { s.spend(2); return s.work < end })
+	s.overdue = s.work >= end
+	s.overdue = !s.trim() || s.overdue
 }
 
 // pass lets time pass. How much of it counts is bounded, so that nothing ends because
