@@ -90,7 +90,3 @@ func (s *State) finish(m *matching, topic string) []*subject {
 
 // noEnd is for what is done in one piece.
 const noEnd = 1<<64 - 1
-
-// matchingPatterns returns the patterns that cover a topic, in a slice that is
-// valid until the next call.
-func (s *State) matchingPatterns(topic string) []*subject { return s.finish(&s.matching, topic) }

@@ -45,11 +45,7 @@ func coverage(subs []subscription, t *topic, at Position) (is bool, work int) {
 	return false, work
 }
 
-func (v *view) visible(e *entry) bool {
-	is, _ := v.look(e)
-	return is
-}
-
+// look reports whether a reader may see an entry, and what it took to find out.
 func (v *view) look(e *entry) (visible bool, work int) {
 	if e.evicted() || e.User != "" && e.User != v.user {
 		return false, 1

@@ -143,11 +143,10 @@ type State struct {
 	step     uint64 // of them in a step: stepWork
 
 	// Scratch space, valid within one command.
-	matching matching
-	found    []*entry
-	sources  []source
-	losses   lossSearch
-	mine     []*topic
+	found   []*entry
+	sources []source
+	losses  lossSearch
+	mine    []*topic
 }
 
 // NewState returns an empty hub.
