@@ -2,7 +2,7 @@ package hub
 
 import (
 	"context"
-	"time"
+	"slices"
 )
 
 // A result is a command's answer.
@@ -76,125 +76,6 @@ type notice func(*State)
 
 func (n notice) serve(h *Hub) { n(h.state) }
 
-// A publish is an event on its way, apart from the other commands so that the
-// hub can leave it waiting.
-type publish struct {
-	event    Event
-	reply    chan result[Receipt] // of capacity 1
-	patience *time.Timer          // stopped
-
-	many   *Publication           // instead of event; else nil
-	taking *Taking                // owned by the hub
-	all    chan result[[]Receipt] // of capacity 1
-}
-
-// spare returns a request that is not in use.
-func (h *Hub) spare() *publish {
-	select {
-	case p := <-h.spares:
-		return p
-	default:
-		p := &publish{reply: make(chan result[Receipt], 1), patience: time.NewTimer(0)}
-		p.patience.Stop()
-		return p
-	}
-}
-
-// keep takes a request that is not in use any more.
-func (h *Hub) keep(p *publish) {
-	p.event, p.many, p.taking, p.all = Event{}, nil, nil, nil
-	select {
-	case h.spares <- p:
-	default:
-	}
-}
-
-func (p *publish) serve(h *Hub) {
-	if p.many != nil {
-		p.begin(h)
-		return
-	}
-	receipt, err := h.state.Publish(p.event)
-	p.reply <- result[Receipt]{receipt, err}
-}
-
-func (p *publish) begin(h *Hub) {
-	var err error
-	if p.taking, err = h.state.Begin(*p.many); err != nil {
-		p.all <- result[[]Receipt]{nil, err}
-		return
-	}
-	h.taking = p
-	p.goOn(h)
-}
-
-// takeLimit bounds the events of a publication that are taken in one step.
-const takeLimit = 256
-
-// goOn takes the next events, unless couriers fall behind, and answers when it
-// has taken all.
-func (p *publish) goOn(h *Hub) {
-	for range takeLimit {
-		if h.state.Continue(p.taking) {
-			h.taking = nil
-			p.all <- result[[]Receipt]{p.taking.receipts, nil}
-			return
-		}
-		if h.state.Behind() {
-			return
-		}
-	}
-}
-
-// Publish publishes an event. While couriers are behind it waits; when
-// [Options.PublishTimeout] has passed or ctx ends before the hub has taken the
-// event, it fails with [ErrBusy], and the event has no effect. See
-// [State.Publish].
-func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
-	p := h.spare()
-	defer h.keep(p)
-	p.event = ev
-	if err := h.offer(ctx, p); err != nil {
-		return Receipt{}, err
-	}
-	r := <-p.reply // a hub that has taken an event answers before it ends
-	return r.value, r.err
-}
-
-// PublishAll publishes events together. Until the hub begins to take them it
-// waits as Publish does; from then on all are published, however long that
-// takes. See [State.Begin].
-func (h *Hub) PublishAll(ctx context.Context, many Publication) ([]Receipt, error) {
-	p := h.spare()
-	defer h.keep(p)
-	p.many, p.all = &many, make(chan result[[]Receipt], 1)
-	if err := h.offer(ctx, p); err != nil {
-		return nil, err
-	}
-	return wait(h, p.all)
-}
-
-// offer waits until the hub takes p.
-func (h *Hub) offer(ctx context.Context, p *publish) error {
-	select {
-	case h.publishes <- p:
-		return nil
-	default:
-	}
-	p.patience.Reset(h.opts.PublishTimeout)
-	defer p.patience.Stop()
-	select {
-	case h.publishes <- p:
-		return nil
-	case <-p.patience.C:
-		return ErrBusy
-	case <-ctx.Done():
-		return ErrBusy
-	case <-h.done:
-		return ErrClosed
-	}
-}
-
 // Register adds a client. See [State.Register].
 func (h *Hub) Register(r Registration) (Registered, error) {
 	return ask(h, func(s *State) (Registered, error) { return s.Register(r) })
@@ -208,7 +89,16 @@ func (h *Hub) Unregister(id ID) (bool, error) {
 
 // UnregisterUser forgets all clients of a user. See [State.UnregisterUser].
 func (h *Hub) UnregisterUser(name string) (removed int, err error) {
-	return ask(h, func(s *State) (int, error) { return s.UnregisterUser(name), nil })
+	for more := true; more; {
+		n, err := ask(h, func(s *State) (n int, _ error) {
+			n, more = s.UnregisterUser(name)
+			return n, nil
+		})
+		if removed += n; err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
 }
 
 // AddTopic subscribes a client to one more topic. See [State.AddTopic].
@@ -277,29 +167,34 @@ func (h *Hub) Topics(after uint64, limit int, pattern string) (TopicsPage, error
 
 // Topic returns what is known of a topic; ok is false if that is nothing.
 func (h *Hub) Topic(name string) (info TopicInfo, ok bool, err error) {
-	info, err = ask(h, func(s *State) (TopicInfo, error) {
-		var info TopicInfo
-		info, ok = s.Topic(name)
-		return info, nil
-	})
-	return info, ok, err
+	q := SearchTopic(name)
+	for done := false; !done; {
+		info, err = ask(h, func(s *State) (TopicInfo, error) {
+			info, ok = s.Topic(name)
+			info.Patterns, done = s.Patterns(q)
+			return info, nil
+		})
+		if err != nil {
+			return TopicInfo{}, false, err
+		}
+	}
+	slices.Sort(info.Patterns)
+	info.Patterns = slices.Compact(info.Patterns)
+	return info, ok || len(info.Patterns) > 0, nil
 }
 
 // Present returns the users with connected clients that get a topic, in the order of
 // their names.
 func (h *Hub) Present(topic string) ([]Presence, error) {
 	counts := make(map[string]int)
-	for skip, more := 0, true; more; {
-		part, err := ask(h, func(s *State) ([]Presence, error) {
-			var part []Presence
-			part, skip, more = s.Present(topic, skip)
-			return part, nil
+	q := SearchTopic(topic)
+	for more := true; more; {
+		_, err := ask(h, func(s *State) (struct{}, error) {
+			more = s.Present(q, counts)
+			return struct{}{}, nil
 		})
 		if err != nil {
 			return nil, err
-		}
-		for _, p := range part {
-			counts[p.User] += p.Clients
 		}
 	}
 	return sortedPresence(counts), nil
@@ -462,6 +357,11 @@ type spent struct {
 
 // Drain closes every connection and refuses new ones. See [State.Drain].
 func (h *Hub) Drain() error {
-	_, err := ask(h, func(s *State) (struct{}, error) { s.Drain(); return struct{}{}, nil })
-	return err
+	for more := true; more; {
+		var err error
+		if more, err = ask(h, func(s *State) (bool, error) { return s.Drain(), nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

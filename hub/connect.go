@@ -190,38 +190,6 @@ func (s *State) start(c *client) {
 	s.answer(c.conn)
 }
 
-// Defer keeps what a connection asks for until it has begun, and reports whether it
-// has not yet: it asked for the newest events, and it is still looked for where they
-// begin. What is kept is done by [State.Settle], also for a connection that ends
-// before that. Whoever asks waits, so that there is one for each goroutine at most.
-func (s *State) Defer(conn *Conn, do func()) bool {
-	c := conn.client
-	if c == nil || c.conn != conn || c.mode != modeReading || conn.started {
-		return false
-	}
-	conn.asked = append(conn.asked, do)
-	return true
-}
-
-// answer has what a connection asked for be done at the end of the step.
-func (s *State) answer(conn *Conn) {
-	s.late = append(s.late, conn.asked...)
-	conn.asked = nil
-}
-
-// Settle ends a step: it does what was deferred and publishes what the hub itself has
-// to say. So nothing of that comes before the answers to what has led to it.
-func (s *State) Settle() {
-	for len(s.late) > 0 {
-		late := s.late
-		s.late = nil
-		for _, do := range late {
-			do()
-		}
-	}
-	s.tellNews()
-}
-
 // close ends a connection from the hub's side. Its courier stops taking
 // frames and reports.
 func (s *State) close(conn *Conn, why Reason) {
@@ -253,11 +221,16 @@ func (s *State) Released(r Release) {
 	if c == nil {
 		return // refused or forgotten
 	}
+	if conn.started && conn.number >= c.placed {
+		pos, all := s.unconfirmed(c, &r)
+		if !all {
+			s.releases.push(r) // as if it came later
+			return
+		}
+		c.pos, c.last, c.placed = pos, nil, conn.number
+	}
 	conn.client = nil
 	s.answer(conn)
-	if conn.started && conn.number >= c.placed {
-		c.pos, c.last, c.placed = s.unconfirmed(c, r), nil, conn.number
-	}
 	if c.conn == conn {
 		s.disconnected(c, r.Reason)
 		return
@@ -290,28 +263,6 @@ func (s *State) Drained(conn *Conn) {
 		c.mode = modeReading
 		s.reading.push(c)
 	}
-}
-
-// Busy reports whether a step has left something to do.
-func (s *State) Busy() bool { return s.reading.len() > 0 || s.news.order.Len() > 0 }
-
-// Work lets one client read a chunk. At the head it goes live, in the same
-// step, so that there is neither a hole nor a repeat between the two.
-func (s *State) Work() {
-	if s.reading.len() == 0 {
-		return
-	}
-	c := s.reading.pop()
-	if c.mode != modeReading {
-		return // it went away meanwhile
-	}
-	if len(c.replays) > 0 {
-		s.replay(c, c.replays[0])
-	} else {
-		s.read(c)
-	}
-	s.weigh(c)
-	s.trim()
 }
 
 // read lets a client read on from its position.
@@ -367,16 +318,27 @@ func (s *State) hand(c *client, found []*entry, more bool) {
 }
 
 // Drain closes every connection, forgets every client and refuses all that
-// comes from now on.
-func (s *State) Drain() {
+// comes from now on. It does as much of that as a step may, and reports whether there
+// is more to do.
+func (s *State) Drain() (more bool) {
 	s.draining = true
+	s.news.clear()
+	end := s.allowance()
 	for _, c := range s.clients {
+		if s.work >= end {
+			return true
+		}
 		if c.conn != nil {
 			s.close(c.conn, Draining)
 		}
 		s.forget(c, Draining)
 	}
 	for c := range s.polls {
+		if s.work >= end {
+			return true
+		}
+		s.spend(1)
 		s.wake(c)
 	}
+	return false
 }

@@ -54,31 +54,3 @@ func (s *schedule) due(now time.Duration) *client {
 	}
 	return s.first
 }
-
-// Tick moves the clock and ends what has run out by then.
-func (s *State) Tick(now time.Time) {
-	s.pass(now)
-	for c := s.unconnected.due(s.age); c != nil; c = s.unconnected.due(s.age) {
-		s.forget(c, Expired)
-	}
-	for c := s.away.due(s.age); c != nil; c = s.away.due(s.age) {
-		s.forget(c, Expired)
-	}
-	s.expire()
-	s.dedupe.forget(s.age - s.opts.DedupeWindow)
-	s.trim()
-}
-
-// pass lets time pass. How much of it counts is bounded, so that nothing ends because
-// the process was stopped or the clock was set: those who would have come in time are
-// served first.
-func (s *State) pass(now time.Time) {
-	if !s.now.IsZero() {
-		passed := now.Sub(s.now)
-		if most := s.opts.MaxStep; most > 0 {
-			passed = min(passed, most)
-		}
-		s.age += max(passed, 0)
-	}
-	s.now = now
-}

@@ -69,9 +69,9 @@ func (d *dedupe) remember(k Key, now time.Duration, receipts []Receipt) {
 	d.bytes += r.size
 }
 
-// forget drops what was remembered before a time.
-func (d *dedupe) forget(before time.Duration) {
-	for d.order.len() > 0 && d.order.at(0).at <= before {
+// forget drops what was remembered before a time, while more says so.
+func (d *dedupe) forget(before time.Duration, more func() bool) {
+	for d.order.len() > 0 && d.order.at(0).at <= before && more() {
 		r := d.order.pop()
 		d.bytes -= r.size
 		delete(d.records, r.key.Name)

@@ -15,6 +15,18 @@ func (d *deque[T]) len() int { return d.n }
 
 func (d *deque[T]) at(i int) T { return d.ring[(d.front+i)&(len(d.ring)-1)] }
 
+func (d *deque[T]) set(i int, v T) { d.ring[(d.front+i)&(len(d.ring)-1)] = v }
+
+// truncate removes all but the first n.
+func (d *deque[T]) truncate(n int) {
+	d.n = n
+	size := 1
+	for size < n {
+		size *= 2
+	}
+	d.resize(size)
+}
+
 func (d *deque[T]) push(v T) {
 	if d.n == len(d.ring) {
 		d.resize(max(1, 2*d.n))

@@ -94,13 +94,14 @@ func (s *State) FindEvent(event string, before Position) (at Position, next Posi
 	if before > 0 {
 		i = s.log.after(before-1) - 1
 	}
-	for end := max(i-chunkScan, -1); i > end; i-- {
-		if e := s.log.entries.at(i); !e.evicted() && e.ID == event {
-			return e.position, 0
+	i = s.walk(i, -1, func(e *entry) bool {
+		if !e.evicted() && e.ID == event {
+			at = e.position
 		}
-	}
-	if i < 0 {
-		return 0, 0
+		return at == 0
+	})
+	if at > 0 || i < 0 {
+		return at, 0
 	}
 	return 0, s.log.entries.at(i).position + 1
 }
@@ -132,10 +133,12 @@ func (s *State) ExplainEvent(id ID, at Position) Explanation {
 // fate says what has become of an event for a client with a subscription that
 // matches.
 func (s *State) fate(c *client, e *entry) string {
+	covered, work := coverage(c.subs, e.stream.topic, e.position)
+	s.spend(work)
 	switch {
 	case e.User != "" && e.User != c.user.name:
 		return VerdictOtherUser
-	case !covers(c.subs, e.stream.topic, e.position):
+	case !covered:
 		return VerdictSubscribedLate
 	case c.mode == modeNew:
 		return VerdictNeverConnected

@@ -88,8 +88,9 @@ func (s *State) unlimit(c *client) {
 
 // expire gives notice to clients whose grants are about to end, and ends those
 // whose have.
-func (s *State) expire() {
-	for len(s.leases) > 0 && !s.leases[0].at.After(s.now) {
+func (s *State) expire(end uint64) {
+	for len(s.leases) > 0 && !s.leases[0].at.After(s.now) && s.work < end {
+		s.spend(1)
 		l := s.leases[0]
 		c := l.client
 		if !l.noticed && s.now.Before(c.grant.Expires) {
@@ -129,13 +130,11 @@ const regrantRows = 256
 // count for what is on its way.
 func (s *State) Regrant(changes Changes, after uint64) (ended int, next uint64, more bool) {
 	s.changes = changes
-	var some []*client // the roll must not change while it is read
-	next, more = s.roll.after(after, regrantRows, func(c *client) bool {
-		some = append(some, c)
-		return true
-	})
-	for _, c := range some {
-		if s.regrant(c) {
+	next, more = after, true
+	for n, end := 0, s.allowance(); more && n < regrantRows && s.work < end; n++ {
+		var c *client // one at a time: the roll must not change while it is read
+		next, more = s.roll.after(next, inspectRows, func(one *client) bool { c = one; return false })
+		if s.spend(1); c != nil && s.regrant(c) {
 			ended++
 		}
 	}

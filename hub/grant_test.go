@@ -289,10 +289,10 @@ func TestUnregisterUser(t *testing.T) {
 		}
 	}
 	s.Attach(ID{2}, &Conn{}, From{})
-	if n := s.UnregisterUser("u"); n != 3 || len(s.clients) != 1 || s.stats.Disconnects[Unregistered] != 1 {
+	if n, more := s.UnregisterUser("u"); n != 3 || more || len(s.clients) != 1 || s.stats.Disconnects[Unregistered] != 1 {
 		t.Errorf("%d removed, %d left, %d disconnected", n, len(s.clients), s.stats.Disconnects[Unregistered])
 	}
-	if n := s.UnregisterUser("nobody"); n != 0 {
+	if n, _ := s.UnregisterUser("nobody"); n != 0 {
 		t.Errorf("%d of nobody's removed", n)
 	}
 }

@@ -31,7 +31,8 @@ func (s *State) History(topic string, from From) (Page, error) {
 			gap.Topics = []string{topic}
 			return Page{}, &GapError{*gap}
 		}
-		s.choose(view{subs: subs}, &rd)                    // of exact topics in one step
+		for !s.choose(view{subs: subs}, &rd) { // at most the events of one topic
+		}
 		if gaps, _ := s.gaps(subs, "", &rd); gaps != nil { // of exact topics in one step
 			return Page{}, &GapError{gaps[0]}
 		}

@@ -78,7 +78,7 @@ type Hub struct {
 
 	// Owned by Run.
 	state  *State
-	taking *publish // of many events, of which the rest has to be taken; else nil
+	taking *publish // that is under way, and has to be gone on with; else nil
 	due    bool     // something waits for a courier that has a batch under way
 }
 
@@ -148,12 +148,16 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// serve takes a command and those that have arrived behind it, so that under
-// load what they lead to leaves together.
+// serve takes a command and those that have arrived after it, as far as a step may,
+// so that under load what they lead to leaves together.
 func (h *Hub) serve(c command) {
 	h.state.Tick(h.opts.Clock())
+	begun := h.state.Spent()
 	c.serve(h)
 	for range drainLimit {
+		if h.state.Spent()-begun >= stepWork {
+			return
+		}
 		select {
 		case c := <-h.inbox:
 			c.serve(h)

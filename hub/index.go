@@ -7,6 +7,7 @@ type subject struct {
 	name    string
 	pattern bool
 	members []member
+	seen    Position // last event for one of many clients of a user that it covers
 }
 
 // A member is one subscriber of a subject: subscription number sub of client.
@@ -30,8 +31,10 @@ type topic struct {
 	all   *stream            // events for everybody
 	users map[string]*stream // events for one user
 
+	retained  int      // events
 	published uint64   // events since it is there
 	newest    Position // of these
+	last      *entry   // of these; a husk if none is retained
 	row       int32    // its place in the roll
 }
 
@@ -143,6 +146,8 @@ func (s *State) subject(name string) *subject {
 		n.subject = &subject{name: name, pattern: true}
 		s.patternCount++
 		s.held += patternSize(name)
+		s.ahead.joined(n.subject)
+		s.news.ahead.joined(n.subject)
 	}
 	return n.subject
 }
@@ -151,7 +156,7 @@ func (s *State) subject(name string) *subject {
 func (s *State) topic(name string) *topic {
 	t := s.topics[name]
 	if t == nil {
-		t = &topic{subject: subject{name: name}}
+		t = &topic{subject: subject{name: name}, last: noEntry}
 		s.topics[name] = t
 		s.topicRoll.add(t)
 		s.held += t.size()
@@ -182,46 +187,6 @@ func (n *node) remove(pattern string) (empty bool) {
 		delete(n.children, level)
 	}
 	return n.subject == nil && len(n.children) == 0
-}
-
-// match appends the subjects below n whose patterns cover a topic. It visits
-// only branches that can match.
-func (n *node) match(topic string, found []*subject) []*subject {
-	if len(n.children) == 0 {
-		return found
-	}
-	if tail := n.children[anyTail]; tail != nil {
-		found = append(found, tail.subject)
-	}
-	level, rest, more := strings.Cut(topic, ".")
-	for _, child := range [2]*node{n.children[anyLevel], n.children[level]} {
-		switch {
-		case child == nil:
-		case more:
-			found = child.match(rest, found)
-		case child.subject != nil:
-			found = append(found, child.subject)
-		}
-	}
-	return found
-}
-
-// matchingPatterns returns the patterns that cover a topic, in a slice that is
-// valid until the next call.
-func (s *State) matchingPatterns(topic string) []*subject {
-	s.matched = s.matched[:0]
-	if s.patternCount == 0 {
-		return s.matched
-	}
-	if !reserved(topic) {
-		s.matched = s.patterns.match(topic, s.matched)
-	} else if level, rest, more := strings.Cut(topic, "."); more {
-		// Wildcards at the first level do not reach the broker's own topics.
-		if child := s.patterns.children[level]; child != nil {
-			s.matched = child.match(rest, s.matched)
-		}
-	}
-	return s.matched
 }
 
 // subscription returns the number of c's subscription of that name, or -1.

@@ -76,11 +76,13 @@ func (s *State) Clients(q ClientsQuery) (page ClientsPage) {
 	if q.Limit < 1 {
 		return ClientsPage{Next: q.After, More: true}
 	}
+	end := s.allowance()
 	page.Next, page.More = s.roll.after(q.After, inspectRows, func(c *client) bool {
+		s.spend(1 + len(c.subs)) // compared, copied, or both
 		if (q.User == "" || c.user.name == q.User) && (q.Topic == "" || c.subscription(q.Topic) >= 0) {
 			page.Clients = append(page.Clients, s.info(c))
 		}
-		return len(page.Clients) < q.Limit
+		return len(page.Clients) < q.Limit && s.work < end
 	})
 	return page
 }
@@ -98,6 +100,7 @@ func (s *State) Client(id ID) (ClientInfo, error) {
 // of a search the last one reports no more.
 func (s *State) Find(h Handle, after uint64) (found *ClientInfo, next uint64, more bool) {
 	next, more = s.roll.after(after, inspectRows, func(c *client) bool {
+		s.spend(1)
 		if c.handle == h {
 			info := s.info(c)
 			found = &info
@@ -121,20 +124,10 @@ type TopicInfo struct {
 func (t *topic) place() *int32 { return &t.row }
 
 func (t *topic) info() TopicInfo {
-	info := TopicInfo{Name: t.name, Subscribers: len(t.members), Users: len(t.users), Published: t.published}
-	count := func(st *stream) {
-		info.Retained += st.entries.len()
-		if at := st.entries.at(st.entries.len() - 1).Time; at.After(info.Last) {
-			info.Last = at
-		}
+	return TopicInfo{
+		Name: t.name, Subscribers: len(t.members), Retained: t.retained, Users: len(t.users), Published: t.published,
+		Last: t.last.Time,
 	}
-	if t.all != nil {
-		count(t.all)
-	}
-	for _, st := range t.users {
-		count(st)
-	}
-	return info
 }
 
 // A TopicsPage is a part of all topics.
@@ -148,7 +141,11 @@ type TopicsPage struct {
 // "" is all.
 func (s *State) Topics(after uint64, limit int, pattern string) (page TopicsPage) {
 	page.Next, page.More = s.topicRoll.after(after, inspectRows, func(t *topic) bool {
-		if pattern == "" || Match(pattern, t.name) {
+		is, work := true, 1
+		if pattern != "" {
+			is, work = match(pattern, t.name)
+		}
+		if s.spend(work); is {
 			page.Topics = append(page.Topics, t.info())
 		}
 		return len(page.Topics) < limit
@@ -156,18 +153,43 @@ func (s *State) Topics(after uint64, limit int, pattern string) (page TopicsPage
 	return page
 }
 
-// Topic returns what is known of a topic, and reports whether there is anything.
+// Topic returns what is known of a topic, and reports whether there is anything: but
+// for its patterns, which take a [TopicSearch].
 func (s *State) Topic(name string) (TopicInfo, bool) {
-	info := TopicInfo{Name: name}
-	t := s.topics[name]
-	if t != nil {
-		info = t.info()
+	if t := s.topics[name]; t != nil {
+		return t.info(), true
 	}
-	for _, p := range s.matchingPatterns(name) {
-		info.Patterns = append(info.Patterns, p.name)
+	return TopicInfo{Name: name}, false
+}
+
+// A TopicSearch looks for what there is of a topic, in steps.
+type TopicSearch struct {
+	topic    string
+	matching matching
+	matched  bool
+	subject  int // number of what is looked at: of the topic itself, then of the patterns
+	member   int // of it
+}
+
+// SearchTopic begins to look for a topic's patterns and members.
+func SearchTopic(topic string) *TopicSearch { return &TopicSearch{topic: topic} }
+
+// Patterns returns the patterns that match the topic and have subscribers, in no order,
+// and reports whether that took no more than a step: else it has to be asked again.
+func (s *State) Patterns(q *TopicSearch) (names []string, done bool) {
+	if !q.matched {
+		if !s.prepare(&q.matching, q.topic, s.allowance()) {
+			return nil, false
+		}
+		q.matched = true
 	}
-	slices.Sort(info.Patterns)
-	return info, t != nil || len(info.Patterns) > 0
+	s.spend(len(q.matching.found))
+	for _, p := range q.matching.found {
+		if len(p.members) > 0 {
+			names = append(names, p.name)
+		}
+	}
+	return names, true
 }
 
 // A Presence is a user who is there.
@@ -176,35 +198,32 @@ type Presence struct {
 	Clients int // connected ones
 }
 
-// Present returns the users with connected clients that get a topic, those of
-// patterns too, in the order of their names; members before skip are left out. As it
-// looks at each of them, a crowd is answered in parts.
-func (s *State) Present(topic string, skip int) (present []Presence, next int, more bool) {
-	counts := make(map[string]int)
-	seen, looked := 0, 0
-	count := func(members []member) bool {
-		for _, m := range members {
-			if seen++; seen <= skip {
-				continue
-			}
-			if looked++; looked > inspectRows {
-				return false
-			}
-			next = seen
-			if m.client.conn != nil {
-				counts[m.client.user.name]++
-			}
-		}
+// Present adds to counts the users with connected clients that get a topic, those of
+// patterns too. As it looks at each member, a crowd takes several steps: it has to be
+// asked again while there are more.
+func (s *State) Present(q *TopicSearch, counts map[string]int) (more bool) {
+	end := s.allowance()
+	if q.matched = q.matched || s.prepare(&q.matching, q.topic, end); !q.matched {
 		return true
 	}
-	all := true
-	if t := s.topics[topic]; t != nil {
-		all = count(t.members)
+	for ; q.subject <= len(q.matching.found); q.subject, q.member = q.subject+1, 0 {
+		var members []member
+		if q.subject > 0 {
+			members = q.matching.found[q.subject-1].members
+		} else if t := s.topics[q.topic]; t != nil {
+			members = t.members
+		}
+		for ; q.member < len(members); q.member++ {
+			if s.work >= end {
+				return true
+			}
+			s.spend(1)
+			if c := members[q.member].client; c.conn != nil {
+				counts[c.user.name]++
+			}
+		}
 	}
-	for _, p := range s.matchingPatterns(topic) {
-		all = all && count(p.members)
-	}
-	return sortedPresence(counts), max(next, skip), !all
+	return false
 }
 
 func sortedPresence(counts map[string]int) (present []Presence) {

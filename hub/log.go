@@ -58,6 +58,9 @@ type entry struct {
 	frames   [MaxEncodings]*Frame
 }
 
+// noEntry stands for the newest event of a topic that has had none.
+var noEntry = &entry{}
+
 func (e *entry) evicted() bool { return e.size == 0 }
 
 // A stream is the part of the log that one topic and one user (or everybody)
@@ -75,6 +78,7 @@ type stream struct {
 type log struct {
 	entries deque[*entry]
 	husks   int
+	sweeping
 	bytes   int      // accounted size of what is retained
 	head    Position // position of the newest event
 	evicted Position // highest position evicted
@@ -126,6 +130,8 @@ func (s *State) append(ev Event) *entry {
 	l.bytes += e.size
 	l.entries.push(e)
 	st.entries.push(e)
+	t.retained++
+	t.last = e
 	return e
 }
 
@@ -138,25 +144,27 @@ func (s *State) retain(st *stream) {
 }
 
 // trim evicts from the front until the log is within its bounds of age and
-// bytes, and sweeps husks when they are the greater part.
-func (s *State) trim() {
+// bytes, as far as a step may, and sweeps husks when they are the greater part. It
+// reports whether that is all.
+func (s *State) trim() bool {
 	l := &s.log
 	oldest := s.age - s.opts.HistoryAge
-	for l.entries.len() > 0 {
+	for end := s.allowance(); l.entries.len() > 0; {
 		e := l.entries.at(0)
 		switch {
+		case s.work >= end:
+			return false
 		case e.evicted():
-			l.entries.pop()
-			l.husks--
+			s.spend(1)
+			l.popHusk()
 		case l.bytes > s.opts.HistoryBytes || e.born < oldest:
 			s.evictOldest(e.stream)
 		default:
-			if l.husks > 64 && l.husks > l.entries.len()/2 {
-				l.sweep()
-			}
-			return
+			s.spend(l.sweep())
+			return true
 		}
 	}
+	return true
 }
 
 // evictOldest removes the oldest entry of a stream and, with the last one, the
@@ -171,6 +179,7 @@ func (s *State) evictOldest(st *stream) {
 	l.husks++
 	*e = entry{position: e.position}
 	s.stats.Evicted++
+	st.topic.retained--
 	s.spend(2)
 	if st.entries.len() > 0 {
 		l.lose(st)
@@ -189,17 +198,6 @@ func (s *State) evictOldest(st *stream) {
 		s.held += t.size()
 		s.freeTopic(t)
 	}
-}
-
-// sweep drops all husks. Its cost is shared by the evictions that made them.
-func (l *log) sweep() {
-	var kept deque[*entry]
-	for i := range l.entries.len() {
-		if e := l.entries.at(i); !e.evicted() {
-			kept.push(e)
-		}
-	}
-	l.entries, l.husks = kept, 0
 }
 
 // after returns the index of the first entry behind a position.

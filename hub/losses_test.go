@@ -29,13 +29,15 @@ func TestLossSearch(t *testing.T) {
 		type lost struct{ topic, user string }
 		var events []lost // by position, from 1 on
 		publish := func() {
+			defer func(step uint64) { s.step = step }(s.step)
+			s.step = stepWork
 			e := lost{pick(t, "", "", "$s.") + name("a", "b", "aa", "c", "d", "e", "f", "g", "h", "i", "k"), pick(t, "", "", "u", "v")}
 			events = append(events, e)
 			if _, err := s.Publish(Event{ID: fmt.Sprint(len(events)), Topic: e.topic, User: e.user, Time: epoch}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for range rapid.IntRange(0, 150).Draw(t, "events") {
+		for range rapid.IntRange(50, 150).Draw(t, "events") {
 			publish()
 		}
 		var subs []subscription
@@ -61,8 +63,8 @@ func TestLossSearch(t *testing.T) {
 		}
 		told := make([]Position, len(subs))
 		for range 3 {
-			s.step = uint64(pick(t, 10, 30, stepWork))
-			for all := false; !all; s.step += 10 {
+			s.step = uint64(pick(t, 2, 10, 30, stepWork))
+			for all := false; !all; s.step += 2 {
 				var gaps []Gap
 				gaps, all = s.gaps(subs, "u", &rd)
 				for _, g := range gaps {
@@ -78,7 +80,7 @@ func TestLossSearch(t *testing.T) {
 					}
 					told[i] = subs[i].told
 				}
-				for range rapid.IntRange(0, 3).Draw(t, "meanwhile") {
+				for range rapid.IntRange(0, 20).Draw(t, "meanwhile") {
 					if !all {
 						publish()
 					}

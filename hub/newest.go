@@ -86,7 +86,8 @@ func (s *State) choose(v view, rd *reading) bool {
 	return true
 }
 
-// chooseByTopics walks back through the streams of exact topics side by side.
+// chooseByTopics walks back through the streams of exact topics side by side, as far
+// as a step may.
 func (s *State) chooseByTopics(v view, n *newest) {
 	sources := s.sources[:0]
 	for i := range v.subs {
@@ -94,11 +95,14 @@ func (s *State) chooseByTopics(v view, n *newest) {
 			continue // it came after the wish
 		}
 		v.streams(s.topics[v.subs[i].name], func(st *stream) {
-			sources = append(sources, source{&st.entries, firstAfter(&st.entries, n.bound) - 1})
+			sources = append(sources, source{&st.entries, firstAfter(&st.entries, n.from) - 1})
 		})
 	}
 	s.sources = sources
-	for n.left > 0 {
+	s.spend(len(v.subs) + 16*len(sources))
+	n.from = 0
+	for end := s.allowance(); n.left > 0; {
+		s.spend(1 + len(sources))
 		var last *entry
 		var from *source
 		for i := range sources {
@@ -114,17 +118,23 @@ func (s *State) chooseByTopics(v view, n *newest) {
 		}
 		n.take(last, s.now)
 		from.i--
+		if s.work >= end {
+			n.from = last.position - 1
+			break
+		}
 	}
-	n.from = 0
 }
 
-// chooseByLog walks back through the log, a bounded number of entries.
+// chooseByLog walks back through the log, as far as a step may.
 func (s *State) chooseByLog(v view, n *newest) {
 	i := s.log.after(n.from) - 1
-	for end := max(i-chunkScan, -1); i > end && n.left > 0; i-- {
-		if e := s.log.entries.at(i); v.visible(e) {
-			n.take(e, s.now)
-		}
+	if n.left > 0 {
+		i = s.walk(i, -1, func(e *entry) bool {
+			if s.sees(&v, e) {
+				n.take(e, s.now)
+			}
+			return n.left > 0
+		})
 	}
 	n.from = 0
 	if i >= 0 && n.left > 0 {

@@ -27,6 +27,7 @@ type news struct {
 	watchers int // subscriptions to presence topics; without one there is no news
 	changed  map[attendance]*list.Element
 	order    list.List // of changes
+	ahead    matching  // of the first of them
 }
 
 // add takes note that a user came to a topic or left it.
@@ -48,6 +49,12 @@ func (n *news) take() change {
 	c := n.order.Remove(n.order.Front()).(change)
 	delete(n.changed, attendance{c.User, c.Topic})
 	return c
+}
+
+// clear forgets all news.
+func (n *news) clear() {
+	n.order.Init()
+	clear(n.changed)
 }
 
 // watches counts subscriptions to presence topics.
@@ -122,24 +129,21 @@ func (s *State) recount(u *user) {
 
 // tellNews publishes news, as much as a step may do.
 func (s *State) tellNews() {
-	for end := s.allowance(); s.news.order.Len() > 0 && s.work < end && !s.Behind(); {
-		c := s.news.take()
-		topic := PresenceTopic + c.Topic
-		if s.spend(1); !s.watched(topic) {
-			continue
+	n := &s.news
+	for end := s.allowance(); n.order.Len() > 0 && s.work < end && !s.Behind(); {
+		topic := PresenceTopic + n.order.Front().Value.(change).Topic
+		if !s.prepare(&n.ahead, topic, end) {
+			return
+		}
+		c := n.take()
+		if t := s.topics[topic]; len(n.ahead.found) == 0 && (t == nil || len(t.members) == 0) {
+			n.ahead.topic = ""
+			continue // nobody watches it
 		}
 		message, err := json.Marshal(c)
 		if err != nil {
 			continue // of strings it can
 		}
-		s.publish(Event{ID: "presence-" + s.cursor(s.log.head+1).String(), Topic: topic, Time: s.now, Message: message})
+		s.publish(Event{ID: "presence-" + s.cursor(s.log.head+1).String(), Topic: topic, Time: s.now, Message: message}, &n.ahead)
 	}
-}
-
-// watched reports whether anybody subscribes to one of the broker's own topics.
-func (s *State) watched(topic string) bool {
-	if t := s.topics[topic]; t != nil && len(t.members) > 0 {
-		return true
-	}
-	return len(s.matchingPatterns(topic)) > 0
 }

@@ -80,12 +80,11 @@ func TestPresence(t *testing.T) {
 			t.Errorf("step %d: told %q, want %q", i, got, step.told)
 		}
 		present = nil
-		for skip, more := 0, true; more; {
-			var part []Presence
-			part, skip, more = s.Present("cats", skip)
-			for _, p := range part {
-				present = append(present, fmt.Sprintf("%s %d", p.User, p.Clients))
-			}
+		counts := make(map[string]int)
+		for q := SearchTopic("cats"); s.Present(q, counts); {
+		}
+		for _, p := range sortedPresence(counts) {
+			present = append(present, fmt.Sprintf("%s %d", p.User, p.Clients))
 		}
 		if !slices.Equal(present, step.present) {
 			t.Errorf("step %d: present %q, want %q", i, present, step.present)
@@ -99,17 +98,16 @@ func TestPresenceOfACrowd(t *testing.T) {
 	opts := testOptions()
 	opts.MaxClients, opts.MaxConnections = 5000, 5000
 	s := NewState(opts)
-	const crowd = 2*inspectRows + 100
+	const crowd = 2100
 	for i := range crowd {
 		s.Connect(Registration{ID: testID(fmt.Sprint(i)), User: fmt.Sprint(i % 700), Topics: []string{[]string{"cats", "*", ">"}[i%3]}}, &Conn{Owner: ""}, From{})
 	}
-	total, parts := 0, 0
-	for skip, more := 0, true; more; parts++ {
-		var part []Presence
-		part, skip, more = s.Present("cats", skip)
-		for _, p := range part {
-			total += p.Clients
-		}
+	s.step = 1024
+	counts, total, parts := make(map[string]int), 0, 1
+	for q := SearchTopic("cats"); s.Present(q, counts); parts++ {
+	}
+	for _, n := range counts {
+		total += n
 	}
 	if total != crowd || parts != 3 {
 		t.Errorf("%d in %d parts, want %d in 3", total, parts, crowd)

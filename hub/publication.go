@@ -72,12 +72,16 @@ func (s *State) checkKeys(p *Publication) error {
 	return nil
 }
 
-// Continue takes the next event. It reports whether that was all.
+// Continue takes the next event, or prepares it as far as a step may. It reports
+// whether that was all.
 func (s *State) Continue(t *Taking) (done bool) {
 	if i := len(t.receipts); i < len(t.Events) {
 		var key *Key
 		if t.Keys != nil && t.Keys[i].given() {
 			key = &t.Keys[i]
+		}
+		if !s.Prepare(&t.Events[i]) {
+			return false
 		}
 		t.receipts = append(t.receipts, s.publishOnce(t.Events[i], key))
 	}
@@ -93,12 +97,13 @@ func (s *State) Continue(t *Taking) (done bool) {
 // publishOnce publishes an event unless its key was used before.
 func (s *State) publishOnce(ev Event, key *Key) Receipt {
 	if key == nil {
-		return s.publish(ev)
+		return s.publish(ev, &s.ahead)
 	}
 	if r, _ := s.dedupe.find(key); r != nil { // of the same event: Begin has checked it
+		s.ahead.topic = ""
 		return s.repeated(r)[0]
 	}
-	receipt := s.publish(ev)
+	receipt := s.publish(ev, &s.ahead)
 	s.dedupe.remember(*key, s.age, []Receipt{receipt})
 	return receipt
 }

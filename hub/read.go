@@ -4,7 +4,7 @@ package hub
 const (
 	chunkEvents = 256      // events handed to a connection at once
 	chunkBytes  = 64 << 10 // bytes of messages handed to a connection at once
-	chunkScan   = 4096     // entries looked at for a reader with patterns
+	chunkScan   = 4096     // entries looked at for topics with news
 )
 
 // A reading is a position in the log, and what is known about reading on from
@@ -24,23 +24,58 @@ type view struct {
 	last *newest
 }
 
-// covers reports whether an event at that position and of that topic is for
-// one of the subscriptions.
-func covers(subs []subscription, t *topic, at Position) bool {
+// coverage reports whether an event at that position and of that topic is for
+// one of the subscriptions, and what it took to find out.
+func coverage(subs []subscription, t *topic, at Position) (is bool, work int) {
 	for i := range subs {
 		sub := &subs[i]
-		if at <= sub.since {
+		if work++; at <= sub.since {
 			continue
 		}
-		if sub.subject == &t.subject || sub.pattern && Match(sub.name, t.name) {
-			return true
+		if sub.subject == &t.subject {
+			return true, work
+		}
+		if sub.pattern {
+			is, levels := match(sub.name, t.name)
+			if work += levels; is {
+				return true, work
+			}
 		}
 	}
-	return false
+	return false, work
 }
 
-func (v *view) visible(e *entry) bool {
-	return !e.evicted() && (e.User == "" || e.User == v.user) && covers(v.subs, e.stream.topic, e.position) && v.last.wants(e)
+// look reports whether a reader may see an entry, and what it took to find out.
+func (v *view) look(e *entry) (visible bool, work int) {
+	if e.evicted() || e.User != "" && e.User != v.user {
+		return false, 1
+	}
+	is, work := coverage(v.subs, e.stream.topic, e.position)
+	return is && v.last.wants(e), work + 1
+}
+
+// sees reports whether a reader may see an entry.
+func (s *State) sees(v *view, e *entry) bool {
+	is, work := v.look(e)
+	s.spend(work)
+	return is
+}
+
+// walk looks at the entries of the log from number i on, up to number end, which is
+// not looked at: forwards, or backwards if end comes before i. It stops when visit
+// says so or when the step's work is done, and returns the number at which to go on.
+func (s *State) walk(i, end int, visit func(*entry) (more bool)) int {
+	by := 1
+	if end < i {
+		by = -1
+	}
+	for most := s.allowance(); i != end && s.work < most; i += by {
+		s.spend(1)
+		if !visit(s.log.entries.at(i)) {
+			return i + by
+		}
+	}
+	return i
 }
 
 // streams calls yield with the streams of a topic that the reader may see.
@@ -96,7 +131,9 @@ func (s *State) merge(v view, p, limit Position) ([]*entry, Position) {
 		})
 	}
 	s.sources = sources
-	for bytes, looked := 0, 1; ; looked++ {
+	s.spend(len(v.subs) + 16*len(sources))
+	for bytes, end := 0, s.allowance(); ; {
+		s.spend(1 + len(sources))
 		var first *entry
 		var from *source
 		for i := range sources {
@@ -115,57 +152,64 @@ func (s *State) merge(v view, p, limit Position) ([]*entry, Position) {
 			s.found = append(s.found, first)
 			bytes += len(first.Message)
 		}
-		if bytes >= chunkBytes || len(s.found) == chunkEvents || looked == chunkScan {
+		if bytes >= chunkBytes || len(s.found) == chunkEvents || s.work >= end {
 			return s.found, first.position
 		}
 	}
 }
 
 func (s *State) scan(v view, p, limit Position) ([]*entry, Position) {
-	entries := &s.log.entries
-	first := s.log.after(p)
 	bytes := 0
-	for i := first; i < entries.len(); i++ {
-		e := entries.at(i)
-		if e.position > limit {
-			break
-		}
-		if v.visible(e) && !e.expired(s.now) {
+	i, end := s.log.after(p), s.log.after(limit)
+	i = s.walk(i, end, func(e *entry) bool {
+		if s.sees(&v, e) && !e.expired(s.now) {
 			s.found = append(s.found, e)
 			bytes += len(e.Message)
 		}
-		if bytes >= chunkBytes || len(s.found) == chunkEvents || i-first == chunkScan {
-			return s.found, e.position
-		}
+		return bytes < chunkBytes && len(s.found) < chunkEvents
+	})
+	if i < end {
+		limit = s.log.entries.at(i - 1).position
 	}
 	return s.found, limit
 }
 
 // unconfirmed returns the position from which a client must read on so that
 // what its released connection wrote but could not confirm is repeated, and
-// nothing from before that connection.
-func (s *State) unconfirmed(c *client, r Release) Position {
+// nothing from before that connection. If that takes more than a step, the result
+// is false, and the report says how far it came.
+func (s *State) unconfirmed(c *client, r *Release) (Position, bool) {
 	p, start := max(r.UpTo, r.Conn.start), r.Conn.start
 	switch {
 	case r.Unconfirmed == 0:
-		return p
+		return p, true
 	case r.Last == 0:
-		return start // it was told of a gap
+		return start, true // it was told of a gap
 	}
 	v := view{subs: c.subs, user: c.user.name}
-	entries := &s.log.entries
-	for i := s.log.after(r.Last) - 1; i >= 0 && r.Unconfirmed > 0; i-- {
-		e := entries.at(i)
-		if e.position <= max(start, r.Conn.sparse) {
-			return start
-		}
-		if v.visible(e) && !e.expired(s.now) { // of one that has, nobody knows whether it was written
+	i, end := s.log.after(r.Last)-1, s.log.after(max(start, r.Conn.sparse))-1
+	if i <= end {
+		return start, true
+	}
+	i = s.walk(i, end, func(e *entry) bool {
+		if s.sees(&v, e) && !e.expired(s.now) { // of one that has, nobody knows whether it was written
 			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
 			p = e.position - 1
 		}
+		return r.Unconfirmed > 0
+	})
+	switch {
+	case r.Unconfirmed <= 0:
+		return p, true
+	case i == end:
+		return start, true // what there was before is no longer retained
 	}
-	if r.Unconfirmed > 0 {
-		return start // what there was before is no longer retained
-	}
-	return p
+	r.UpTo, r.Last = p, s.log.entries.at(i).position
+	return 0, false
+}
+
+// covers is coverage for those who don't count.
+func covers(subs []subscription, t *topic, at Position) bool {
+	is, _ := coverage(subs, t, at)
+	return is
 }

@@ -132,17 +132,19 @@ type State struct {
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
 	polls    map[*client]*Poll
-	woken    []*Poll  // to be told so
-	late     []func() // to be done at the end of the step
+	woken    []*Poll        // to be told so
+	ahead    matching       // of the next event
+	releases deque[Release] // of which it is not known yet how far they came
+	late     []func()       // to be done at the end of the step
 	news     news
 	outboxes []outbox
 	stats    Stats
 	held     int    // bytes for clients, topics without events, and requests that wait
 	work     uint64 // comparisons made
+	overdue  bool   // the last tick has left something
 	step     uint64 // of them in a step: stepWork
 
 	// Scratch space, valid within one command.
-	matched []*subject
 	found   []*entry
 	sources []source
 	losses  lossSearch
@@ -257,19 +259,22 @@ func (s *State) Unregister(id ID) bool {
 	return true
 }
 
-// UnregisterUser forgets all clients of a user, closes their connections, and
-// returns how many they were.
-func (s *State) UnregisterUser(name string) (removed int) {
-	for s.users[name] != nil {
+// UnregisterUser forgets clients of a user, as far as a step may, and closes their
+// connections. It returns how many they were, and whether there are more.
+func (s *State) UnregisterUser(name string) (removed int, more bool) {
+	for end := s.allowance(); s.users[name] != nil; removed++ {
+		if s.work >= end {
+			return removed, true
+		}
 		clients := s.users[name].clients
 		s.Unregister(clients[len(clients)-1].id)
-		removed++
 	}
-	return removed
+	return removed, false
 }
 
 // forget removes a client and everything about it.
 func (s *State) forget(c *client, why Reason) {
+	s.spend(8)
 	c.cancel()
 	s.unlimit(c)
 	c.replays = nil
@@ -376,79 +381,4 @@ func (s *State) missing(set map[string]bool, names []string) []string {
 		}
 	}
 	return missing
-}
-
-// A Receipt says what became of an event.
-type Receipt struct {
-	ID        string // the event's
-	Cursor    Cursor
-	Matched   int  // clients subscribed to it
-	Queued    int  // of those, connected ones that will get it
-	Duplicate bool // it was published before; this is what became of it then
-}
-
-// Publish appends an event to the log and delivers it. It fails with
-// [ErrDraining].
-func (s *State) Publish(ev Event) (Receipt, error) {
-	if s.draining {
-		return Receipt{}, ErrDraining
-	}
-	return s.publish(ev), nil
-}
-
-func (s *State) publish(ev Event) Receipt {
-	e := s.append(ev)
-	t := e.stream.topic
-	r := Receipt{ID: ev.ID, Cursor: Cursor{s.opts.Epoch, e.position}}
-	switch {
-	case e.expired(s.now): // nobody is to get it any more
-	case ev.User != "":
-		if u := s.users[ev.User]; u != nil {
-			for _, c := range u.clients {
-				if covers(c.subs, t, e.position) {
-					s.deliver(e, c, &r)
-				}
-			}
-		}
-	default:
-		for _, m := range t.members {
-			s.deliver(e, m.client, &r)
-		}
-		for _, sub := range s.matchingPatterns(t.name) {
-			for _, m := range sub.members {
-				s.deliver(e, m.client, &r)
-			}
-		}
-	}
-	s.seal(e)
-	s.retain(e.stream)
-	s.stats.Published++
-	s.stats.Matched += uint64(r.Matched)
-	s.stats.Queued += uint64(r.Queued)
-	return r
-}
-
-// deliver counts a matching client and, if it is at the head, gathers its
-// connection. One that is not will read the event from the log.
-func (s *State) deliver(e *entry, c *client, r *Receipt) {
-	if c.seen == e.position {
-		return // by another of its subscriptions
-	}
-	c.seen = e.position
-	switch {
-	case c.mode == modePoll || c.mode == modeWoken:
-		s.wake(c)
-		return
-	case c.conn == nil:
-		r.Matched++
-		return
-	}
-	r.Matched++
-	r.Queued++
-	if c.mode != modeLive {
-		c.missed(e)
-		return
-	}
-	to := &s.outboxes[c.conn.Courier].gather[c.conn.Encoding]
-	*to = append(*to, c.conn)
 }

@@ -115,20 +115,27 @@ func isPattern(s string) bool {
 // Match reports whether a topic is covered by a subscription's pattern. Both
 // must be well-formed.
 func Match(pattern, topic string) bool {
+	is, _ := match(pattern, topic)
+	return is
+}
+
+// match also returns how many levels it has compared.
+func match(pattern, topic string) (is bool, levels int) {
 	if reserved(topic) && !reserved(pattern) {
-		return false
+		return false, 0
 	}
 	for {
+		levels++
 		p, prest, pmore := strings.Cut(pattern, ".")
 		if p == anyTail {
-			return true
+			return true, levels
 		}
 		t, trest, tmore := strings.Cut(topic, ".")
 		if p != anyLevel && p != t {
-			return false
+			return false, levels
 		}
 		if !pmore || !tmore {
-			return pmore == tmore
+			return pmore == tmore, levels
 		}
 		pattern, topic = prest, trest
 	}

@@ -163,6 +163,8 @@ func (p *player) do(text string) {
 	switch verb {
 	case "options":
 		p.options(l)
+	case "budget": // of a step from here on
+		p.state.step = uint64(l.number("work", stepWork))
 	case "register":
 		if r, err := s.Register(Registration{ID: testID(l.arg(0)), User: l.opts["user"], Topics: words(l.opts["topics"])}); p.fine(err) {
 			fmt.Fprintf(&p.out, "expires in %v\n", r.ExpiresAt.Sub(p.now))

@@ -20,3 +20,66 @@ func (s *State) allowance() uint64 { return s.work + s.step }
 
 // Spent returns the work done so far.
 func (s *State) Spent() uint64 { return s.work }
+
+// Defer keeps what a connection asks for until it has begun, and reports whether it
+// has not yet: it asked for the newest events, and it is still looked for where they
+// begin. What is kept is done by [State.Settle], also for a connection that ends
+// before that. Whoever asks waits, so that there is one for each goroutine at most.
+func (s *State) Defer(conn *Conn, do func()) bool {
+	c := conn.client
+	if c == nil || c.conn != conn || c.mode != modeReading || conn.started {
+		return false
+	}
+	conn.asked = append(conn.asked, do)
+	return true
+}
+
+// answer has what a connection asked for be done at the end of the step.
+func (s *State) answer(conn *Conn) {
+	s.late = append(s.late, conn.asked...)
+	conn.asked = nil
+}
+
+// Settle ends a step: it does what was deferred and publishes what the hub itself has
+// to say. So nothing of that comes before the answers to what has led to it.
+func (s *State) Settle() {
+	for len(s.late) > 0 {
+		late := s.late
+		s.late = nil
+		for _, do := range late {
+			do()
+		}
+	}
+	s.tellNews()
+}
+
+// Busy reports whether a step has left something to do.
+func (s *State) Busy() bool {
+	return s.overdue || s.reading.len() > 0 || s.releases.len() > 0 || s.news.order.Len() > 0
+}
+
+// Work lets one client read a chunk. At the head it goes live, in the same
+// step, so that there is neither a hole nor a repeat between the two.
+func (s *State) Work() {
+	switch {
+	case s.overdue:
+		s.Tick(s.now)
+		return
+	case s.releases.len() > 0:
+		s.Released(s.releases.pop())
+		return
+	case s.reading.len() == 0:
+		return
+	}
+	c := s.reading.pop()
+	if c.mode != modeReading {
+		return // it went away meanwhile
+	}
+	if len(c.replays) > 0 {
+		s.replay(c, c.replays[0])
+	} else {
+		s.read(c)
+	}
+	s.weigh(c)
+	s.trim()
+}

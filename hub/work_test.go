@@ -11,11 +11,12 @@ import (
 // most: topics of many levels that differ in the last, patterns that agree with
 // them up to there, clients with as many subscriptions as they may have.
 type heavy struct {
-	t     *testing.T
-	s     *State
-	now   time.Time
-	conns []*Conn // of the crowd
-	most  uint64  // work of a step
+	t      *testing.T
+	s      *State
+	now    time.Time
+	conns  []*Conn // of the crowd
+	most   uint64  // work of a step
+	guests []ID    // clients of one case
 }
 
 const (
@@ -66,7 +67,7 @@ func newHeavy(t *testing.T) *heavy {
 		patterns = append(patterns, strings.Join(levels, "."))
 	}
 	for i := 0; len(patterns) > 0; i++ {
-		h.connect(fmt.Sprint("star", i), "stars", From{}, patterns[:128]...)
+		h.connect(fmt.Sprint("star", i), fmt.Sprint("stars", i), From{}, patterns[:128]...)
 		patterns = patterns[128:]
 	}
 	h.s.Take(0, &Batch{})
@@ -120,20 +121,46 @@ func (h *heavy) step(name string, do func()) {
 	}
 }
 
-// run does a step and those that follow from it.
+// heavySteps is how many steps are taken of what takes long. Those that follow are
+// like them.
+const heavySteps = 25
+
+// run does a step and those that follow from it, and then removes who came for it.
 func (h *heavy) run(name string, do func()) {
 	h.t.Helper()
 	h.most = 0
 	h.step(name, do)
 	steps := 1
-	for ; h.s.Busy(); steps++ {
-		if steps > 1_000_000 {
-			h.t.Fatalf("%s: no end", name)
-		}
+	for ; h.s.Busy() && steps < heavySteps; steps++ {
 		h.step(name, h.s.Work)
 		h.s.Take(0, &Batch{})
 	}
 	h.t.Logf("%-40s %5d steps, the longest of %6d", name, steps, h.most)
+	for _, id := range h.guests {
+		h.step(name+", the end", func() { h.s.Unregister(id) })
+	}
+	h.guests = nil
+}
+
+// guest connects a client that is removed after its case.
+func (h *heavy) guest(from From, topics ...string) *Conn {
+	id := fmt.Sprint("guest", len(h.guests))
+	h.guests = append(h.guests, testID(id))
+	return h.connect(id, "guests", from, topics...)
+}
+
+// after returns where a reader begins after a position.
+func (h *heavy) after(p Position) From {
+	after := h.s.cursor(p)
+	return From{After: &after}
+}
+
+// tails returns patterns for all that is below manyPatterns.
+func tails() (patterns []string) {
+	for i := range heavySubs {
+		patterns = append(patterns, fmt.Sprint(strings.Repeat("*.", MaxTopicLevels-2), "no", i, ".>"))
+	}
+	return patterns
 }
 
 // No command costs a step more than the bound, whatever is asked for of however
@@ -165,31 +192,110 @@ func TestWork(t *testing.T) {
 				t.Errorf("%d comparisons for nothing", n)
 			}
 		}},
-		{"reconnect, 120 patterns", func() { h.connect("gaps", "g", h.after(1), manyPatterns("no")...) }},
-		{"reconnect, 120 patterns that end in >", func() { h.connect("tails", "g", h.after(1), tails("out")...) }},
+		{"reconnect", func() { h.guest(h.after(1), manyPatterns("no")...) }},
+		{"reconnect, patterns that end in >", func() { h.guest(h.after(1), tails()...) }},
 		{"reconnect of a crowd", func() {
-			before := s.Spent()
 			for i := range 1000 {
-				h.connect(fmt.Sprint("dev", i), "devices", h.after(1), fmt.Sprint(deep[2:], "dev", i, ".*"))
+				p := fmt.Sprint(deep[2:], "dev", i, ".*")
+				before := s.Spent()
+				s.gaps([]subscription{{subject: &subject{name: p, pattern: true}}}, "devices", &reading{pos: 1})
+				if n := s.Spent() - before; n > 100 {
+					t.Fatalf("%d comparisons for %s", n, p)
+				}
 			}
-			for s.Busy() {
-				s.Work()
-			}
-			t.Log("a client of the crowd:", (s.Spent()-before)/1000)
 		}},
+		{"the newest, and an operation at once", func() {
+			conn := h.guest(From{Last: MaxLast}, manyPatterns("no")...)
+			h.step("an operation", func() {
+				if !s.Defer(conn, func() { s.Say(conn, &Frame{}) }) {
+					t.Error("it does not wait for the beginning")
+				}
+			})
+		}},
+		{"the newest of exact topics", func() {
+			var topics []string
+			for i := range heavySubs {
+				topics = append(topics, heavyTopic(i))
+			}
+			h.guest(From{Last: MaxLast}, topics...)
+		}},
+		{"a connection that confirmed nothing", func() {
+			conn := h.guest(From{}, manyPatterns("no")...)
+			conn.start = 0
+			s.Released(Release{Conn: conn, UpTo: s.log.head, Last: s.log.head, Unconfirmed: 1})
+		}},
+		{"an event that all get", func() { h.publish(Event{Topic: "all"}) }},
+		{"an event for one of many clients", func() { h.publish(Event{Topic: deep + "none", User: "crowd"}) }},
+		{"an event that many patterns almost match", func() {
+			ev := Event{Topic: deep + "other", Time: h.now}
+			for i := 0; !s.Prepare(&ev); i++ {
+				if i == 10 {
+					t.Fatal("no end")
+				}
+			}
+			h.publish(ev)
+		}},
+		{"replays, and the end of their topics", func() {
+			conn := h.guest(h.after(1), manyPatterns("yes")...)
+			for range heavySubs {
+				h.step("a replay", func() {
+					if err := s.Subscribe(conn, Subscribe{Topics: manyPatterns("yes"), From: h.after(1)}); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+			h.step("unsubscribe", func() { _ = s.Unsubscribe(conn, manyPatterns("yes"), nil) })
+		}},
+		{"a user's clients, watched", func() {
+			h.guest(From{}, PresenceTopic+">")
+			for i := range heavyUser {
+				h.step("leave", func() { s.SetTopics(h.conns[i], nil) })
+				h.step("join", func() { s.SetTopics(h.conns[i], []string{"all", "some"}) })
+			}
+		}},
+		{"an event by its id", func() { s.FindEvent("none", 0) }},
+		{"a topic", func() { s.Topic(deep + "users"); s.Patterns(SearchTopic(deep + "none")) }},
+		{"topics", func() { s.Topics(0, 1000, strings.Repeat("*.", 15)+"none") }},
+		{"presence", func() { s.Present(SearchTopic("all"), map[string]int{}) }},
+		{"clients", func() { s.Clients(ClientsQuery{Limit: 1000, Topic: "none"}) }},
+		{"a client by its handle", func() { s.Find(Handle{}, 0) }},
+		{"history", func() { _, _ = s.History("all", From{Last: MaxLast}) }},
+		{"figures", func() { s.Stats() }},
+		{"limits", func() { s.SetLimits(s.opts.Limits) }},
+		{"grants are replaced", func() { s.Regrant(func(g *Grant) *Grant { return g }, 0) }},
+		{"a user is removed", func() { s.UnregisterUser("crowd") }},
+		{"all events run out", func() { s.opts.HistoryAge = time.Hour; h.now = h.now.Add(2 * time.Hour); s.Tick(h.now) }},
+		{"shutdown", func() { s.Drain() }},
 	} {
 		h.run(c.name, c.do)
 	}
 }
 
-func (h *heavy) after(p Position) From {
-	after := h.s.cursor(p)
-	return From{After: &after}
-}
-
-func tails(of string) (patterns []string) {
-	for _, p := range manyPatterns(of) {
-		patterns = append(patterns, strings.TrimPrefix(p, "*.")+".>")
+// A crowd of registrations runs out without a long step.
+func TestWorkOfExpiry(t *testing.T) {
+	t.Parallel()
+	opts := testOptions()
+	opts.MaxClients = heavyClients
+	s := NewState(opts)
+	s.Tick(epoch)
+	for i := range heavyClients {
+		if _, err := s.Register(Registration{ID: ID{byte(i), byte(i >> 8)}, Topics: []string{"a.b", "a.*", "b"}}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return patterns
+	steps := 0
+	for do := func() { s.Tick(epoch.Add(time.Hour)) }; ; do = s.Work {
+		before := s.Spent()
+		do()
+		if n := s.Spent() - before; n > stepWork+pieceWork {
+			t.Fatalf("a step of %d comparisons", n)
+		}
+		if steps++; !s.Busy() {
+			break
+		}
+	}
+	if steps < 5 || len(s.clients) > 0 {
+		t.Errorf("%d clients are left after %d steps", len(s.clients), steps)
+	}
+	checkEmpty(t, s)
 }

@@ -1,0 +1,92 @@
+package hub
+
+import "strings"
+
+// A matching finds the patterns that cover a topic. There may be a node of the tree
+// for each way to have its levels named or starred, so it keeps its place between two
+// steps. Patterns that come meanwhile are added to it; those that go have no members.
+type matching struct {
+	topic  string // "" when there is nothing to do
+	places []matchPlace
+	found  []*subject
+}
+
+// A matchPlace is a node that has not been looked at, and what of the topic is below.
+type matchPlace struct {
+	n    *node
+	rest string
+}
+
+// prepare goes on with a matching, or begins that of another topic. It reports
+// whether it is done.
+func (s *State) prepare(m *matching, topic string, end uint64) bool {
+	if m.topic != topic {
+		s.seek(m, topic)
+	}
+	for len(m.places) > 0 {
+		if s.work >= end {
+			return false
+		}
+		s.spend(1)
+		last := len(m.places) - 1
+		p := m.places[last]
+		m.places = m.places[:last]
+		m.look(p.n, p.rest)
+	}
+	return true
+}
+
+// seek begins to look for a topic's patterns.
+func (s *State) seek(m *matching, topic string) {
+	m.topic, m.places, m.found = topic, m.places[:0], m.found[:0]
+	if s.patternCount == 0 {
+		return
+	}
+	if !reserved(topic) {
+		m.places = append(m.places, matchPlace{&s.patterns, topic})
+	} else if level, rest, more := strings.Cut(topic, "."); more {
+		// Wildcards at the first level do not reach the broker's own topics.
+		if child := s.patterns.children[level]; child != nil {
+			m.places = append(m.places, matchPlace{child, rest})
+		}
+	}
+}
+
+// look looks at a node. It goes on only where something can match.
+func (m *matching) look(n *node, topic string) {
+	if len(n.children) == 0 {
+		return
+	}
+	if tail := n.children[anyTail]; tail != nil {
+		m.found = append(m.found, tail.subject)
+	}
+	level, rest, more := strings.Cut(topic, ".")
+	for _, child := range [2]*node{n.children[level], n.children[anyLevel]} {
+		switch {
+		case child == nil:
+		case more:
+			m.places = append(m.places, matchPlace{child, rest})
+		case child.subject != nil:
+			m.found = append(m.found, child.subject)
+		}
+	}
+}
+
+// joined has a matching that is under way take note of a new pattern. It may find it
+// a second time.
+func (m *matching) joined(sub *subject) {
+	if m.topic != "" && Match(sub.name, m.topic) {
+		m.found = append(m.found, sub)
+	}
+}
+
+// finish completes a matching and returns what it has found, valid until the next
+// one begins.
+func (s *State) finish(m *matching, topic string) []*subject {
+	s.prepare(m, topic, noEnd)
+	m.topic = ""
+	return m.found
+}
+
+// noEnd is for what is done in one piece.
+const noEnd = 1<<64 - 1

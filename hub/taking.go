@@ -1,0 +1,134 @@
+package hub
+
+import (
+	"context"
+	"time"
+)
+
+// A publish is an event on its way, apart from the other commands so that the
+// hub can leave it waiting.
+type publish struct {
+	event    Event
+	reply    chan result[Receipt] // of capacity 1
+	patience *time.Timer          // stopped
+
+	many   *Publication           // instead of event; else nil
+	taking *Taking                // owned by the hub
+	all    chan result[[]Receipt] // of capacity 1
+}
+
+// spare returns a request that is not in use.
+func (h *Hub) spare() *publish {
+	select {
+	case p := <-h.spares:
+		return p
+	default:
+		p := &publish{reply: make(chan result[Receipt], 1), patience: time.NewTimer(0)}
+		p.patience.Stop()
+		return p
+	}
+}
+
+// keep takes a request that is not in use any more.
+func (h *Hub) keep(p *publish) {
+	p.event, p.many, p.taking, p.all = Event{}, nil, nil, nil
+	select {
+	case h.spares <- p:
+	default:
+	}
+}
+
+func (p *publish) serve(h *Hub) {
+	if p.many != nil {
+		p.begin(h)
+		return
+	}
+	p.goOn(h)
+}
+
+func (p *publish) begin(h *Hub) {
+	var err error
+	if p.taking, err = h.state.Begin(*p.many); err != nil {
+		p.all <- result[[]Receipt]{nil, err}
+		return
+	}
+	h.taking = p
+	p.goOn(h)
+}
+
+// takeLimit bounds the events of a publication that are taken in one step, however
+// little work they are.
+const takeLimit = 256
+
+// goOn takes the event, or the next of many unless couriers fall behind, as far as a
+// step may. It answers when it has taken all.
+func (p *publish) goOn(h *Hub) {
+	if p.many == nil {
+		h.taking = p
+		if h.state.Prepare(&p.event) {
+			h.taking = nil
+			receipt, err := h.state.Publish(p.event)
+			p.reply <- result[Receipt]{receipt, err}
+		}
+		return
+	}
+	begun := h.state.Spent()
+	for range takeLimit {
+		if h.state.Continue(p.taking) {
+			h.taking = nil
+			p.all <- result[[]Receipt]{p.taking.receipts, nil}
+			return
+		}
+		if h.state.Behind() || h.state.Spent()-begun >= stepWork {
+			return
+		}
+	}
+}
+
+// Publish publishes an event. While couriers are behind it waits; when
+// [Options.PublishTimeout] has passed or ctx ends before the hub has taken the
+// event, it fails with [ErrBusy], and the event has no effect. See
+// [State.Publish].
+func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
+	p := h.spare()
+	defer h.keep(p)
+	p.event = ev
+	if err := h.offer(ctx, p); err != nil {
+		return Receipt{}, err
+	}
+	return wait(h, p.reply)
+}
+
+// PublishAll publishes events together. Until the hub begins to take them it
+// waits as Publish does; from then on all are published, however long that
+// takes. See [State.Begin].
+func (h *Hub) PublishAll(ctx context.Context, many Publication) ([]Receipt, error) {
+	p := h.spare()
+	defer h.keep(p)
+	p.many, p.all = &many, make(chan result[[]Receipt], 1)
+	if err := h.offer(ctx, p); err != nil {
+		return nil, err
+	}
+	return wait(h, p.all)
+}
+
+// offer waits until the hub takes p.
+func (h *Hub) offer(ctx context.Context, p *publish) error {
+	select {
+	case h.publishes <- p:
+		return nil
+	default:
+	}
+	p.patience.Reset(h.opts.PublishTimeout)
+	defer p.patience.Stop()
+	select {
+	case h.publishes <- p:
+		return nil
+	case <-p.patience.C:
+		return ErrBusy
+	case <-ctx.Done():
+		return ErrBusy
+	case <-h.done:
+		return ErrClosed
+	}
+}
