@@ -70,7 +70,7 @@ type Config struct {
 	MaxWait        time.Duration `group:"Timeouts" default:"60s" range:"0s..1h" help:"How long a request for history may wait for an event."`
 	PublishTimeout time.Duration `group:"Timeouts" default:"5s" range:"10ms..1m" help:"How long a publish may wait for room before it is told 503."`
 	HeaderTimeout  time.Duration `group:"Timeouts" default:"5s" range:"10ms..1h" help:"How long a request's header may take to arrive."`
-	BodyTimeout    time.Duration `group:"Timeouts" default:"10s" range:"10ms..1h" help:"How long a request's body, or a WebSocket message, may take to arrive."`
+	BodyTimeout    time.Duration `group:"Timeouts" default:"10s" range:"10ms..1h" help:"How long a body, or a WebSocket message, may take to arrive."`
 	WriteTimeout   time.Duration `group:"Timeouts" default:"10s" range:"10ms..1h" help:"How long a response may take to leave."`
 	IdleTimeout    time.Duration `group:"Timeouts" default:"120s" range:"10ms..24h" help:"How long an HTTP connection is kept for its next request."`
 	Drain          time.Duration `group:"Timeouts" default:"10s" range:"0s..1h" help:"How long a shutdown waits for requests under way."`
