@@ -210,7 +210,8 @@ func second(_ Config, err error) error { return err }
 
 func TestText(t *testing.T) {
 	t.Parallel()
-	for flag, values := range map[string]struct{ right, wrong []string }{
+	type texts struct{ right, wrong []string }
+	flags := map[string]texts{
 		"--addr": {
 			[]string{":0", "0.0.0.0:80", "localhost:65535", "[::]:1"},
 			[]string{"", "8000", "localhost", "::1:80", "localhost:65536", "localhost:-1", "localhost:http", "http://localhost:80", ":", ":080"},
@@ -237,18 +238,33 @@ func TestText(t *testing.T) {
 		"--config":       {[]string{""}, []string{"a\nb"}},
 		"--log-level":    {[]string{"debug", "info", "warn", "error"}, []string{"", "loud", "INFO", "debug|info"}},
 		"--log-format":   {[]string{"auto", "json", "console"}, []string{"", "text"}},
-	} {
-		for _, value := range values.right {
-			if _, err := parse(nil, flag+"="+value); err != nil {
-				t.Errorf("refused: %v", err)
+	}
+	for i := range 10 { // of each flag one value at a time
+		var right, wrong, wants []string
+		for flag, values := range flags {
+			if len(values.right) > 10 || len(values.wrong) > 10 {
+				t.Fatalf("%s has more values than are tried", flag)
+			}
+			if i < len(values.right) {
+				right = append(right, flag+"="+values.right[i])
+			}
+			if i < len(values.wrong) {
+				wrong = append(wrong, flag+"="+values.wrong[i])
+				wants = append(wants, fmt.Sprintf("%s=%.100q: want ", flag, values.wrong[i]))
 			}
 		}
-		for _, value := range values.wrong {
-			if c, err := parse(nil, flag+"="+value); err == nil {
-				t.Errorf("%s=%q: accepted: %+v", flag, value, c)
-			} else if !strings.HasPrefix(err.Error(), fmt.Sprintf("%s=%.100q: want ", flag, value)) {
-				t.Errorf("%s=%q: %v", flag, value, err)
+		if _, err := parse(nil, right...); err != nil {
+			t.Errorf("refused: %v", err)
+		}
+		_, err := parse(nil, wrong...)
+		told := slices.Collect(strings.Lines(fmt.Sprint(err)))
+		for _, want := range wants {
+			if !slices.ContainsFunc(told, func(line string) bool { return strings.HasPrefix(line, want) }) {
+				t.Errorf("accepted, or not told: %s\n%v", want, err)
 			}
+		}
+		if len(told) != len(wrong) {
+			t.Errorf("of %d values that are wrong %d are told:\n%v", len(wrong), len(told), err)
 		}
 	}
 }
