@@ -72,7 +72,9 @@ const acts = {
     contexts.delete(context);
   },
   async freeze(name, { state }) {
-    await pages.get(name).send('Page.setWebLifecycleState', { state });
+    const page = pages.get(name);
+    if (state === 'frozen') await page.evaluate("new Promise((over) => { const look = () => document.hidden ? over() : setTimeout(look, 10); look(); })");
+    await page.send('Page.setWebLifecycleState', { state });
   },
   async picture(name, { path }) {
     await pages.get(name).screenshot({ path });
