@@ -507,7 +507,7 @@ class Link {
     const f = fault(error, kind);
     if (permanent) return this.#over(0, f.code, f.detail);
     this.#take(f);
-    this.#again(0, f.code);
+    if (!this.#end.signal.aborted) this.#again(0, f.code); // what is told may have the page close it
   }
 
   #over(code, reason, detail) {
@@ -523,8 +523,8 @@ class Link {
     else if (code >= 4100 && code < 4200) pause += minBackoff;
     else if (first && code && ((code >= 4200 && code < 4300) || !this.#ticket)) pause = 0;
     pause = Math.min(pause, LONGEST);
-    this.#take({ type: 'state', state: 'offline', code, reason, retryIn: pause });
     this.#retry = setTimeout(() => this.#connect(), pause);
+    this.#take({ type: 'state', state: 'offline', code, reason, retryIn: pause }); // last: the page may close it
   }
 
   /** Publishes by HTTP, whatever the events come by: the keys of repetitions are then of one kind. */
@@ -545,7 +545,7 @@ class Link {
       const wait = !answer || answer.ok || answer.status >= 500 || answer.status === 429 || answer.status === 409;
       if (!wait) return this.#take({ type: 'error', ref, code: told?.code || 'http_' + answer.status, detail: told?.detail });
       const pause = answer?.headers.get('Retry-After') * 1000 || Math.random() * Math.min(5000, 200 * 2 ** n);
-      await new Promise((over) => { setTimeout(over, Math.min(pause, CERTAIN)); });
+      await within(Math.min(pause, CERTAIN), () => new Promise(() => {}), this.#end.signal).catch(() => {});
     }
   }
 }
@@ -906,8 +906,8 @@ class Share {
     }, (error) => {
       if (signal.aborted) return;
       if (error?.name !== 'AbortError') return this.#alone();
-      this.#follow(); // another tab took us for dead
       this.#queue();
+      this.#follow(); // another tab took us for dead
     });
   }
 
@@ -923,8 +923,8 @@ class Share {
     this.#link?.close();
     this.#link = this.#leader = undefined;
     this.#greeted = false;
-    this.#take({ type: 'state', state: 'connecting' });
     this.#hello();
+    this.#take({ type: 'state', state: 'connecting' });
   }
 
   /** Asks the leader for a sign of life; a tab that knows none yet asks for a welcome. */

@@ -590,6 +590,58 @@ for (const [what, at] of [
   });
 }
 
+for (const [type, token] of [['state'], ['error', () => { throw new Error('down'); }]]) {
+  for (const shared of [false, 'user 7']) {
+    test(`close() in a handler of ${type}${shared ? ', shared' : ''} is for good`, async () => {
+      if (shared) fakeTabs();
+      world.dialled = (s) => s.end(1006);
+      let calls = 0;
+      const client = connect('ws://broker/ws', { shared, token: token && (() => { calls++; return token(); }) });
+      client.addEventListener(type, ({ detail }) => detail.state !== 'connecting' && client.close());
+      await pass(1000);
+      assert.equal(client.state, 'closed');
+      const left = [world.sockets.length, calls];
+      await pass(MINUTE);
+      assert.deepEqual([world.sockets.length, calls], left);
+    });
+  }
+}
+
+test('a tab that lost its place and closes when it hears so leaves the others alone', async () => {
+  fakeTabs();
+  world.dialled = healthy;
+  const [first, second] = [await begin({ shared: 'x' }), await begin({ shared: 'x' })];
+  await tick(0);
+  first.addEventListener('state', ({ detail }) => detail.state === 'connecting' && first.close());
+  navigator.locks.request('belfry x', { steal: true }, () => {});
+  await pass(MINUTE);
+  assert.deepEqual([first.state, second.state], ['closed', 'live']);
+  const { length } = world.sockets;
+  await pass(MINUTE);
+  assert.equal(world.sockets.length, length);
+  second.close();
+});
+
+test('close() ends the pause before a publish is repeated', async () => {
+  const timers = new Set(), { setTimeout, clearTimeout } = globalThis;
+  set('setTimeout', (f, ms) => {
+    const id = setTimeout(() => { timers.delete(id); f(); }, ms);
+    timers.add(id);
+    return id;
+  });
+  set('clearTimeout', (id) => { timers.delete(id); clearTimeout(id); });
+  world.dialled = healthy;
+  const client = await begin();
+  await tick(0);
+  world.answers = [[503, {}, { 'Retry-After': '100' }]];
+  client.publish('a', 1).catch(() => {});
+  await settle();
+  assert.equal(timers.size, 2, 'the pause, and silence');
+  client.close();
+  await settle();
+  assert.equal(timers.size, 0);
+});
+
 test('a publish that is never answered ends as uncertain', async () => {
   world.dialled = healthy;
   for (const answer of [(url, { signal }) => hanging(signal), never, page, () => new Response('{', { status: 200 }), () => new Response('null', { status: 200 })]) {
