@@ -577,7 +577,7 @@ function webSocket({ url, token }, take, end, link) {
   const ws = new WebSocket(resolve(url, 'ws'), token ? ['belfry.v1', 'bearer.' + token] : ['belfry.v1']);
   const refs = new Map(); // topics
   const replays = []; // refs, in order
-  let queue = [], beat = DIAL, greeted = false;
+  let queue = [], beat = DIAL, most = Infinity, greeted = false;
   const ping = () => {
     if (ws.readyState !== 1) return false;
     ws.send('{"op":"ping"}');
@@ -597,15 +597,21 @@ function webSocket({ url, token }, take, end, link) {
   dog.heard(beat);
   const pump = () => {
     while (queue.length && replays.length < 16) {
-      const op = queue.shift();
+      const op = queue.shift(), text = JSON.stringify(op);
+      if (new TextEncoder().encode(text).length > most) { // the broker would close the connection, each time
+        refs.delete(op.ref);
+        take({ type: 'error', ref: op.ref, code: 'message_too_large', detail: `its topics take more than the ${most} bytes of a message` });
+        continue;
+      }
       if (op.after || op.last) replays.push(op.ref);
-      ws.send(JSON.stringify(op));
+      ws.send(text);
     }
   };
   ws.onclose = ({ code, reason }) => finish(code, reason);
   const heard = (f) => {
     if (f.type === 'welcome') {
       beat = 2 * f.heartbeat_ms || DIAL;
+      most = f.limits?.max_message || Infinity;
       refs.set('', link.topics || f.topics);
       greeted = true;
     }
@@ -693,9 +699,11 @@ function eventStreams({ url, token }, take, end) {
     take({ type: 'welcome', topics, cursor, ask: true });
   };
   /** What is refused by the broker has no place here; what says somebody else may pass. */
-  const fail = async (answer, ops) => {
-    const { code, detail } = await answer.json().catch(() => ({}));
-    if (!code || CODES[code] || answer.status >= 429 || !ops.length) return finish(CODES[code] || 1006, code || 'http_' + answer.status);
+  const fail = async (answer, ops, sift) => {
+    const { status } = answer;
+    const { code = status === 414 || status === 431 ? 'message_too_large' : '', detail } = await answer.json().catch(() => ({}));
+    if (!code || CODES[code] || status === 429 || status >= 500 || !ops.length) return finish(CODES[code] || 1006, code || 'http_' + status);
+    if (sift && ops.length > 1) return sift();
     for (const { ref } of ops) {
       refs.delete(ref);
       take({ type: 'error', ref, code, detail });
@@ -744,11 +752,7 @@ function eventStreams({ url, token }, take, end) {
     return more.some((cursor) => !sameLog(first, cursor)) ? NOWHERE : first;
   };
 
-  const follow = async (ops) => {
-    const stream = { ops, cut: new AbortController(), beat: DIAL, at: Date.now() };
-    const { signal } = stream.cut;
-    streams.add(stream);
-    const dog = watchdog(() => stream.cut.abort());
+  const get = (ops, signal) => {
     const u = new URL(target);
     u.searchParams.delete('topic');
     u.searchParams.set('envelope', 1);
@@ -756,20 +760,44 @@ function eventStreams({ url, token }, take, end) {
     const last = Math.max(...ops.map((op) => op.last || 0));
     if (after) u.searchParams.set('after', after);
     else if (last > 0) u.searchParams.set('last', last);
+    for (const topic of topicsOf(ops)) u.searchParams.append('topic', topic);
+    return fetch(u, { headers, cache: 'no-store', signal });
+  };
+  const topicsOf = (ops) => new Set(ops.flatMap((op) => op.topics));
+
+  const follow = async (ops) => {
+    const stream = { ops, cut: new AbortController(), beat: DIAL, at: Date.now() };
+    const { signal } = stream.cut;
+    streams.add(stream);
+    const dog = watchdog(() => stream.cut.abort());
+    /** Finds those that have others refused: each is asked for together with those that were not. */
+    const sift = async () => {
+      dog.stop();
+      const good = [];
+      for (const op of ops) {
+        await within(DIAL, async (signal) => {
+          const answer = await get([...good, op], signal);
+          if (answer.ok) good.push(op);
+          else await fail(answer, [op]);
+        }, signal);
+        if (over) return;
+      }
+      drop(stream);
+      open();
+    };
     try {
       dog.heard(DIAL);
-      for (const topic of new Set(ops.flatMap((op) => op.topics))) {
-        u.searchParams.append('topic', topic);
-        if (!client) continue;
+      if (client) for (const topic of topicsOf(ops)) {
         const query = new URLSearchParams({ client_id: client, topic });
         const added = await fetch(resolve(url, 'http', 'add_topic') + '?' + query, { method: 'POST', signal });
         if (!added.ok) await fail(added, ops.filter((op) => op.topics.includes(topic)));
         if (over) return;
       }
-      const answer = await fetch(u, { headers, cache: 'no-store', signal });
+      const answer = await get(ops, signal);
       if (answer.status !== 200) {
+        await fail(answer, ops, !client && sift);
         streams.delete(stream);
-        return await fail(answer, ops);
+        return;
       }
       if (!/^text\/event-stream/.test(answer.headers.get('Content-Type'))) return finish(1006, 'no_stream');
       const body = answer.body.pipeThrough(new TextDecoderStream()).getReader();

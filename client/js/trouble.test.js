@@ -386,6 +386,43 @@ test('what a registered client may not add is told, and the rest goes on', async
   client.close();
 });
 
+test('by streams, too, only the subscription that is refused ends', async () => {
+  serveStreams((stream) => stream.welcome(c(1)));
+  const streams = world.fetched;
+  const asked = [];
+  world.fetched = (url, options) => {
+    const topics = new URL(url).searchParams.getAll('topic');
+    if (url.includes('/sse')) asked.push(topics.join());
+    if (topics.includes('no')) return Response.json({ code: 'forbidden', detail: 'no' }, { status: 403 });
+    if (topics.includes('long')) return new Response('too long', { status: 431 });
+    return streams(url, options);
+  };
+  const client = await begin({ transport: 'sse' });
+  const got = [];
+  for (const topic of ['a', 'no', 'b', 'long']) client.subscribe(topic, {}, (e) => got.push(e.data));
+  await pass(10000);
+  assert.deepEqual(client.told.filter(([type]) => type === 'error').map(([, e]) => [e.code, e.topics]), [['forbidden', ['no']], ['message_too_large', ['long']]]);
+  const open = world.streams.filter((stream) => !stream.cut);
+  assert.deepEqual(open.map(({ url }) => url.searchParams.getAll('topic')), [['a', 'b']]);
+  for (const [i, topic] of ['a', 'b'].entries()) open[0].event(topic, i, c(2 + i));
+  await settle();
+  assert.deepEqual(got, [0, 1]);
+  assert.equal(asked.length, 6, asked.join('; '));
+  client.close();
+});
+
+test('a subscription that is too long for a message is refused, and makes no loop', async () => {
+  world.dialled = (s) => s.welcome({ heartbeat_ms: 1e9, limits: { max_message: 300 } });
+  const client = await begin();
+  client.subscribe('a'.repeat(300), {}, () => {});
+  client.subscribe(['\u00e4'.repeat(150)], {}, () => {});
+  client.subscribe('b', { last: 1 }, () => {});
+  await pass(MINUTE);
+  assert.deepEqual(client.told.map(([type, { code }]) => [type, code]), [['error', 'message_too_large'], ['error', 'message_too_large'], ['state', undefined]]);
+  assert.deepEqual([world.sockets.length, last().sent.map((op) => op.topics)], [1, [['b']]]);
+  client.close();
+});
+
 // Tabs
 
 const refused = () => Promise.reject(new DOMException('The request was denied.', 'SecurityError'));
