@@ -184,7 +184,8 @@ class Client extends EventTarget {
   #open() {
     const { shared = true, token } = this.#options;
     // Tabs that bring tickets or tokens of their own may be of several users: they have to say who shares.
-    const name = typeof shared === 'string' ? shared : shared && !token && typeof this.#url === 'string' && this.#url;
+    const address = typeof this.#url === 'string' ? this.#url : '';
+    const name = typeof shared === 'string' ? shared + ' ' + address : shared && !token && address;
     const start = (take) => new Link(this.#url, this.#options, take);
     const take = (f) => this.#take(f);
     this.#line = name && globalThis.navigator?.locks && globalThis.BroadcastChannel ? new Share('belfry ' + name, this.#id, start, take) : start(take);

@@ -432,7 +432,7 @@ for (const [what, spoil] of [
   ['locks are never had', () => set('navigator', { locks: { request: () => new Promise(() => {}) } })],
   ['the lock of all is refused', () => {
     const { request } = navigator.locks;
-    set('navigator', { locks: { request: (name, ...more) => (/^belfry user 7$/.test(name) ? refused() : request(name, ...more)) } });
+    set('navigator', { locks: { request: (name, ...more) => (/^belfry user 7 [^ ]+$/.test(name) ? refused() : request(name, ...more)) } });
   }],
   ['channels are refused', () => set('BroadcastChannel', class { constructor() { throw new DOMException('The operation is insecure.', 'SecurityError'); } })],
 ]) {
@@ -455,6 +455,19 @@ for (const [what, spoil] of [
     }
   });
 }
+
+test('clients of two addresses do not share a connection, whoever shares it', async () => {
+  fakeTabs();
+  world.dialled = healthy;
+  const clients = [];
+  for (const broker of ['one', 'two', 'one']) clients.push(await begin({ shared: 'user 7' }, `ws://${broker}/ws`));
+  await tick(0);
+  assert.deepEqual(world.sockets.map(({ url }) => url), ['ws://one/ws', 'ws://two/ws']);
+  for (const client of clients) {
+    assert.equal(client.state, 'live');
+    client.close();
+  }
+});
 
 test('a leader that hangs loses its place, and has it taken for good', async () => {
   const channels = fakeTabs();
@@ -650,7 +663,7 @@ test('a tab that lost its place and closes when it hears so leaves the others al
   const [first, second] = [await begin({ shared: 'x' }), await begin({ shared: 'x' })];
   await tick(0);
   first.addEventListener('state', ({ detail }) => detail.state === 'connecting' && first.close());
-  navigator.locks.request('belfry x', { steal: true }, () => {});
+  navigator.locks.request('belfry x ws://broker/ws', { steal: true }, () => {});
   await pass(MINUTE);
   assert.deepEqual([first.state, second.state], ['closed', 'live']);
   const { length } = world.sockets;
