@@ -347,7 +347,7 @@ class Link {
   #source;
   #options;
   #take;
-  #ticket; // { url, token }
+  #ticket; // { url, token }, and whether it has been of use
   #wire; // the connection that has begun
   #wires = new Set(); // all there are: another may be tried beside it
   #attempt = 0;
@@ -448,6 +448,7 @@ class Link {
       this.topics ||= f.topics;
       this.welcome = f;
     }
+    if (this.#ticket && !f.ask) this.#ticket.used = true;
     if (f.type === 'closing') this.#told = f.reconnect_after_ms;
     else if (f.ref === AUTH && f.type === 'ack') clearTimeout(this.#renewal);
     else if (f.type === 'expiring') this.#expiring(wire, f.expires_in_ms);
@@ -496,7 +497,8 @@ class Link {
     clearTimeout(this.#renewal);
     this.#wire = this.welcome = undefined;
     if (this.#wires.size) return this.#take({ type: 'state', state: 'connecting' }); // a WebSocket has taken over from its own streams
-    const expired = code === 4002 && reason === 'token_expired';
+    // What counted once and does not any more is like what has ended; what is new and does not count is wrong.
+    const expired = code === 4002 && (reason === 'token_expired' || (this.#ticket?.used && /^(revoked|credentials_invalid)$/.test(reason)));
     const asks = typeof this.#source === 'function' || (expired && this.#renews);
     if (asks && (expired || code === 4003 || code === 4004)) this.#ticket = undefined;
     else if (code >= 4000 && code < 4100) return this.#over(code, reason);
@@ -647,7 +649,7 @@ function webSocket({ url, token }, take, end, link) {
   return { send, close, check: ping };
 }
 
-const CODES = { unknown_client: 4004, token_expired: 4002, credentials_missing: 4002, credentials_invalid: 4002, unregistered: 4000, replaced: 4001 };
+const CODES = { unknown_client: 4004, token_expired: 4002, credentials_missing: 4002, credentials_invalid: 4002, revoked: 4002, unregistered: 4000, replaced: 4001 };
 
 /** Reads a stream of server-sent events (HTML standard, section 9.2.6) in pieces, as they come. */
 function eventReader(take) {

@@ -102,6 +102,36 @@ test('a token that can not be had, or is refused, is asked for again before the 
   client.close();
 });
 
+for (const reason of ['revoked', 'credentials_invalid']) {
+  for (const transport of ['auto', 'sse']) {
+    test(`a token that counted and does not any more has another asked for, once: ${reason} by ${transport}`, async () => {
+      let calls = 0;
+      const good = new Set(['1', '2']);
+      const check = (token) => good.has(token);
+      world.dialled = (s) => (check(s.protocols[1].slice('bearer.'.length)) ? s.welcome({ heartbeat_ms: 1e9 }) : s.end(4002, 'credentials_invalid'));
+      serveStreams((stream) => stream.welcome(c(1), ['a'], 1e9));
+      const streams = world.fetched;
+      world.fetched = (url, options) => (url.includes('/sse') && !check(options.headers.Authorization.slice('Bearer '.length))
+        ? Response.json({ code: 'credentials_invalid' }, { status: 401 }) : streams(url, options));
+      const client = await begin({ transport, token: () => String(++calls) });
+      client.subscribe('a', {}, () => {});
+      await tick(0);
+      good.delete('1');
+      if (transport === 'auto') last().end(...(reason === 'revoked' ? [4002, reason] : [1006]));
+      else if (reason === 'revoked') world.streams.at(-1).say('closing', { reason });
+      else world.streams.at(-1).end();
+      await pass(10000);
+      assert.deepEqual([client.state, calls], ['live', 2]);
+      good.clear();
+      if (transport === 'auto') last().end(4002, 'revoked');
+      else world.streams.at(-1).say('closing', { reason: 'revoked' });
+      await pass(MINUTE);
+      assert.deepEqual([client.state, calls], ['closed', 3]);
+      assert.deepEqual(client.told.filter(([type]) => type === 'error').map(([, e]) => e.code), ['credentials_invalid']);
+    });
+  }
+}
+
 /** What the console is told while a test runs. */
 function listen() {
   const said = [];
