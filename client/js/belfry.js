@@ -267,8 +267,8 @@ class Client extends EventTarget {
         return this.#refused(f, sub, post);
       case 'gap': {
         const { topics, from, to, reason } = f;
-        const about = [...this.#subs.values()].filter((s) => s.topics.some((t) => topics.includes(t)));
-        for (const s of about) if (!f.refs || f.refs.includes(s.ref)) s.cursor = restart(s.cursor, f);
+        const about = [...this.#subs.values()].filter((s) => (!f.refs || f.refs.includes(s.ref)) && s.topics.some((t) => topics.includes(t)));
+        for (const s of about) s.cursor = restart(s.cursor, f);
         if (about.length) this.#tell('gap', { topics, from, to, reason });
         return;
       }
@@ -579,7 +579,7 @@ function watchdog(dead, late) {
 function webSocket({ url, token }, take, end, link) {
   const ws = new WebSocket(resolve(url, 'ws'), token ? ['belfry.v1', 'bearer.' + token] : ['belfry.v1']);
   const refs = new Map(); // topics
-  const replays = []; // refs, in order
+  const replays = []; // operations, in order
   let queue = [], beat = DIAL, most = Infinity, greeted = false;
   const ping = () => {
     if (ws.readyState !== 1) return false;
@@ -603,10 +603,10 @@ function webSocket({ url, token }, take, end, link) {
       const op = queue.shift(), text = JSON.stringify(op);
       if (new TextEncoder().encode(text).length > most) { // the broker would close the connection, each time
         refs.delete(op.ref);
-        take({ type: 'error', ref: op.ref, code: 'message_too_large', detail: `its topics take more than the ${most} bytes of a message` });
+        take({ type: 'error', ref: op.ref, code: 'message_too_large', detail: `its topics take more than ${most} bytes` });
         continue;
       }
-      if (op.after || op.last) replays.push(op.ref);
+      if (op.after || op.last) replays.push(op);
       ws.send(text);
     }
   };
@@ -618,8 +618,13 @@ function webSocket({ url, token }, take, end, link) {
       refs.set('', link.topics || f.topics);
       greeted = true;
     }
-    if (f.replay) f.ref = replays[0]; // they come one after another
-    const at = replays.indexOf(f.ref);
+    const [first] = replays; // they come one after another
+    if (f.replay) f.ref = first?.ref;
+    if (f.type === 'gap' && f.reason !== 'dropped' && f.from === first?.after) { // of its replay, and there may be another
+      f.refs = [first.ref];
+      first.after = f.to;
+    }
+    const at = replays.findIndex(({ ref }) => ref === f.ref);
     if (at >= 0 && (f.type === 'live' || f.type === 'error')) replays.splice(at, 1);
     take(f);
     pump();

@@ -324,6 +324,34 @@ test('cursors that are of no log, or of the future, are told as a gap', async ()
   }
 });
 
+test('a gap of one replay is told to the tab that asked, one of the connection to all', async () => {
+  fakeTabs();
+  const [first, second] = [await begin({ shared: 'x' }), await begin({ shared: 'x' })];
+  last().welcome({ cursor: c(9), heartbeat_ms: 1e9 });
+  await settle();
+  const ask = async (client, how, say) => {
+    client.subscribe('a', how, () => {});
+    await settle();
+    const { ref } = last().sent.at(-1);
+    last().say({ type: 'ack', ref, cursor: c(9) });
+    say?.();
+    if (how.after) last().say({ type: 'live', ref, cursor: c(9) });
+    await settle();
+  };
+  const gap = (from, to, reason) => last().say({ type: 'gap', topics: ['a'], from, to, reason });
+  await ask(first, {});
+  await ask(second, { after: c(1, '0') }, () => {
+    gap(c(1, '0'), c(0), 'restarted');
+    gap(c(0), c(5), 'expired');
+    gap(c(8), c(9), 'dropped');
+  });
+  const gaps = (client) => client.told.filter(([type]) => type === 'gap').map(([, { reason }]) => reason);
+  assert.deepEqual(gaps(first), ['dropped']);
+  assert.deepEqual(gaps(second), ['restarted', 'expired', 'dropped']);
+  first.close();
+  second.close();
+});
+
 test('subscriptions that stand in several logs do not share a beginning', async () => {
   const client = await stream('t', { after: c(5, 'a') });
   client.subscribe('u', { after: c(1, 'b') }, () => {});
