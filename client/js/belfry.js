@@ -140,7 +140,10 @@ class Client extends EventTarget {
     return {
       topics: sub.topics,
       get cursor() { return sub.cursor; },
-      unsubscribe: () => this.#drop(sub),
+      unsubscribe: () => {
+        this.#drop(sub);
+        if (this.#up && !this.#subs.size) this.#state('live');
+      },
     };
   }
 
@@ -299,18 +302,19 @@ class Client extends EventTarget {
     }
     for (const s of [...this.#subs.values()]) if (s !== fresh || f.ask) this.#ask(s);
     for (const post of [...this.#posts.values()]) this.#post(post);
-    this.#state('live');
+    if (!f.ask || !this.#subs.size) this.#state('live'); // else when there is a stream
   }
 
   #refused(f, sub, post) {
     const error = new BelfryError(f.code, f.detail);
     if (sub) error.topics = sub.topics;
-    this.#subs.delete(f.ref);
+    if (this.#subs.delete(f.ref)) this.#state('live'); // it is the broker that answers
     if (post) post.reject(error);
     else if (sub || !f.ref) this.#tell('error', error);
   }
 
   #live(sub, f) {
+    this.#state('live');
     const { replay } = sub;
     Object.assign(sub, { live: true, cursor: f.cursor, replay: [] });
     for (const event of replay) this.#deliver(sub, event);
@@ -443,7 +447,7 @@ class Link {
         before.close();
       }
       this.#began = Date.now();
-      this.#refused = wire.streams ? 3 : 0;
+      this.#refused = wire.streams ? Math.max(3, this.#refused) : 0;
       if (wire.streams) this.#later(2000); // soon at first: the broker itself may have been away
       this.topics ||= f.topics;
       this.welcome = f;
@@ -492,7 +496,7 @@ class Link {
     this.#wires.delete(wire);
     if (this.#wire && wire !== this.#wire) return this.#later(Infinity);
     if (this.#wire && Date.now() - this.#began >= STABLE) this.#failures = 0;
-    if (!this.#wire && code === 1006) this.#refused++;
+    else if (code === 1006 && (!this.#wire || wire.streams)) this.#refused++;
     clearTimeout(this.#upgrade);
     clearTimeout(this.#renewal);
     this.#wire = this.welcome = undefined;
@@ -603,7 +607,7 @@ function webSocket({ url, token }, take, end, link) {
       const op = queue.shift(), text = JSON.stringify(op);
       if (new TextEncoder().encode(text).length > most) { // the broker would close the connection, each time
         refs.delete(op.ref);
-        take({ type: 'error', ref: op.ref, code: 'message_too_large', detail: `its topics take more than ${most} bytes` });
+        queueMicrotask(() => ws.onmessage && take({ type: 'error', ref: op.ref, code: 'message_too_large', detail: `its topics take more than ${most} bytes` }));
         continue;
       }
       if (op.after || op.last) replays.push(op);

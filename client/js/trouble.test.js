@@ -476,8 +476,49 @@ test('a subscription that is too long for a message is refused, and makes no loo
   client.subscribe(['\u00e4'.repeat(150)], {}, () => {});
   client.subscribe('b', { last: 1 }, () => {});
   await pass(MINUTE);
-  assert.deepEqual(client.told.map(([type, { code }]) => [type, code]), [['error', 'message_too_large'], ['error', 'message_too_large'], ['state', undefined]]);
+  assert.deepEqual(client.told.map(([type, { code }]) => [type, code]), [['state', undefined], ['error', 'message_too_large'], ['error', 'message_too_large']]);
   assert.deepEqual([world.sockets.length, last().sent.map((op) => op.topics)], [1, [['b']]]);
+  client.close();
+});
+
+test('over streams a page is live when it has one, not when the broker is healthy', async () => {
+  serveStreams();
+  const client = await begin({ transport: 'sse' });
+  assert.equal(client.state, 'live', 'there is nothing to wait for');
+  client.close();
+  for (const [what, then] of [
+    ['a stream', () => world.streams.at(-1).welcome(c(1))],
+    ['a refusal', () => {}],
+    ['nothing to wait for', (sub) => sub.unsubscribe()],
+  ]) {
+    const other = connect('ws://broker/ws', { transport: 'sse' });
+    const sub = other.subscribe('a', () => {});
+    other.addEventListener('error', () => {});
+    const streams = world.fetched;
+    if (what === 'a refusal') world.fetched = (url, o) => (url.includes('/sse') ? Response.json({ code: 'forbidden' }, { status: 403 }) : streams(url, o));
+    await settle();
+    if (what !== 'a refusal') assert.equal(other.state, 'connecting', what);
+    then(sub);
+    await settle();
+    assert.equal(other.state, 'live', what);
+    other.close();
+    world.fetched = streams;
+  }
+});
+
+test('where streams are refused and the broker is healthy a WebSocket is tried again, in turn', async () => {
+  let up = false;
+  world.dialled = (s) => (up ? healthy(s) : s.end(1006));
+  world.fetched = (url) => (url.includes('/health/live') ? new Response('{}') : page());
+  const client = await begin();
+  client.subscribe('a', {}, () => {});
+  await pass(5000, 100);
+  assert.ok(client.told.every(([type, { state }]) => type === 'state' && state !== 'live'));
+  const tried = world.sockets.length;
+  up = true;
+  await pass(MINUTE);
+  assert.ok(world.sockets.length > tried);
+  assert.equal(client.state, 'live');
   client.close();
 });
 
