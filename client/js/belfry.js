@@ -64,7 +64,7 @@ function plain(what, text) {
   const short = typeof text === 'string' ? text.trim() : '';
   if (/^[^\s<>"]+$/.test(short)) return short;
   const got = typeof text === 'string' ? `a text of ${text.length} characters` : String(text);
-  throw new BelfryError('ticket', `want ${what}, got ${got}; look at response.ok before you return what was fetched`);
+  throw new BelfryError('ticket', `want ${what}, got ${got}; look at response.ok first`);
 }
 
 /** What to tell of a message that can't be read. It is passed over: the next connection would bring it again. */
@@ -299,7 +299,7 @@ class Client extends EventTarget {
     let fresh;
     if (!this.#base && f.topics.length) {
       fresh = this.#base = this.#add(f.topics, (event) => this.#tell('event', event), { cursor: f.cursor, live: true });
-    }
+    } else if (f.other && f.topics.length) this.#base.topics = f.topics;
     for (const s of [...this.#subs.values()]) if (s !== fresh || f.ask) this.#ask(s);
     for (const post of [...this.#posts.values()]) this.#post(post);
     if (!f.ask || !this.#subs.size) this.#state('live'); // else when there is a stream
@@ -352,6 +352,7 @@ class Link {
   #options;
   #take;
   #ticket; // { url, token }, and whether it has been of use
+  #at; // whose topics it has
   #wire; // the connection that has begun
   #wires = new Set(); // all there are: another may be tried beside it
   #attempt = 0;
@@ -433,7 +434,7 @@ class Link {
       if (beside) return this.#later(Infinity);
       this.#ticket = undefined;
       // The browser's own words may have the token in them.
-      const told = error instanceof BelfryError ? error : new BelfryError('address', 'with this address, or this token, no connection can be made: ' + error.name);
+      const told = error instanceof BelfryError ? error : new BelfryError('address', 'no connection can be made with this address or token: ' + error.name);
       this.#failed(told, 'address', error === told || !this.#asks);
     }
   }
@@ -449,7 +450,10 @@ class Link {
       this.#began = Date.now();
       this.#refused = wire.streams ? Math.max(3, this.#refused) : 0;
       if (wire.streams) this.#later(2000); // soon at first: the broker itself may have been away
-      this.topics ||= f.topics;
+      const at = '' + this.#ticket?.url;
+      f.other = this.topics && this.#at !== at; // its topics are not those of before
+      if (this.#at !== at) this.topics = f.topics;
+      this.#at = at;
       this.welcome = f;
     }
     if (this.#ticket && !f.ask) this.#ticket.used = true;

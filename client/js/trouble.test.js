@@ -522,6 +522,24 @@ test('where streams are refused and the broker is healthy a WebSocket is tried a
   client.close();
 });
 
+test('another registration may have other topics', async () => {
+  let n = 0;
+  const client = await begin({}, async () => 'ws://broker/ws/' + n++);
+  const next = async (topics, cursor) => {
+    last().welcome({ topics, cursor, heartbeat_ms: 1e9 });
+    await settle();
+    for (const { ref } of last().sent) last().say({ type: 'live', ref, cursor });
+    for (const [i, topic] of ['a', 'b', 'c'].entries()) last().say({ type: 'event', topic, data: n, cursor: c(10 * n + 1 + i) });
+    last().end(4004, 'unknown_client');
+    await tick(1000);
+  };
+  await next(['a'], c(10));
+  await next(['b', 'c'], c(20));
+  await next([], c(30));
+  assert.deepEqual(client.told.filter(([type]) => type === 'event').map(([, e]) => e.topic + e.data), ['a1', 'b2', 'c2', 'b3', 'c3']);
+  client.close();
+});
+
 // Tabs
 
 const refused = () => Promise.reject(new DOMException('The request was denied.', 'SecurityError'));
