@@ -32,7 +32,7 @@ type consoleCase struct {
 // shows that.
 var (
 	views = []string{"overview", "clients", "client", "topics", "tail", "publish", "explain", "config", "disconnect"}
-	looks = []string{"keyboard", "parts", "phone", "theme"}
+	looks = []string{"keyboard", "parts", "phone", "silence", "theme"}
 )
 
 // A console with keys, in a real browser, of a broker under load.

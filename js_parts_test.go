@@ -22,7 +22,7 @@ func TestJavaScriptParts(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	if !bytes.Contains(out, []byte("pass 133")) {
+	if !bytes.Contains(out, []byte("pass 150")) {
 		t.Errorf("not all tests were run:\n%s", out)
 	}
 }

@@ -76,10 +76,31 @@ export function query(parameters) {
   return given.size ? '?' + given : '';
 }
 
-// follow subscribes until the signal, and comes back where it was cut off. It calls on.event(event), on.gap(gap),
+const silent = 10_000; // milliseconds that a connection may take to begin
+
+// follow subscribes until the signal, and comes back where it was cut off, or where nothing was heard for two heartbeats. It calls on.event(event), on.gap(gap),
 // on.state(text, up) and, when there is no coming back, on.end(text).
 export function follow(topics, on, signal, parse = JSON.parse) {
-  let cursor = '', pause = 0, attempts = 0, socket, timer;
+  let cursor = '', pause = 0, attempts = 0, beat, socket, timer, watch;
+  const heard = () => {
+    clearTimeout(watch);
+    watch = setTimeout(() => {
+      socket.onmessage = socket.onclose = null; // a line that is dead may take minutes to close
+      socket.close();
+      closed({ code: 1006 });
+    }, beat);
+  };
+  const closed = ({ code, reason }) => {
+    clearTimeout(watch);
+    if (signal.aborted) return;
+    if (code >= 4000 && code < 4100 || code === 1008) {
+      on.end(`the broker ended the connection: ${reason} (${code})`);
+      return;
+    }
+    const wait = pause || Math.min(15_000, 500 * 2 ** Math.min(attempts++, 5)) * (0.5 + Math.random());
+    on.state('connection lost, coming back', false);
+    timer = setTimeout(open, wait);
+  };
   const open = () => {
     const address = new URL('ws' + query({ after: cursor }), base);
     address.protocol = base.protocol.replace('http', 'ws');
@@ -92,22 +113,20 @@ export function follow(topics, on, signal, parse = JSON.parse) {
       return;
     }
     pause = 0;
-    socket.onmessage = ({ data }) => take(parse(data));
-    socket.onclose = ({ code, reason }) => {
+    beat = silent;
+    heard();
+    socket.onmessage = ({ data }) => {
       if (signal.aborted) return;
-      if (code >= 4000 && code < 4100 || code === 1008) {
-        on.end(`the broker ended the connection: ${reason} (${code})`);
-        return;
-      }
-      const wait = pause || Math.min(15_000, 500 * 2 ** Math.min(attempts++, 5)) * (0.5 + Math.random());
-      on.state('connection lost, coming back', false);
-      timer = setTimeout(open, wait);
+      take(parse(data));
+      heard();
     };
+    socket.onclose = closed;
   };
   const take = (m) => {
     if (m.cursor) cursor = m.cursor;
     if (m.type === 'welcome') {
       attempts = 0;
+      beat = 2 * m.heartbeat_ms || silent;
       on.state('connected', true);
     } else if (m.type === 'event') on.event(m);
     else if (m.type === 'gap') on.gap?.(m);
@@ -115,6 +134,7 @@ export function follow(topics, on, signal, parse = JSON.parse) {
   };
   signal.addEventListener('abort', () => {
     clearTimeout(timer);
+    clearTimeout(watch);
     if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
     else socket?.close();
   }, { once: true });

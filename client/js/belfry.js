@@ -64,7 +64,7 @@ function plain(what, text) {
   const short = typeof text === 'string' ? text.trim() : '';
   if (/^[^\s<>"]+$/.test(short)) return short;
   const got = typeof text === 'string' ? `a text of ${text.length} characters` : String(text);
-  throw new BelfryError('ticket', `want ${what}, got ${got}; look at response.ok before you return what was fetched`);
+  throw new BelfryError('ticket', `want ${what}, got ${got}; look at response.ok first`);
 }
 
 /** What to tell of a message that can't be read. It is passed over: the next connection would bring it again. */
@@ -140,7 +140,10 @@ class Client extends EventTarget {
     return {
       topics: sub.topics,
       get cursor() { return sub.cursor; },
-      unsubscribe: () => this.#drop(sub),
+      unsubscribe: () => {
+        this.#drop(sub);
+        if (this.#up && !this.#subs.size) this.#state('live');
+      },
     };
   }
 
@@ -184,7 +187,8 @@ class Client extends EventTarget {
   #open() {
     const { shared = true, token } = this.#options;
     // Tabs that bring tickets or tokens of their own may be of several users: they have to say who shares.
-    const name = typeof shared === 'string' ? shared : shared && !token && typeof this.#url === 'string' && this.#url;
+    const address = typeof this.#url === 'string' ? this.#url : '';
+    const name = typeof shared === 'string' ? shared + ' ' + address : shared && !token && address;
     const start = (take) => new Link(this.#url, this.#options, take);
     const take = (f) => this.#take(f);
     this.#line = name && globalThis.navigator?.locks && globalThis.BroadcastChannel ? new Share('belfry ' + name, this.#id, start, take) : start(take);
@@ -266,8 +270,8 @@ class Client extends EventTarget {
         return this.#refused(f, sub, post);
       case 'gap': {
         const { topics, from, to, reason } = f;
-        const about = [...this.#subs.values()].filter((s) => s.topics.some((t) => topics.includes(t)));
-        for (const s of about) if (!f.refs || f.refs.includes(s.ref)) s.cursor = restart(s.cursor, f);
+        const about = [...this.#subs.values()].filter((s) => (!f.refs || f.refs.includes(s.ref)) && s.topics.some((t) => topics.includes(t)));
+        for (const s of about) s.cursor = restart(s.cursor, f);
         if (about.length) this.#tell('gap', { topics, from, to, reason });
         return;
       }
@@ -295,21 +299,22 @@ class Client extends EventTarget {
     let fresh;
     if (!this.#base && f.topics.length) {
       fresh = this.#base = this.#add(f.topics, (event) => this.#tell('event', event), { cursor: f.cursor, live: true });
-    }
+    } else if (f.other && f.topics.length) this.#base.topics = f.topics;
     for (const s of [...this.#subs.values()]) if (s !== fresh || f.ask) this.#ask(s);
     for (const post of [...this.#posts.values()]) this.#post(post);
-    this.#state('live');
+    if (!f.ask || !this.#subs.size) this.#state('live'); // else when there is a stream
   }
 
   #refused(f, sub, post) {
     const error = new BelfryError(f.code, f.detail);
     if (sub) error.topics = sub.topics;
-    this.#subs.delete(f.ref);
+    if (this.#subs.delete(f.ref)) this.#state('live'); // it is the broker that answers
     if (post) post.reject(error);
     else if (sub || !f.ref) this.#tell('error', error);
   }
 
   #live(sub, f) {
+    this.#state('live');
     const { replay } = sub;
     Object.assign(sub, { live: true, cursor: f.cursor, replay: [] });
     for (const event of replay) this.#deliver(sub, event);
@@ -346,7 +351,8 @@ class Link {
   #source;
   #options;
   #take;
-  #ticket; // { url, token }
+  #ticket; // { url, token }, and whether it has been of use
+  #at; // whose topics it has
   #wire; // the connection that has begun
   #wires = new Set(); // all there are: another may be tried beside it
   #attempt = 0;
@@ -428,7 +434,7 @@ class Link {
       if (beside) return this.#later(Infinity);
       this.#ticket = undefined;
       // The browser's own words may have the token in them.
-      const told = error instanceof BelfryError ? error : new BelfryError('address', 'with this address, or this token, no connection can be made: ' + error.name);
+      const told = error instanceof BelfryError ? error : new BelfryError('address', 'no connection can be made with this address or token: ' + error.name);
       this.#failed(told, 'address', error === told || !this.#asks);
     }
   }
@@ -442,11 +448,15 @@ class Link {
         before.close();
       }
       this.#began = Date.now();
-      this.#refused = wire.streams ? 3 : 0;
+      this.#refused = wire.streams ? Math.max(3, this.#refused) : 0;
       if (wire.streams) this.#later(2000); // soon at first: the broker itself may have been away
-      this.topics ||= f.topics;
+      const at = '' + this.#ticket?.url;
+      f.other = this.topics && this.#at !== at; // its topics are not those of before
+      if (this.#at !== at) this.topics = f.topics;
+      this.#at = at;
       this.welcome = f;
     }
+    if (this.#ticket && !f.ask) this.#ticket.used = true;
     if (f.type === 'closing') this.#told = f.reconnect_after_ms;
     else if (f.ref === AUTH && f.type === 'ack') clearTimeout(this.#renewal);
     else if (f.type === 'expiring') this.#expiring(wire, f.expires_in_ms);
@@ -490,12 +500,13 @@ class Link {
     this.#wires.delete(wire);
     if (this.#wire && wire !== this.#wire) return this.#later(Infinity);
     if (this.#wire && Date.now() - this.#began >= STABLE) this.#failures = 0;
-    if (!this.#wire && code === 1006) this.#refused++;
+    else if (code === 1006 && (!this.#wire || wire.streams)) this.#refused++;
     clearTimeout(this.#upgrade);
     clearTimeout(this.#renewal);
     this.#wire = this.welcome = undefined;
     if (this.#wires.size) return this.#take({ type: 'state', state: 'connecting' }); // a WebSocket has taken over from its own streams
-    const expired = code === 4002 && reason === 'token_expired';
+    // What counted once and does not any more is like what has ended; what is new and does not count is wrong.
+    const expired = code === 4002 && (reason === 'token_expired' || (this.#ticket?.used && /^(revoked|credentials_invalid)$/.test(reason)));
     const asks = typeof this.#source === 'function' || (expired && this.#renews);
     if (asks && (expired || code === 4003 || code === 4004)) this.#ticket = undefined;
     else if (code >= 4000 && code < 4100) return this.#over(code, reason);
@@ -507,7 +518,7 @@ class Link {
     const f = fault(error, kind);
     if (permanent) return this.#over(0, f.code, f.detail);
     this.#take(f);
-    this.#again(0, f.code);
+    if (!this.#end.signal.aborted) this.#again(0, f.code); // what is told may have the page close it
   }
 
   #over(code, reason, detail) {
@@ -523,8 +534,8 @@ class Link {
     else if (code >= 4100 && code < 4200) pause += minBackoff;
     else if (first && code && ((code >= 4200 && code < 4300) || !this.#ticket)) pause = 0;
     pause = Math.min(pause, LONGEST);
-    this.#take({ type: 'state', state: 'offline', code, reason, retryIn: pause });
     this.#retry = setTimeout(() => this.#connect(), pause);
+    this.#take({ type: 'state', state: 'offline', code, reason, retryIn: pause }); // last: the page may close it
   }
 
   /** Publishes by HTTP, whatever the events come by: the keys of repetitions are then of one kind. */
@@ -545,7 +556,7 @@ class Link {
       const wait = !answer || answer.ok || answer.status >= 500 || answer.status === 429 || answer.status === 409;
       if (!wait) return this.#take({ type: 'error', ref, code: told?.code || 'http_' + answer.status, detail: told?.detail });
       const pause = answer?.headers.get('Retry-After') * 1000 || Math.random() * Math.min(5000, 200 * 2 ** n);
-      await new Promise((over) => { setTimeout(over, Math.min(pause, CERTAIN)); });
+      await within(Math.min(pause, CERTAIN), () => new Promise(() => {}), this.#end.signal).catch(() => {});
     }
   }
 }
@@ -576,8 +587,8 @@ function watchdog(dead, late) {
 function webSocket({ url, token }, take, end, link) {
   const ws = new WebSocket(resolve(url, 'ws'), token ? ['belfry.v1', 'bearer.' + token] : ['belfry.v1']);
   const refs = new Map(); // topics
-  const replays = []; // refs, in order
-  let queue = [], beat = DIAL, greeted = false;
+  const replays = []; // operations, in order
+  let queue = [], beat = DIAL, most = Infinity, greeted = false;
   const ping = () => {
     if (ws.readyState !== 1) return false;
     ws.send('{"op":"ping"}');
@@ -597,20 +608,31 @@ function webSocket({ url, token }, take, end, link) {
   dog.heard(beat);
   const pump = () => {
     while (queue.length && replays.length < 16) {
-      const op = queue.shift();
-      if (op.after || op.last) replays.push(op.ref);
-      ws.send(JSON.stringify(op));
+      const op = queue.shift(), text = JSON.stringify(op);
+      if (new TextEncoder().encode(text).length > most) { // the broker would close the connection, each time
+        refs.delete(op.ref);
+        queueMicrotask(() => ws.onmessage && take({ type: 'error', ref: op.ref, code: 'message_too_large', detail: `its topics take more than ${most} bytes` }));
+        continue;
+      }
+      if (op.after || op.last) replays.push(op);
+      ws.send(text);
     }
   };
   ws.onclose = ({ code, reason }) => finish(code, reason);
   const heard = (f) => {
     if (f.type === 'welcome') {
       beat = 2 * f.heartbeat_ms || DIAL;
+      most = f.limits?.max_message || Infinity;
       refs.set('', link.topics || f.topics);
       greeted = true;
     }
-    if (f.replay) f.ref = replays[0]; // they come one after another
-    const at = replays.indexOf(f.ref);
+    const [first] = replays; // they come one after another
+    if (f.replay) f.ref = first?.ref;
+    if (f.type === 'gap' && f.reason !== 'dropped' && f.from === first?.after) { // of its replay, and there may be another
+      f.refs = [first.ref];
+      first.after = f.to;
+    }
+    const at = replays.findIndex(({ ref }) => ref === f.ref);
     if (at >= 0 && (f.type === 'live' || f.type === 'error')) replays.splice(at, 1);
     take(f);
     pump();
@@ -640,7 +662,7 @@ function webSocket({ url, token }, take, end, link) {
   return { send, close, check: ping };
 }
 
-const CODES = { unknown_client: 4004, token_expired: 4002, credentials_missing: 4002, credentials_invalid: 4002, unregistered: 4000, replaced: 4001 };
+const CODES = { unknown_client: 4004, token_expired: 4002, credentials_missing: 4002, credentials_invalid: 4002, revoked: 4002, unregistered: 4000, replaced: 4001 };
 
 /** Reads a stream of server-sent events (HTML standard, section 9.2.6) in pieces, as they come. */
 function eventReader(take) {
@@ -693,9 +715,11 @@ function eventStreams({ url, token }, take, end) {
     take({ type: 'welcome', topics, cursor, ask: true });
   };
   /** What is refused by the broker has no place here; what says somebody else may pass. */
-  const fail = async (answer, ops) => {
-    const { code, detail } = await answer.json().catch(() => ({}));
-    if (!code || CODES[code] || answer.status >= 429 || !ops.length) return finish(CODES[code] || 1006, code || 'http_' + answer.status);
+  const fail = async (answer, ops, sift) => {
+    const { status } = answer;
+    const { code = status === 414 || status === 431 ? 'message_too_large' : '', detail } = await answer.json().catch(() => ({}));
+    if (!code || CODES[code] || status === 429 || status >= 500 || !ops.length) return finish(CODES[code] || 1006, code || 'http_' + status);
+    if (sift && ops.length > 1) return sift();
     for (const { ref } of ops) {
       refs.delete(ref);
       take({ type: 'error', ref, code, detail });
@@ -744,11 +768,7 @@ function eventStreams({ url, token }, take, end) {
     return more.some((cursor) => !sameLog(first, cursor)) ? NOWHERE : first;
   };
 
-  const follow = async (ops) => {
-    const stream = { ops, cut: new AbortController(), beat: DIAL, at: Date.now() };
-    const { signal } = stream.cut;
-    streams.add(stream);
-    const dog = watchdog(() => stream.cut.abort());
+  const get = (ops, signal) => {
     const u = new URL(target);
     u.searchParams.delete('topic');
     u.searchParams.set('envelope', 1);
@@ -756,20 +776,44 @@ function eventStreams({ url, token }, take, end) {
     const last = Math.max(...ops.map((op) => op.last || 0));
     if (after) u.searchParams.set('after', after);
     else if (last > 0) u.searchParams.set('last', last);
+    for (const topic of topicsOf(ops)) u.searchParams.append('topic', topic);
+    return fetch(u, { headers, cache: 'no-store', signal });
+  };
+  const topicsOf = (ops) => new Set(ops.flatMap((op) => op.topics));
+
+  const follow = async (ops) => {
+    const stream = { ops, cut: new AbortController(), beat: DIAL, at: Date.now() };
+    const { signal } = stream.cut;
+    streams.add(stream);
+    const dog = watchdog(() => stream.cut.abort());
+    /** Finds those that have others refused: each is asked for together with those that were not. */
+    const sift = async () => {
+      dog.stop();
+      const good = [];
+      for (const op of ops) {
+        await within(DIAL, async (signal) => {
+          const answer = await get([...good, op], signal);
+          if (answer.ok) good.push(op);
+          else await fail(answer, [op]);
+        }, signal);
+        if (over) return;
+      }
+      drop(stream);
+      open();
+    };
     try {
       dog.heard(DIAL);
-      for (const topic of new Set(ops.flatMap((op) => op.topics))) {
-        u.searchParams.append('topic', topic);
-        if (!client) continue;
+      if (client) for (const topic of topicsOf(ops)) {
         const query = new URLSearchParams({ client_id: client, topic });
         const added = await fetch(resolve(url, 'http', 'add_topic') + '?' + query, { method: 'POST', signal });
         if (!added.ok) await fail(added, ops.filter((op) => op.topics.includes(topic)));
         if (over) return;
       }
-      const answer = await fetch(u, { headers, cache: 'no-store', signal });
+      const answer = await get(ops, signal);
       if (answer.status !== 200) {
+        await fail(answer, ops, !client && sift);
         streams.delete(stream);
-        return await fail(answer, ops);
+        return;
       }
       if (!/^text\/event-stream/.test(answer.headers.get('Content-Type'))) return finish(1006, 'no_stream');
       const body = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -906,8 +950,8 @@ class Share {
     }, (error) => {
       if (signal.aborted) return;
       if (error?.name !== 'AbortError') return this.#alone();
-      this.#follow(); // another tab took us for dead
       this.#queue();
+      this.#follow(); // another tab took us for dead
     });
   }
 
@@ -923,8 +967,8 @@ class Share {
     this.#link?.close();
     this.#link = this.#leader = undefined;
     this.#greeted = false;
-    this.#take({ type: 'state', state: 'connecting' });
     this.#hello();
+    this.#take({ type: 'state', state: 'connecting' });
   }
 
   /** Asks the leader for a sign of life; a tab that knows none yet asks for a welcome. */

@@ -97,6 +97,7 @@ export function fakeTabs() {
       channels.add(this);
     }
     postMessage(data) {
+      if (!channels.has(this)) throw new DOMException('closed', 'InvalidStateError');
       if (this.hangs) return;
       for (const other of channels) {
         if (other !== this && other.name === this.name) queueMicrotask(() => !other.hangs && channels.has(other) && other.onmessage({ data: structuredClone(data) }));

@@ -102,6 +102,36 @@ test('a token that can not be had, or is refused, is asked for again before the 
   client.close();
 });
 
+for (const reason of ['revoked', 'credentials_invalid']) {
+  for (const transport of ['auto', 'sse']) {
+    test(`a token that counted and does not any more has another asked for, once: ${reason} by ${transport}`, async () => {
+      let calls = 0;
+      const good = new Set(['1', '2']);
+      const check = (token) => good.has(token);
+      world.dialled = (s) => (check(s.protocols[1].slice('bearer.'.length)) ? s.welcome({ heartbeat_ms: 1e9 }) : s.end(4002, 'credentials_invalid'));
+      serveStreams((stream) => stream.welcome(c(1), ['a'], 1e9));
+      const streams = world.fetched;
+      world.fetched = (url, options) => (url.includes('/sse') && !check(options.headers.Authorization.slice('Bearer '.length))
+        ? Response.json({ code: 'credentials_invalid' }, { status: 401 }) : streams(url, options));
+      const client = await begin({ transport, token: () => String(++calls) });
+      client.subscribe('a', {}, () => {});
+      await tick(0);
+      good.delete('1');
+      if (transport === 'auto') last().end(...(reason === 'revoked' ? [4002, reason] : [1006]));
+      else if (reason === 'revoked') world.streams.at(-1).say('closing', { reason });
+      else world.streams.at(-1).end();
+      await pass(10000);
+      assert.deepEqual([client.state, calls], ['live', 2]);
+      good.clear();
+      if (transport === 'auto') last().end(4002, 'revoked');
+      else world.streams.at(-1).say('closing', { reason: 'revoked' });
+      await pass(MINUTE);
+      assert.deepEqual([client.state, calls], ['closed', 3]);
+      assert.deepEqual(client.told.filter(([type]) => type === 'error').map(([, e]) => e.code), ['credentials_invalid']);
+    });
+  }
+}
+
 /** What the console is told while a test runs. */
 function listen() {
   const said = [];
@@ -294,6 +324,34 @@ test('cursors that are of no log, or of the future, are told as a gap', async ()
   }
 });
 
+test('a gap of one replay is told to the tab that asked, one of the connection to all', async () => {
+  fakeTabs();
+  const [first, second] = [await begin({ shared: 'x' }), await begin({ shared: 'x' })];
+  last().welcome({ cursor: c(9), heartbeat_ms: 1e9 });
+  await settle();
+  const ask = async (client, how, say) => {
+    client.subscribe('a', how, () => {});
+    await settle();
+    const { ref } = last().sent.at(-1);
+    last().say({ type: 'ack', ref, cursor: c(9) });
+    say?.();
+    if (how.after) last().say({ type: 'live', ref, cursor: c(9) });
+    await settle();
+  };
+  const gap = (from, to, reason) => last().say({ type: 'gap', topics: ['a'], from, to, reason });
+  await ask(first, {});
+  await ask(second, { after: c(1, '0') }, () => {
+    gap(c(1, '0'), c(0), 'restarted');
+    gap(c(0), c(5), 'expired');
+    gap(c(8), c(9), 'dropped');
+  });
+  const gaps = (client) => client.told.filter(([type]) => type === 'gap').map(([, { reason }]) => reason);
+  assert.deepEqual(gaps(first), ['dropped']);
+  assert.deepEqual(gaps(second), ['restarted', 'expired', 'dropped']);
+  first.close();
+  second.close();
+});
+
 test('subscriptions that stand in several logs do not share a beginning', async () => {
   const client = await stream('t', { after: c(5, 'a') });
   client.subscribe('u', { after: c(1, 'b') }, () => {});
@@ -386,6 +444,102 @@ test('what a registered client may not add is told, and the rest goes on', async
   client.close();
 });
 
+test('by streams, too, only the subscription that is refused ends', async () => {
+  serveStreams((stream) => stream.welcome(c(1)));
+  const streams = world.fetched;
+  const asked = [];
+  world.fetched = (url, options) => {
+    const topics = new URL(url).searchParams.getAll('topic');
+    if (url.includes('/sse')) asked.push(topics.join());
+    if (topics.includes('no')) return Response.json({ code: 'forbidden', detail: 'no' }, { status: 403 });
+    if (topics.includes('long')) return new Response('too long', { status: 431 });
+    return streams(url, options);
+  };
+  const client = await begin({ transport: 'sse' });
+  const got = [];
+  for (const topic of ['a', 'no', 'b', 'long']) client.subscribe(topic, {}, (e) => got.push(e.data));
+  await pass(10000);
+  assert.deepEqual(client.told.filter(([type]) => type === 'error').map(([, e]) => [e.code, e.topics]), [['forbidden', ['no']], ['message_too_large', ['long']]]);
+  const open = world.streams.filter((stream) => !stream.cut);
+  assert.deepEqual(open.map(({ url }) => url.searchParams.getAll('topic')), [['a', 'b']]);
+  for (const [i, topic] of ['a', 'b'].entries()) open[0].event(topic, i, c(2 + i));
+  await settle();
+  assert.deepEqual(got, [0, 1]);
+  assert.equal(asked.length, 6, asked.join('; '));
+  client.close();
+});
+
+test('a subscription that is too long for a message is refused, and makes no loop', async () => {
+  world.dialled = (s) => s.welcome({ heartbeat_ms: 1e9, limits: { max_message: 300 } });
+  const client = await begin();
+  client.subscribe('a'.repeat(300), {}, () => {});
+  client.subscribe(['\u00e4'.repeat(150)], {}, () => {});
+  client.subscribe('b', { last: 1 }, () => {});
+  await pass(MINUTE);
+  assert.deepEqual(client.told.map(([type, { code }]) => [type, code]), [['state', undefined], ['error', 'message_too_large'], ['error', 'message_too_large']]);
+  assert.deepEqual([world.sockets.length, last().sent.map((op) => op.topics)], [1, [['b']]]);
+  client.close();
+});
+
+test('over streams a page is live when it has one, not when the broker is healthy', async () => {
+  serveStreams();
+  const client = await begin({ transport: 'sse' });
+  assert.equal(client.state, 'live', 'there is nothing to wait for');
+  client.close();
+  for (const [what, then] of [
+    ['a stream', () => world.streams.at(-1).welcome(c(1))],
+    ['a refusal', () => {}],
+    ['nothing to wait for', (sub) => sub.unsubscribe()],
+  ]) {
+    const other = connect('ws://broker/ws', { transport: 'sse' });
+    const sub = other.subscribe('a', () => {});
+    other.addEventListener('error', () => {});
+    const streams = world.fetched;
+    if (what === 'a refusal') world.fetched = (url, o) => (url.includes('/sse') ? Response.json({ code: 'forbidden' }, { status: 403 }) : streams(url, o));
+    await settle();
+    if (what !== 'a refusal') assert.equal(other.state, 'connecting', what);
+    then(sub);
+    await settle();
+    assert.equal(other.state, 'live', what);
+    other.close();
+    world.fetched = streams;
+  }
+});
+
+test('where streams are refused and the broker is healthy a WebSocket is tried again, in turn', async () => {
+  let up = false;
+  world.dialled = (s) => (up ? healthy(s) : s.end(1006));
+  world.fetched = (url) => (url.includes('/health/live') ? new Response('{}') : page());
+  const client = await begin();
+  client.subscribe('a', {}, () => {});
+  await pass(5000, 100);
+  assert.ok(client.told.every(([type, { state }]) => type === 'state' && state !== 'live'));
+  const tried = world.sockets.length;
+  up = true;
+  await pass(MINUTE);
+  assert.ok(world.sockets.length > tried);
+  assert.equal(client.state, 'live');
+  client.close();
+});
+
+test('another registration may have other topics', async () => {
+  let n = 0;
+  const client = await begin({}, async () => 'ws://broker/ws/' + n++);
+  const next = async (topics, cursor) => {
+    last().welcome({ topics, cursor, heartbeat_ms: 1e9 });
+    await settle();
+    for (const { ref } of last().sent) last().say({ type: 'live', ref, cursor });
+    for (const [i, topic] of ['a', 'b', 'c'].entries()) last().say({ type: 'event', topic, data: n, cursor: c(10 * n + 1 + i) });
+    last().end(4004, 'unknown_client');
+    await tick(1000);
+  };
+  await next(['a'], c(10));
+  await next(['b', 'c'], c(20));
+  await next([], c(30));
+  assert.deepEqual(client.told.filter(([type]) => type === 'event').map(([, e]) => e.topic + e.data), ['a1', 'b2', 'c2', 'b3', 'c3']);
+  client.close();
+});
+
 // Tabs
 
 const refused = () => Promise.reject(new DOMException('The request was denied.', 'SecurityError'));
@@ -395,7 +549,7 @@ for (const [what, spoil] of [
   ['locks are never had', () => set('navigator', { locks: { request: () => new Promise(() => {}) } })],
   ['the lock of all is refused', () => {
     const { request } = navigator.locks;
-    set('navigator', { locks: { request: (name, ...more) => (/^belfry user 7$/.test(name) ? refused() : request(name, ...more)) } });
+    set('navigator', { locks: { request: (name, ...more) => (/^belfry user 7 [^ ]+$/.test(name) ? refused() : request(name, ...more)) } });
   }],
   ['channels are refused', () => set('BroadcastChannel', class { constructor() { throw new DOMException('The operation is insecure.', 'SecurityError'); } })],
 ]) {
@@ -418,6 +572,19 @@ for (const [what, spoil] of [
     }
   });
 }
+
+test('clients of two addresses do not share a connection, whoever shares it', async () => {
+  fakeTabs();
+  world.dialled = healthy;
+  const clients = [];
+  for (const broker of ['one', 'two', 'one']) clients.push(await begin({ shared: 'user 7' }, `ws://${broker}/ws`));
+  await tick(0);
+  assert.deepEqual(world.sockets.map(({ url }) => url), ['ws://one/ws', 'ws://two/ws']);
+  for (const client of clients) {
+    assert.equal(client.state, 'live');
+    client.close();
+  }
+});
 
 test('a leader that hangs loses its place, and has it taken for good', async () => {
   const channels = fakeTabs();
@@ -589,6 +756,58 @@ for (const [what, at] of [
     assert.ok(world.sockets.every((s) => s.closed) && world.streams.every((s) => s.cut));
   });
 }
+
+for (const [type, token] of [['state'], ['error', () => { throw new Error('down'); }]]) {
+  for (const shared of [false, 'user 7']) {
+    test(`close() in a handler of ${type}${shared ? ', shared' : ''} is for good`, async () => {
+      if (shared) fakeTabs();
+      world.dialled = (s) => s.end(1006);
+      let calls = 0;
+      const client = connect('ws://broker/ws', { shared, token: token && (() => { calls++; return token(); }) });
+      client.addEventListener(type, ({ detail }) => detail.state !== 'connecting' && client.close());
+      await pass(1000);
+      assert.equal(client.state, 'closed');
+      const left = [world.sockets.length, calls];
+      await pass(MINUTE);
+      assert.deepEqual([world.sockets.length, calls], left);
+    });
+  }
+}
+
+test('a tab that lost its place and closes when it hears so leaves the others alone', async () => {
+  fakeTabs();
+  world.dialled = healthy;
+  const [first, second] = [await begin({ shared: 'x' }), await begin({ shared: 'x' })];
+  await tick(0);
+  first.addEventListener('state', ({ detail }) => detail.state === 'connecting' && first.close());
+  navigator.locks.request('belfry x ws://broker/ws', { steal: true }, () => {});
+  await pass(MINUTE);
+  assert.deepEqual([first.state, second.state], ['closed', 'live']);
+  const { length } = world.sockets;
+  await pass(MINUTE);
+  assert.equal(world.sockets.length, length);
+  second.close();
+});
+
+test('close() ends the pause before a publish is repeated', async () => {
+  const timers = new Set(), { setTimeout, clearTimeout } = globalThis;
+  set('setTimeout', (f, ms) => {
+    const id = setTimeout(() => { timers.delete(id); f(); }, ms);
+    timers.add(id);
+    return id;
+  });
+  set('clearTimeout', (id) => { timers.delete(id); clearTimeout(id); });
+  world.dialled = healthy;
+  const client = await begin();
+  await tick(0);
+  world.answers = [[503, {}, { 'Retry-After': '100' }]];
+  client.publish('a', 1).catch(() => {});
+  await settle();
+  assert.equal(timers.size, 2, 'the pause, and silence');
+  client.close();
+  await settle();
+  assert.equal(timers.size, 0);
+});
 
 test('a publish that is never answered ends as uncertain', async () => {
   world.dialled = healthy;

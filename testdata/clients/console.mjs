@@ -224,6 +224,24 @@ const scenes = {
     await view('#/clients/' + given.handle);
     await page.getByRole('alert').filter({ hasText: 'unknown_client' }).waitFor();
   },
+  async silence() { // of a line that is dead and does not say so
+    const other = await context.newPage();
+    const opened = [];
+    await other.routeWebSocket(/\/ws/, (socket) => {
+      opened.push(socket.url());
+      const cursor = 'a'.repeat(23) + opened.length;
+      socket.send(JSON.stringify({ type: 'welcome', topics: ['cats'], cursor, heartbeat_ms: opened.length > 1 ? 60_000 : 10 }));
+      if (opened.length > 1) socket.send(JSON.stringify({ type: 'event', topic: 'cats', id: 'e', time: new Date().toISOString(), data: 'still here', cursor }));
+    });
+    await other.goto(given.base + '/console#/tail?pattern=cats');
+    if (given.key) {
+      await other.getByLabel('API key').fill(given.key);
+      await other.getByRole('button', { name: 'Enter' }).click();
+    }
+    await other.getByRole('log').getByText('still here').waitFor();
+    if (!opened[1].includes('after=' + 'a'.repeat(23) + '1')) faults.push('it comes back at ' + opened[1]);
+    await other.close();
+  },
   async forget() {
     await page.getByRole('button', { name: 'Forget key' }).click();
     await heading('Enter');
