@@ -216,6 +216,17 @@ func TestBadOperations(t *testing.T) {
 	}
 }
 
+// TestRefusalsOverV1AreShort: of a name that is wrong a part is shown.
+func TestRefusalsOverV1AreShort(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	w := b.wireV1(t, "/ws?topic=cats")
+	w.send(t, say(`{"op":"ping","`+strings.Repeat("\x7f", 60_000)+`":1}`)) // each is four characters in quotes
+	if m := w.v1(t); m.Code != "unknown_member" || len(m.Detail) > 1000 {
+		t.Errorf("it is refused as %s with %d bytes of detail", m.Code, len(m.Detail))
+	}
+}
+
 // TestOddOperations: what looks strange and is right.
 func TestOddOperations(t *testing.T) {
 	t.Parallel()

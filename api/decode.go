@@ -184,7 +184,7 @@ func decodeProblem(err error, members string) error {
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		if errors.Is(err, json.ErrUnknownName) {
-			return unknownMember.because(fmt.Sprintf("%q is no member of this call, which takes %s", semantic.JSONPointer.LastToken(), members))
+			return unknownMember.because(fmt.Sprintf("%.80q is no member of this call, which takes %s", semantic.JSONPointer.LastToken(), members))
 		}
 		for name := range semantic.JSONPointer.Tokens() { // below an element's index, if it is one's
 			if p := wrongTypes[name]; p != nil {
@@ -200,7 +200,7 @@ func decodeProblem(err error, members string) error {
 
 func syntaxOf(err *jsontext.SyntacticError) string {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return fmt.Sprintf("the name %q comes twice", err.JSONPointer.LastToken())
+		return fmt.Sprintf("the name %.80q comes twice", err.JSONPointer.LastToken())
 	}
 	return strings.TrimPrefix(err.Err.Error(), "jsontext: ")
 }

@@ -224,6 +224,7 @@ func (st *stream) take(line []byte) {
 		ev, err = st.s.event(st.x, &req)
 	}
 	if err != nil {
+		st.s.logDenial(st.x, err)
 		p, _ := problemOf(err)
 		st.reject(st.line, p)
 		return

@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"errors"
 	"strconv"
+
+	"go.uber.org/zap"
 
 	"belfry/api/auth"
 	"belfry/hub"
@@ -80,5 +83,8 @@ func (s *Server) asProblem(err error) error {
 		return err
 	}
 	s.countRefusal(p)
+	if denial, ok := errors.AsType[*auth.Denial](err); ok {
+		s.denials.Info("denied", zap.String("code", denial.Code), zap.String("reason", denial.Reason), zap.String("op", "publish"))
+	}
 	return p
 }

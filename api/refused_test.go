@@ -276,6 +276,29 @@ func TestRefusalDetails(t *testing.T) {
 	}
 }
 
+// TestRefusalsAreShort: what is wrong is shown in part. All of it would make the answer
+// many times as long as what was sent, and a stream keeps a hundred of them.
+func TestRefusalsAreShort(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	name := strings.Repeat("\x7f", testMaxBody/3) // each is four characters in quotes
+	for body, code := range map[string]string{
+		`{"` + name + `":1}`:                              "unknown_member",
+		`{"message":{"` + name + `":1,"` + name + `":2}}`: "malformed_json",
+	} {
+		for form, sent := range map[string]string{"an event": body, "a list": "[" + body + "]"} {
+			if p := problem(t, b.call("POST", "/publish", sent), 400, code); len(p.Detail) > 1000 {
+				t.Errorf("%s, %s: %d bytes of detail", code, form, len(p.Detail))
+			}
+		}
+		for _, e := range b.stream(strings.NewReader(body)).Errors {
+			if e.Code != code || len(e.Detail) > 1000 {
+				t.Errorf("a line is refused as %s with %d bytes of detail, want %s", e.Code, len(e.Detail), code)
+			}
+		}
+	}
+}
+
 func detailCode(body string) string {
 	switch {
 	case strings.Contains(body, "userid"):

@@ -228,6 +228,35 @@ func TestDenialsAreLogged(t *testing.T) {
 	}
 }
 
+// TestDenialsOfPublishersAreLogged: also of those that are told in another way than by
+// a status.
+func TestDenialsOfPublishersAreLogged(t *testing.T) {
+	t.Parallel()
+	guard := testGuard(t)
+	b, logs := logged(t, zap.NewAtomicLevelAt(zap.InfoLevel), func(_ *hub.Options, o *api.Options) { o.Guard = guard })
+	const key = "Bearer bk_publisher"
+	b.stream(strings.NewReader(`{"topic":"cats","message":1}`), "Authorization", key)
+	who, err := guard().Identify(request("GET", "/ws", nil, "Authorization", key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Publisher(who)(hub.Submission{Topic: "cats", Message: []byte("1")}); err == nil {
+		t.Error("it was published")
+	}
+	denied := logs.FilterMessage("denied").All()
+	if len(denied) != 2 {
+		t.Fatalf("%d lines, want one of the stream and one of the operation", len(denied))
+	}
+	for _, line := range denied {
+		if fields := line.ContextMap(); fields["code"] != "forbidden" || fields["reason"] != "publisher may not publish to this topic" {
+			t.Errorf("logged %+v", fields)
+		}
+	}
+	if op := denied[1].ContextMap()["op"]; op != "publish" {
+		t.Errorf("the operation is logged as %v", op)
+	}
+}
+
 // A page must be able to read why it is denied, and its preflight needs no
 // credentials.
 func TestDenialsAndCORS(t *testing.T) {

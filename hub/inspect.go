@@ -169,10 +169,13 @@ type TopicSearch struct {
 	matched  bool
 	subject  int // number of what is looked at: of the topic itself, then of the patterns
 	member   int // of it
+	counted  map[*client]bool
 }
 
 // SearchTopic begins to look for a topic's patterns and members.
-func SearchTopic(topic string) *TopicSearch { return &TopicSearch{topic: topic} }
+func SearchTopic(topic string) *TopicSearch {
+	return &TopicSearch{topic: topic, counted: make(map[*client]bool)}
+}
 
 // Patterns returns the patterns that match the topic and have subscribers, in no order,
 // and reports whether that took no more than a step: else it has to be asked again.
@@ -218,7 +221,8 @@ func (s *State) Present(q *TopicSearch, counts map[string]int) (more bool) {
 				return true
 			}
 			s.spend(1)
-			if c := members[q.member].client; c.conn != nil {
+			if c := members[q.member].client; c.conn != nil && !q.counted[c] { // however many of its subscriptions match
+				q.counted[c] = true
 				counts[c.user.name]++
 			}
 		}

@@ -113,3 +113,22 @@ func TestPresenceOfACrowd(t *testing.T) {
 		t.Errorf("%d in %d parts, want %d in 3", total, parts, crowd)
 	}
 }
+
+// TestPresenceOfSeveralSubscriptions: a client is one, however many of its
+// subscriptions match, and however many steps it takes to count.
+func TestPresenceOfSeveralSubscriptions(t *testing.T) {
+	t.Parallel()
+	s := NewState(testOptions())
+	for _, name := range []string{"a", "b"} {
+		s.Connect(Registration{ID: testID(name), User: "u", Topics: []string{"cats", "*", ">"}}, &Conn{Owner: ""}, From{})
+	}
+	for _, step := range []uint64{1, stepWork} {
+		s.step = step
+		counts := make(map[string]int)
+		for q := SearchTopic("cats"); s.Present(q, counts); {
+		}
+		if counts["u"] != 2 {
+			t.Errorf("in steps of %d the user has %d clients, want 2", step, counts["u"])
+		}
+	}
+}

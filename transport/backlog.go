@@ -21,6 +21,7 @@ type backlog struct {
 	first   int          // the oldest that is not written whole
 	written int          // bytes of it that are in the kernel
 	bytes   int          // of all frames from first on
+	answers int          // of them, those that are no events: each is this connection's alone
 	mortal  bool         // some of its frames may expire
 	flight  int          // bytes behind those in the kernel that a goroutine writes; 0: none does
 }
@@ -38,7 +39,16 @@ func (b *backlog) push(f *hub.Frame) {
 	}
 	b.frames = append(b.frames, f)
 	b.bytes += len(f.Bytes)
+	b.answers += isAnswer(f)
 	b.mortal = b.mortal || !f.Expires.IsZero()
+}
+
+// isAnswer returns 1 for a frame that is no event of the log, else 0.
+func isAnswer(f *hub.Frame) int {
+	if f.Position == 0 || f.Position >= originMark {
+		return 1
+	}
+	return 0
 }
 
 // bury empties frames that have expired by now, unless they
@@ -92,6 +102,7 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int, not
 		b.first++
 		b.written -= size
 		b.bytes -= size
+		b.answers -= isAnswer(f)
 		switch {
 		case f.Position == 0:
 			behind += size
@@ -113,6 +124,7 @@ func (b *backlog) drop() {
 	lost := b.untouched()
 	for _, f := range lost {
 		b.bytes -= len(f.Bytes)
+		b.answers -= isAnswer(f)
 	}
 	clear(lost)
 	b.frames = b.frames[:len(b.frames)-len(lost)]

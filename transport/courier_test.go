@@ -758,6 +758,42 @@ func TestPongsAreBounded(t *testing.T) {
 	})
 }
 
+// TestSmallPongsAreBounded: each takes many times its bytes.
+func TestSmallPongsAreBounded(t *testing.T) {
+	const most = 2000
+	bubble(t, func(l *limits) { l.transport.ClientQueueBytes = most * answerBytes }, func(t *testing.T, w *world) {
+		s := w.connect(w.register(), len(answer))
+		pings := strings.Repeat(string(stream("89:")), w.server.opts.MaxControlRate)
+		for range most/w.server.opts.MaxControlRate + 10 {
+			s.send([]byte(pings))
+			w.pass(time.Second)
+		}
+		if n := s.queued(); n != most*frameSize(0) {
+			t.Errorf("%d bytes of pongs wait", n)
+		}
+		if n := w.stats().Disconnects[hub.SlowConsumer]; n != 0 {
+			t.Error("it was closed for what need not be answered")
+		}
+	})
+}
+
+// TestSmallAnswersAreBounded: nor may a peer have any number of others wait.
+func TestSmallAnswersAreBounded(t *testing.T) {
+	const most = 2000
+	bubble(t, func(l *limits) { l.transport.ClientQueueBytes = most * answerBytes }, func(t *testing.T, w *world) {
+		s := w.connect(w.register(), len(answer))
+		for n := 0; w.stats().Disconnects[hub.SlowConsumer] == 0; n++ {
+			if n > most {
+				t.Fatalf("%d answers wait", n)
+			}
+			if err := w.hub.Say(&s.conn.Conn, &hub.Frame{Bytes: appendFrame(nil, opText, []byte("{}"))}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+	})
+}
+
 func TestPongs(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, w *world) {
 		s := w.connect(w.register(), plenty)

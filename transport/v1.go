@@ -226,13 +226,13 @@ func (op *operation) parse(text []byte) error {
 	case err == nil:
 		return nil
 	case semantic != nil && errors.Is(err, json.ErrUnknownName):
-		return &refusal{"unknown_member", fmt.Sprintf("there is no member %q", semantic.JSONPointer.LastToken())}
+		return &refusal{"unknown_member", fmt.Sprintf("there is no member %.80q", semantic.JSONPointer.LastToken())}
 	case semantic != nil && wrongTypes[semantic.JSONPointer] != nil:
 		return wrongTypes[semantic.JSONPointer]
 	case semantic != nil && semantic.JSONPointer == "/expires_in" && errors.Is(err, strconv.ErrRange):
 		return errExpires // it is a number
 	case semantic != nil && semantic.JSONPointer != "":
-		return &refusal{"malformed_json", fmt.Sprintf("member %q is of another type", semantic.JSONPointer.LastToken())}
+		return &refusal{"malformed_json", fmt.Sprintf("member %.80q is of another type", semantic.JSONPointer.LastToken())}
 	}
 	return malformed(text, err)
 }

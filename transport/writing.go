@@ -18,13 +18,13 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 	if c.phase != phaseOpen {
 		return
 	}
-	if most := k.most(c); c.waiting != nil && c.waiting.bytes+len(f.Bytes) > most {
+	if !k.holds(c, f) {
 		// Much may have come at once: only what the socket does not take counts.
 		k.flushOne(c)
 		switch {
 		case c.phase != phaseOpen:
 			return // the socket has failed
-		case c.waiting != nil && c.waiting.bytes+len(f.Bytes) > most:
+		case !k.holds(c, f):
 			k.close(c, hub.SlowConsumer)
 			return
 		}
@@ -35,6 +35,18 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 	}
 	k.lag(c) // of a full socket nothing else tells
 }
+
+// holds reports whether a connection's backlog has room for a frame.
+func (k *courier) holds(c *conn, f *hub.Frame) bool {
+	return c.waiting == nil || c.waiting.bytes+len(f.Bytes) <= k.most(c) && c.waiting.answers < k.mostAnswers()
+}
+
+// answerBytes is the least that an answer counts for.
+const answerBytes = 64
+
+// mostAnswers returns how many answers may wait for a connection. A peer may ask for
+// any number of small ones, and what it takes to keep each is many times its bytes.
+func (k *courier) mostAnswers() int { return max(k.queueBytes/answerBytes, 1024) }
 
 // most returns how many bytes may wait for a connection. One that is not closed
 // for being slow gets what was on its way when the hub heard that it is.
@@ -81,7 +93,7 @@ func (k *courier) push(c *conn, f *hub.Frame) {
 
 // control queues a frame that does not matter if too much waits already.
 func (k *courier) control(c *conn, frame []byte) {
-	if c.phase == phaseOpen && (c.waiting == nil || c.waiting.bytes < k.queueBytes) {
+	if c.phase == phaseOpen && (c.waiting == nil || c.waiting.bytes < k.queueBytes && c.waiting.answers < k.mostAnswers()) {
 		k.push(c, &hub.Frame{Bytes: frame})
 	}
 }
