@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"os"
@@ -57,20 +56,10 @@ func (c *certificates) load() (use func(), err error) {
 	return c.files.load()
 }
 
-// watch reads the files again when they change, until ctx ends.
-func (c *certificates) watch(ctx context.Context) {
-	if c == nil || c.files == nil {
-		return
-	}
-	look := time.NewTicker(certificateLook)
-	defer look.Stop()
-	for {
-		select {
-		case <-look.C:
-			c.files.look()
-		case <-ctx.Done():
-			return
-		}
+// look reads the files again if they have changed.
+func (c *certificates) look() {
+	if c != nil && c.files != nil {
+		c.files.look()
 	}
 }
 

@@ -77,7 +77,7 @@ func TestCertificateFiles(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { c.watch(ctx) })
+		running.Go(func() { newPanics(zap.NewNop()).every(ctx, certificateLook, "certificates", c.look) })
 		defer running.Wait()
 		defer cancel()
 		steps := []struct {

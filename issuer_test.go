@@ -101,7 +101,7 @@ func TestTokenKeys(t *testing.T) {
 	t.Parallel()
 	first, _ := newIssuer(t)
 	second, _ := newIssuer(t)
-	keys := newTokenKeys(zap.NewNop())
+	keys := newTokenKeys(zap.NewNop(), newPanics(zap.NewNop()))
 	defer keys.close()
 	of := func(url string, audience ...string) (set any) {
 		t.Helper()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
@@ -78,20 +77,6 @@ func (g *memoryGuard) overloaded(n api.Need) bool { return int32(n) < g.refused.
 // limitOf is what may be held when there is a need.
 func (g *memoryGuard) limitOf(n api.Need) int64 {
 	return g.limit.Load() + g.reserve.Load()*int64(n)/int64(api.Needs-1)
-}
-
-// run looks again and again, until ctx ends.
-func (g *memoryGuard) run(ctx context.Context) {
-	tick := time.NewTicker(memoryInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			g.look()
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // look compares what is held with the limits.

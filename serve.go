@@ -60,17 +60,17 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	}
 	if os.Getenv("GOGC") == "" {
 		// A tenth less CPU with many connections coming and going, for memory
-		// that tidyMemory gives back afterwards.
+		// that a tidier gives back afterwards.
 		debug.SetGCPercent(200)
 	}
 	actors, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { b.hub.Run(actors) })
 	running.Go(func() { b.transport.Run(actors) })
-	running.Go(func() { tidyMemory(actors) })
 	running.Go(func() { b.api.PublishStats(actors) })
-	running.Go(func() { b.limits.memory.run(actors) })
-	running.Go(func() { b.certs.watch(actors) })
+	running.Go(func() { b.panics.every(actors, tidyInterval, "idle memory", new(tidier).look) })
+	running.Go(func() { b.panics.every(actors, memoryInterval, "memory guard", b.limits.memory.look) })
+	running.Go(func() { b.panics.every(actors, certificateLook, "certificates", b.certs.look) })
 	defer running.Wait()
 	defer stop()
 
@@ -98,8 +98,9 @@ func (b *broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 
 // newBroker returns a broker that does not run yet.
 func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, error) {
-	b := &broker{log: log, clock: clock, cfg: cfg, limits: newBounds(log.Logger), panics: newPanics(log.Logger),
-		denials: sampled(log.Logger), keys: newTokenKeys(log.Logger), stopping: make(chan struct{})}
+	panics := newPanics(log.Logger)
+	b := &broker{log: log, clock: clock, cfg: cfg, limits: newBounds(log.Logger), panics: panics,
+		denials: sampled(log.Logger), keys: newTokenKeys(log.Logger, panics), stopping: make(chan struct{})}
 	b.show(cfg)
 	if err := b.begin(cfg); err != nil {
 		return nil, err

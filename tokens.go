@@ -17,6 +17,7 @@ import (
 // What fetches an issuer's keys is kept as long as their URL is the same.
 type tokenKeys struct {
 	log     *zap.Logger
+	panics  panics
 	changed chan struct{} // of capacity 1: the issuer's keys are others than they were
 	issuer
 }
@@ -28,8 +29,8 @@ type issuer struct {
 }
 
 // newTokenKeys returns one that has no issuer yet.
-func newTokenKeys(log *zap.Logger) tokenKeys {
-	return tokenKeys{log: log, changed: make(chan struct{}, 1)}
+func newTokenKeys(log *zap.Logger, panics panics) tokenKeys {
+	return tokenKeys{log: log, panics: panics, changed: make(chan struct{}, 1)}
 }
 
 // tokensOf returns the checker that the settings ask for, or nil if they name no
@@ -68,6 +69,7 @@ func (k *tokenKeys) newIssuer(url string) issuer {
 			default: // it is known
 			}
 		},
+		Panicked: func(v any) { k.panics.took(v, "keys of tokens") },
 	})}
 }
 
@@ -126,7 +128,7 @@ func checkToken(c config.TokenCheck, stdin io.Reader, stdout io.Writer, log *zap
 		c.Token = string(text)
 	}
 	text := strings.TrimSpace(c.Token)
-	keys := newTokenKeys(log)
+	keys := newTokenKeys(log, newPanics(log))
 	defer keys.close()
 	tokens, issuer, err := keys.tokensOf(c.JWT, c.MaxSubscriptions)
 	if err != nil {

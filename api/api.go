@@ -124,7 +124,7 @@ func New(opts Options) *Server {
 		opts:    opts,
 		ids:     newRequestIDs(),
 		denials: sampled(opts.Log, 10, 1000),
-		probe:   probe{hub: opts.Hub},
+		probe:   probe{hub: opts.Hub, took: opts.Panicked},
 	}
 	s.limits.Store(&opts.Limits)
 	s.access = newAccessLog(opts.Log, s.remote)

@@ -76,7 +76,11 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	x.Header()["Cache-Control"] = noStore
 	found, err := s.opts.Hub.History(ctx, topic, from)
 	if wait > 0 {
-		if lost := s.still(x, may); lost != nil {
+		lost := s.still(x, may)
+		if context.Cause(ctx) == errPanicked {
+			lost = errPanicked
+		}
+		if lost != nil {
 			return nil, lost
 		}
 	}

@@ -37,9 +37,12 @@ func newMetrics(opts *Options, p *probe) *metrics {
 	})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.latency, info, newHubCollector(p), opts.Gate,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(opts.Metrics...)
+	for _, c := range append([]prometheus.Collector{
+		m.requests, m.latency, info, newHubCollector(p), opts.Gate,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}, opts.Metrics...) {
+		registry.MustRegister(guardedCollector{c, opts})
+	}
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return m
 }

@@ -97,7 +97,10 @@ func (s *Server) publishStream(x *exchange) error {
 	defer end()
 	st := &stream{s: s, x: x, ctx: ctx, control: http.NewResponseController(x.ResponseWriter)}
 	ended := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { st.endReading(); close(ended) })
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		s.aside(x, st.endReading, func() {})() // the time for the next read ends it then
+	})
 	defer func() {
 		if !stop() {
 			<-ended // the connection is the next request's then

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"belfry/hub"
 )
 
@@ -17,6 +19,7 @@ var errUnresponsive = unresponsive.because("the hub has not answered in time; if
 // wait for it.
 type probe struct {
 	hub   *hub.Hub
+	took  func(v any, where string, about ...zap.Field) // takes a panic
 	mu    sync.Mutex
 	asked *figures // on their way, or nil
 }
@@ -49,12 +52,21 @@ func (p *probe) ask() *figures {
 	}
 	f := &figures{done: make(chan struct{})}
 	p.asked = f
-	go func() {
-		f.stats, f.err = p.hub.Stats()
+	go p.answer(f)
+	return f
+}
+
+// answer answers a question. If that panics, so it has for all who share the answer.
+func (p *probe) answer(f *figures) {
+	defer func() {
+		if v := recover(); v != nil {
+			f.err = errPanicked
+			p.took(v, "probe")
+		}
 		p.mu.Lock()
 		p.asked = nil
 		p.mu.Unlock()
 		close(f.done)
 	}()
-	return f
+	f.stats, f.err = p.hub.Stats()
 }

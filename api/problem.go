@@ -92,7 +92,7 @@ func (p *problem) with(name string, value []string) *problem {
 // Refusal is what a client of a connection is told.
 func (p *problem) Refusal() (code, detail string) { return p.code, p.detail }
 
-var errPanicked = errors.New("handler panicked")
+var errPanicked = errors.New("what serves the request has panicked")
 
 // hubProblems are the hub's refusals.
 var hubProblems = []struct {

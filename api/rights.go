@@ -41,7 +41,19 @@ func (t *tide) turn() {
 func (s *Server) Recheck() (ended int, err error) {
 	s.rights.turn()
 	// What is in force when the hub asks counts: by then there may be another guard.
-	return s.opts.Hub.Regrant(func(g *hub.Grant) *hub.Grant { return s.opts.Guard().Regrant(g) })
+	return s.opts.Hub.Regrant(s.regrant)
+}
+
+// regrant says what a grant has become. It is called by the hub, which must not end by
+// what is wrong with one holder's: that one has no grant any more.
+func (s *Server) regrant(g *hub.Grant) (now *hub.Grant) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.opts.Panicked(v, "rights")
+			now = nil
+		}
+	}()
+	return s.opts.Guard().Regrant(g)
 }
 
 // may says what somebody needs to go on.
@@ -65,7 +77,7 @@ func (s *Server) still(x *exchange, may may) error {
 func (s *Server) tenure(ctx context.Context, x *exchange, may may) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	who := x.who
-	go func() {
+	go s.aside(x, func() {
 		for {
 			changed := s.rights.wait() // before the look: a change behind it is not missed
 			now, err := s.opts.Guard().Still(who)
@@ -90,7 +102,7 @@ func (s *Server) tenure(ctx context.Context, x *exchange, may may) (context.Cont
 				return
 			}
 		}
-	}()
+	}, func() { cancel(errPanicked) })()
 	return ctx, func() { cancel(nil) }
 }
 
@@ -107,8 +119,9 @@ func (s *Server) endOf(who *auth.Identity) (<-chan time.Time, func()) {
 // why returns what a client is to be told of a tenure's end; nil while it lasts, or if
 // the client has gone.
 func why(ctx context.Context) error {
-	if _, ok := problemOf(context.Cause(ctx)); ok {
-		return context.Cause(ctx)
+	cause := context.Cause(ctx)
+	if _, ok := problemOf(cause); ok || cause == errPanicked {
+		return cause
 	}
 	return nil
 }

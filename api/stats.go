@@ -119,20 +119,29 @@ func (s *Server) PublishStats(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		topic, _, err := s.opts.Hub.Topic(hub.StatsTopic)
-		if err != nil || topic.Subscribers == 0 {
-			continue
-		}
-		stats, err := s.probe.stats()
-		if err != nil {
-			continue
-		}
-		message, err := json.Marshal(s.viewStats(ctx, &stats))
-		if err != nil {
-			continue // of such a struct it can
-		}
-		now := s.opts.Clock()
-		// One that finds no room is as good as the next.
-		_, _ = s.opts.Hub.Publish(ctx, hub.Event{ID: "stats-" + now.UTC().Format(time.RFC3339Nano), Topic: hub.StatsTopic, Time: now, Message: message})
+		s.publishStats(ctx)
 	}
+}
+
+func (s *Server) publishStats(ctx context.Context) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.opts.Panicked(v, "stats")
+		}
+	}()
+	topic, _, err := s.opts.Hub.Topic(hub.StatsTopic)
+	if err != nil || topic.Subscribers == 0 {
+		return
+	}
+	stats, err := s.probe.stats()
+	if err != nil {
+		return
+	}
+	message, err := json.Marshal(s.viewStats(ctx, &stats))
+	if err != nil {
+		return // of such a struct it can
+	}
+	now := s.opts.Clock()
+	// One that finds no room is as good as the next.
+	_, _ = s.opts.Hub.Publish(ctx, hub.Event{ID: "stats-" + now.UTC().Format(time.RFC3339Nano), Topic: hub.StatsTopic, Time: now, Message: message})
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"fmt"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ type phaseRig struct {
 	c      *conn
 	broker *tallyBroker
 	closed int // times that the connection was finished
+	full   bool
+	held   func() // a write that waits for a socket that is full
 }
 
 // sockKinds are the kinds of sockets.
@@ -36,6 +39,7 @@ func newPhaseRig(t *testing.T, kind string) *phaseRig {
 	s.limits.Store(&l.transport.Limits)
 	r := &phaseRig{broker: &tallyBroker{}}
 	r.k = newCourier(0, r.broker, &s.opts)
+	r.k.queueBytes = 4 << 10
 	s.couriers = []*courier{r.k}
 	r.c = &conn{}
 	switch kind {
@@ -53,8 +57,12 @@ func newPhaseRig(t *testing.T, kind string) *phaseRig {
 	r.k.pending = func(*conn) int { return 0 }
 	r.k.listen = func(*conn, []byte) {}
 	r.k.elsewhere = func(c *conn, work func()) {
-		if c.phase == phaseEnded {
+		switch {
+		case c.phase == phaseEnded:
 			r.closed++
+		case c.waiting != nil && c.waiting.flight > 0 && r.full:
+			r.held = work
+			return
 		}
 		work()
 	}
@@ -65,23 +73,66 @@ func newPhaseRig(t *testing.T, kind string) *phaseRig {
 // flush has the courier write, and a stream tell that it has written.
 func (r *phaseRig) flush() {
 	r.k.flush()
-	if st, ok := r.c.sock.(*httpStream); ok {
-		for len(st.writes) > 0 {
-			r.k.handle(event{kind: evWritten, c: r.c, n: len(<-st.writes)})
-			r.k.flush()
-		}
+	st, ok := r.c.sock.(*httpStream)
+	for ok && !r.full && len(st.writes) > 0 {
+		r.written(st)
 	}
+}
+
+func (r *phaseRig) written(st *httpStream) {
+	n, err := st.write(<-st.writes)
+	r.k.handle(event{kind: evWritten, c: r.c, n: n, err: err})
+	r.k.flush()
+}
+
+// breakWrites has every write fail from now on.
+func (r *phaseRig) breakWrites() {
+	switch sock := r.c.sock.(type) {
+	case *fakeSock:
+		sock.broken = true
+	case *tls.Conn:
+		hangUp(r.c.below().Conn)
+	case *httpStream:
+		sock.w.(*fakeResponse).broken = true
+	}
+}
+
+// fill has the socket be full from now on.
+func (r *phaseRig) fill() {
+	r.full = true
+	if sock, ok := r.c.sock.(*fakeSock); ok {
+		sock.room = 0
+	}
+	for r.c.phase == phaseOpen && (r.c.waiting == nil || r.c.waiting.flight == 0) {
+		op(hub.Op{Kind: hub.OpDeliver, Frame: &hub.Frame{Position: 1, Bytes: make([]byte, 64<<10)}})(r)
+		r.flush()
+	}
+}
+
+// release ends a write that has waited.
+func (r *phaseRig) release() {
+	if st, ok := r.c.sock.(*httpStream); ok && len(st.writes) > 0 {
+		r.written(st)
+	}
+	if work := r.held; work != nil {
+		r.held = nil
+		work()
+		r.k.handle(<-r.k.inbox)
+		r.k.flush()
+	}
+}
+
+type phaseEvent struct {
+	name string
+	do   func(r *phaseRig)
+	to   [4]int
 }
 
 // phaseEvents are what can happen to a connection, and the phase that it has then
 // by the phase before. A phase below 0 stands for what can't happen.
-var phaseEvents = []struct {
-	name string
-	do   func(r *phaseRig)
-	to   [4]int
-}{
+var phaseEvents = []phaseEvent{
 	{"OpOpen", op(hub.Op{Kind: hub.OpOpen}), [4]int{1, -1, -1, -1}},
-	{"OpDeliver", op(hub.Op{Kind: hub.OpDeliver, Frame: &hub.Frame{Position: 1, Bytes: []byte("x")}}), [4]int{-1, 1, 2, 3}},
+	{"OpDeliver", op(deliverOp), [4]int{-1, 1, 2, 3}},
 	{"OpChunk", op(hub.Op{Kind: hub.OpChunk, Frame: &hub.Frame{Position: 1, Bytes: []byte("x")}}), [4]int{-1, 1, 2, 3}},
 	{"OpNewest", op(hub.Op{Kind: hub.OpNewest, Frame: &hub.Frame{Bytes: []byte("x")}, At: 1}), [4]int{-1, 1, 2, 3}},
 	{"OpReport", op(hub.Op{Kind: hub.OpReport}), [4]int{-1, 1, 2, 3}},
@@ -99,8 +150,49 @@ var phaseEvents = []struct {
 	{"evGone", told(event{kind: evGone}), [4]int{0, 3, 3, 3}},
 	{"evFailed", told(event{kind: evFailed}), [4]int{0, 3, 3, 3}},
 	{"ping", passes(25 * time.Second), [4]int{0, 1, 3, 3}},
+	{"a heartbeat, and a look after it", func(r *phaseRig) {
+		if r.c.phase != phaseNew {
+			op(hub.Op{Kind: hub.OpNote, Note: hub.Welcome{}})(r)
+		}
+		passes(r.k.opts.Heartbeat)(r)
+		r.flush()
+		passes(r.k.opts.Heartbeat)(r)
+	}, [4]int{0, 1, 3, 3}},
+	{"a message that is not whole in time", func(r *phaseRig) {
+		told(event{kind: evPartial})(r)
+		passes(r.k.opts.MessageTimeout)(r)
+	}, [4]int{-1, 2, 3, 3}},
+	{"a pong that does not come", func(r *phaseRig) {
+		passes(r.k.opts.PingInterval)(r)
+		passes(r.k.opts.PongTimeout)(r)
+	}, [4]int{0, 2, 3, 3}},
+	{"the time to close is over", passes(testLimits().transport.CloseTimeout), [4]int{0, 1, 3, 3}},
+	{"a write fails", func(r *phaseRig) { r.breakWrites(); op(deliverOp)(r) }, [4]int{-1, 3, 2, 3}},
+	{"a write fails, and the peer is gone", func(r *phaseRig) {
+		r.breakWrites()
+		op(deliverOp)(r)
+		r.flush()
+		told(event{kind: evGone})(r)
+	}, [4]int{-1, 3, 3, 3}},
+	{"too much waits", func(r *phaseRig) {
+		r.fill()
+		for range 3 {
+			op(hub.Op{Kind: hub.OpDeliver, Frame: &hub.Frame{Position: 1, Bytes: make([]byte, r.k.queueBytes/2)}})(r)
+		}
+	}, [4]int{-1, 2, 2, 3}},
+	{"replaced as it opens", func(r *phaseRig) {
+		op(hub.Op{Kind: hub.OpOpen})(r)
+		op(hub.Op{Kind: hub.OpClose, Reason: hub.Replaced})(r)
+	}, [4]int{2, -1, -1, -1}},
+	{"the broker drains as it opens", func(r *phaseRig) {
+		op(hub.Op{Kind: hub.OpOpen})(r)
+		op(hub.Op{Kind: hub.OpClose, Reason: hub.Draining})(r)
+	}, [4]int{2, -1, -1, -1}},
+	{"the broker drains", op(hub.Op{Kind: hub.OpClose, Reason: hub.Draining}), [4]int{-1, 2, 2, 3}},
 	{"courier ends", func(r *phaseRig) { r.k.cutAll() }, [4]int{3, 3, 3, 3}},
 }
+
+var deliverOp = hub.Op{Kind: hub.OpDeliver, Frame: &hub.Frame{Position: 1, Bytes: []byte("x")}}
 
 func op(o hub.Op) func(*phaseRig) {
 	return func(r *phaseRig) {
@@ -176,6 +268,7 @@ func (r *phaseRig) end(t *testing.T, what string, cut bool) {
 	}
 	told(event{kind: evGone})(r)
 	r.flush()
+	r.release()
 	k := r.k
 	if r.closed != 1 || r.c.server.open.Load() != 0 || !cut && len(r.broker.released) != 1 || len(r.broker.released) > 1 {
 		t.Errorf("%s: closed %d times, %d open, released: %+v", what, r.closed, r.c.server.open.Load(), r.broker.released)
@@ -188,27 +281,40 @@ func (r *phaseRig) end(t *testing.T, what string, cut bool) {
 
 // TestEveryOrder: the same for each order of up to three of the events that end a
 // connection or come from elsewhere than its other events, before and after it is
-// opened.
+// opened; of two over TLS, where each connection takes a handshake.
 func TestEveryOrder(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"plain", "HTTP/2"} {
-		for a := range phaseEvents {
-			for b := range phaseEvents {
-				for c := range phaseEvents {
-					for start := phaseNew; start <= phaseOpen; start++ {
-						r, what := newPhaseRig(t, kind), fmt.Sprintf("%s from phase %d:", kind, start)
-						r.enter(start)
-						for _, i := range []int{a, b, c} {
-							if e := phaseEvents[i]; e.to[r.c.phase] >= 0 && e.name != "courier ends" {
-								e.do(r)
-								r.flush()
-								what += " " + e.name
-							}
+	for _, kind := range sockKinds {
+		for _, first := range phaseEvents {
+			t.Run(kind+"/"+first.name, func(t *testing.T) {
+				t.Parallel()
+				for _, second := range phaseEvents {
+					orders := [][]phaseEvent{{first, second}}
+					for _, third := range phaseEvents {
+						if kind != "TLS" {
+							orders = append(orders, []phaseEvent{first, second, third})
 						}
-						r.end(t, what, false)
+					}
+					for _, order := range orders {
+						inOrder(t, kind, phaseNew, order)
+						inOrder(t, kind, phaseOpen, order)
 					}
 				}
-			}
+			})
 		}
 	}
+}
+
+func inOrder(t *testing.T, kind string, start phase, order []phaseEvent) {
+	t.Helper()
+	r, what := newPhaseRig(t, kind), fmt.Sprintf("%s from phase %d:", kind, start)
+	r.enter(start)
+	for _, e := range order {
+		if e.to[r.c.phase] >= 0 && e.name != "courier ends" {
+			e.do(r)
+			r.flush()
+			what += " " + e.name
+		}
+	}
+	r.end(t, what, false)
 }

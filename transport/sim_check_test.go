@@ -86,10 +86,7 @@ func (l *line) reach(to hub.Cursor, limit hub.Position) {
 	case to.Position < from:
 		l.failf("goes back from %v to %v", p.cursor, to)
 	}
-	if l.unsure {
-		l.unsure, from = false, limit
-	}
-	for pos := max(from, l.sparse) + 1; pos <= limit; pos++ {
+	for pos := max(from, l.sparse, l.unsure) + 1; pos <= limit; pos++ {
 		if _, due := l.due(pos, l.subs, l.excused); due && !l.superseded(pos) {
 			l.failf("did not get %d, going from %v to %v", pos, p.cursor, to)
 		}

@@ -193,7 +193,6 @@ func (p *peer) connect() {
 	s.server.open.Add(1)
 	l := newLine(p, k, from)
 	l.answered = p.h2 // that is not of its bytes
-	l.unsure = p.h2 && p.registered && !p.fresh && from.After == nil
 	p.line = l
 	s.logf("%s connects, %T, %v, after %v, last %d", p.name, p.kind, p.topics, p.cursor, from.Last)
 	s.send(func() { p.attach(l, c, want) })
@@ -210,6 +209,9 @@ func (p *peer) attach(l *line, c *conn, want hub.Want) {
 		l.sparse = p.sparse // also if an earlier connection asked for it and did not begin
 	}
 	if want.Registered {
+		if p.h2 && !p.fresh && want.From.After == nil {
+			l.unsure = head
+		}
 		if p.fresh && state.Admit(want.ID) == nil && p.id == want.ID {
 			p.fresh, p.seen = false, head
 		}

@@ -48,6 +48,8 @@ type KeySet struct {
 type Notices struct {
 	Failed  func(error) // a fetch has failed
 	Changed func()      // the keys are others
+	// Panicked takes what a fetch has panicked with. It has failed then.
+	Panicked func(v any)
 }
 
 // published is what the latest keys are. It is not changed any more.
@@ -196,8 +198,17 @@ func (s *KeySet) missing(name string, method jwt.SigningMethod) error {
 	return fmt.Errorf("kid %.100q; want one of the issuer's %d keys that is for %s", name, len(p.keys), method.Alg())
 }
 
-// fetch gets the keys once.
-func (s *KeySet) fetch(ctx context.Context) error {
+var errPanicked = errors.New("the broker failed at reading them; its log tells more")
+
+// fetch gets the keys once. What an issuer sends must not end the process.
+func (s *KeySet) fetch(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.notices.Panicked(v)
+			err = errPanicked
+			s.failure.Store(&err)
+		}
+	}()
 	text, err := s.get(ctx)
 	var now *published
 	if err == nil {

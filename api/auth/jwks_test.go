@@ -356,3 +356,31 @@ func TestIssuerIsVerified(t *testing.T) {
 		t.Error("a URL that is none")
 	}
 }
+
+// What an issuer sends must not end the process: a fetch that panics has failed.
+func TestAFetchThatPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var failed []error
+		panicked := 0
+		set := newKeySet("https://issuer.example", Notices{
+			Failed: func(err error) { failed = append(failed, err) }, Changed: func() {}, Panicked: func(any) { panicked++ },
+		}, roundTripper(func(*http.Request) (*http.Response, error) { panic("of the fetch") }))
+		set.Start()
+		synctest.Wait()
+		time.Sleep(refreshPause)
+		synctest.Wait()
+		set.Close()
+		time.Sleep(fetchTimeout) // until then net/http waits
+		if panicked != 2 || len(failed) != 2 || failed[0] != errPanicked {
+			t.Errorf("%d panics, and %v", panicked, failed)
+		}
+		if _, err := set.find("x", jwt.SigningMethodRS256, false); !errors.Is(err, errPanicked) {
+			t.Errorf("keys are missing because %v", err)
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
