@@ -27,11 +27,10 @@ func (s *State) prepare(m *matching, topic string, end uint64) bool {
 		if s.work >= end {
 			return false
 		}
-		s.spend(1)
 		last := len(m.places) - 1
 		p := m.places[last]
 		m.places = m.places[:last]
-		m.look(p.n, p.rest)
+		s.spend(m.look(p.n, p.rest))
 	}
 	return true
 }
@@ -52,23 +51,34 @@ func (s *State) seek(m *matching, topic string) {
 	}
 }
 
-// look looks at a node. It goes on only where something can match.
-func (m *matching) look(n *node, topic string) {
-	if len(n.children) == 0 {
-		return
-	}
-	if tail := n.children[anyTail]; tail != nil {
-		m.found = append(m.found, tail.subject)
-	}
-	level, rest, more := strings.Cut(topic, ".")
-	for _, child := range [2]*node{n.children[level], n.children[anyLevel]} {
-		switch {
-		case child == nil:
-		case more:
-			m.places = append(m.places, matchPlace{child, rest})
-		case child.subject != nil:
-			m.found = append(m.found, child.subject)
+// look looks at a node and what is below it, only where something can match. Where
+// that parts, one way is left for later. It returns how many nodes it has looked at.
+func (m *matching) look(n *node, topic string) (nodes int) {
+	for ; n != nil && len(n.children) > 0; nodes++ {
+		if tail := n.children[anyTail]; tail != nil {
+			m.found = append(m.found, tail.subject)
 		}
+		level, rest, more := strings.Cut(topic, ".")
+		star, named := n.children[anyLevel], n.children[level]
+		if !more {
+			m.add(star)
+			m.add(named)
+			return nodes + 1
+		}
+		if n = named; n == nil {
+			n = star
+		} else if star != nil {
+			m.places = append(m.places, matchPlace{star, rest})
+		}
+		topic = rest
+	}
+	return nodes + 1
+}
+
+// add takes the pattern that ends at a node, if one does.
+func (m *matching) add(n *node) {
+	if n != nil && n.subject != nil {
+		m.found = append(m.found, n.subject)
 	}
 }
 

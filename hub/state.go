@@ -132,10 +132,11 @@ type State struct {
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
 	polls    map[*client]*Poll
-	woken    []*Poll        // to be told so
-	ahead    matching       // of the next event
-	releases deque[Release] // of which it is not known yet how far they came
-	late     []func()       // to be done at the end of the step
+	woken    []*Poll            // to be told so
+	ahead    matching           // of the next event
+	releases deque[Release]     // of which it is not known yet how far they came
+	asked    map[*Conn][]func() // what waits for the beginning of connections: few ask before it
+	late     []func()           // to be done at the end of the step
 	news     news
 	outboxes []outbox
 	stats    Stats
@@ -160,6 +161,7 @@ func NewState(opts Options) *State {
 		users:       make(map[string]*user),
 		topics:      make(map[string]*topic),
 		polls:       make(map[*client]*Poll),
+		asked:       make(map[*Conn][]func()),
 		dedupe:      dedupe{records: make(map[[16]byte]*record)},
 		unconnected: schedule{wait: opts.RegisterTTL},
 		away:        schedule{wait: opts.ResumeWindow},
