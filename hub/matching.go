@@ -1,6 +1,9 @@
 package hub
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A matching finds the patterns that cover a topic. There may be a node of the tree
 // for each way to have its levels named or starred, so it keeps its place between two
@@ -83,11 +86,23 @@ func (m *matching) add(n *node) {
 }
 
 // joined has a matching that is under way take note of a new pattern. It may find it
-// a second time.
-func (m *matching) joined(sub *subject) {
-	if m.topic != "" && Match(sub.name, m.topic) {
-		m.found = append(m.found, sub)
+// a second time. It returns what that took. However long the matching waits, and however
+// often clients come and go, it holds no more than twice the patterns that there are.
+func (m *matching) joined(sub *subject) (work int) {
+	if m.topic == "" {
+		return 0
 	}
+	is, work := match(sub.name, m.topic)
+	if !is {
+		return work
+	}
+	if len(m.found) == cap(m.found) {
+		work += len(m.found)
+		m.found = slices.DeleteFunc(m.found, func(sub *subject) bool { return len(sub.members) == 0 })
+		m.found = slices.Grow(m.found, len(m.found)+1)
+	}
+	m.found = append(m.found, sub)
+	return work
 }
 
 // finish completes a matching and returns what it has found, valid until the next

@@ -10,6 +10,10 @@ const (
 	// subscribers, one client that comes or goes. Connections and subscriptions
 	// have limits of their own, for which this holds as they are by default.
 	pieceWork = 1 << 17
+	// encodeWork is what it counts to encode an event.
+	encodeWork = 32
+	// wakeWork is what it counts to wake who waits.
+	wakeWork = 8
 )
 
 // spend counts work where it is done.
