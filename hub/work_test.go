@@ -271,7 +271,6 @@ func TestWork(t *testing.T) {
 		{"limits", func() { s.SetLimits(s.opts.Limits) }},
 		{"grants are replaced", func() { s.Regrant(func(g *Grant) *Grant { return g }, 0) }},
 		{"a user is removed", func() { s.UnregisterUser("crowd") }},
-		{"all events run out", func() { s.opts.HistoryAge = time.Hour; h.now = h.now.Add(2 * time.Hour); s.Tick(h.now) }},
 		{"a publication with keys", func() { h.publication(1000) }},
 		{"polls of one topic", func() {
 			var polls []*Poll
@@ -325,6 +324,7 @@ func TestWork(t *testing.T) {
 			})
 		}},
 		{"a new connection", func() { _ = s.AdmitNew("crowd", 1); s.Announce() }},
+		{"all events run out", func() { s.opts.HistoryAge = time.Hour; h.now = h.now.Add(2 * time.Hour); s.Tick(h.now) }},
 		{"shutdown", func() { s.Drain() }},
 	} {
 		h.run(c.name, c.do)
