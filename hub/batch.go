@@ -16,7 +16,6 @@ type Conn struct {
 	sparse  Position // up to here it was given only the newest events of what its client sees
 	client  *client  // nil once the hub is done with the connection
 	number  int32    // of the connections of its client
-	asked   []func() // what waits for its beginning
 }
 
 // OpKind says what a courier has to do.

@@ -76,7 +76,7 @@ func (s *State) Connect(r Registration, conn *Conn, from From) {
 	}
 	r.Grant = grant
 	err := s.AdmitNew(r.User, len(r.Topics))
-	if err == nil && !s.admits(r.Grant, r.Topics) {
+	if err == nil && !s.admits(r.Grant, r.Topics...) {
 		err = ErrForbidden
 	}
 	if err != nil {

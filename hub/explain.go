@@ -72,9 +72,10 @@ func (s *State) explain(id ID, topic string) Explanation {
 	if c == nil {
 		return x
 	}
-	x.Permitted = c.grant.Admits(topic)
+	x.Permitted = s.admits(c.grant, topic)
 	for i := range c.subs {
-		if Match(c.subs[i].name, topic) {
+		is, levels := match(c.subs[i].name, topic)
+		if s.spend(1 + levels); is {
 			x.Subscribed = append(x.Subscribed, c.subs[i].name)
 		}
 	}

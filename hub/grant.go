@@ -2,6 +2,7 @@ package hub
 
 import (
 	"container/heap"
+	"math/bits"
 	"slices"
 	"time"
 )
@@ -16,16 +17,31 @@ type Grant struct {
 
 // Admits reports whether a grant covers a subscription. No grant covers all.
 func (g *Grant) Admits(pattern string) bool {
-	return g == nil || slices.ContainsFunc(g.Subscribe, func(p string) bool { return Covers(p, pattern) })
+	is, _ := g.admits(pattern)
+	return is
+}
+
+// admits also returns what it took to find out.
+func (g *Grant) admits(pattern string) (is bool, work int) {
+	if g == nil {
+		return true, 0
+	}
+	for _, p := range g.Subscribe {
+		is, levels := cover(p, pattern)
+		if work += 1 + levels; is {
+			return true, work
+		}
+	}
+	return false, work
 }
 
 // admits reports whether a grant covers all of the patterns.
-func (s *State) admits(g *Grant, patterns []string) bool {
-	if g == nil {
-		return true
-	}
-	s.spend(len(g.Subscribe) * len(patterns))
-	return !slices.ContainsFunc(patterns, func(p string) bool { return !g.Admits(p) })
+func (s *State) admits(g *Grant, patterns ...string) bool {
+	return !slices.ContainsFunc(patterns, func(p string) bool {
+		is, work := g.admits(p)
+		s.spend(work)
+		return !is
+	})
 }
 
 // expiryNotice is how long before its grant expires a client is told.
@@ -90,7 +106,7 @@ func (s *State) unlimit(c *client) {
 // whose have.
 func (s *State) expire(end uint64) {
 	for len(s.leases) > 0 && !s.leases[0].at.After(s.now) && s.work < end {
-		s.spend(1)
+		s.spend(bits.Len(uint(len(s.leases))))
 		l := s.leases[0]
 		c := l.client
 		if !l.noticed && s.now.Before(c.grant.Expires) {
@@ -147,7 +163,7 @@ func (s *State) regrant(c *client) (ended bool) {
 	if next == c.grant {
 		return false
 	}
-	if revoked || !slices.Equal(next.Subscribe, c.grant.Subscribe) && !s.admits(next, c.topics()) {
+	if revoked || !slices.Equal(next.Subscribe, c.grant.Subscribe) && !s.admits(next, c.topics()...) {
 		if c.conn != nil {
 			s.close(c.conn, Revoked)
 		}
@@ -175,7 +191,7 @@ func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 		return ErrForbidden
 	}
 	s.limit(c, g)
-	s.leaveAll(c, func(name string) bool { return !g.Admits(name) })
+	s.leaveAll(c, func(name string) bool { return !s.admits(g, name) })
 	at := s.at(c)
 	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil

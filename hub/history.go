@@ -76,17 +76,18 @@ func (s *State) wake(c *client) {
 	}
 }
 
-// Woken ends the polls for which there is an event, and returns them.
-func (s *State) Woken() []*Poll {
+// Woken ends polls for which there is an event, as far as a step may. It returns them,
+// and whether there are more.
+func (s *State) Woken() (woken []*Poll, more bool) {
+	for end := s.allowance(); len(s.woken) > 0 && s.work < end; s.woken = s.woken[1:] {
+		s.spend(wakeWork)
+		s.EndPoll(s.woken[0])
+		woken = append(woken, s.woken[0])
+	}
 	if len(s.woken) == 0 {
-		return nil
+		s.woken = nil
 	}
-	woken := s.woken
-	s.woken = nil
-	for _, p := range woken {
-		s.EndPoll(p)
-	}
-	return woken
+	return woken, len(s.woken) > 0
 }
 
 // EndPoll ends a poll that nobody waits for any more.

@@ -80,6 +80,7 @@ type Hub struct {
 	state  *State
 	taking *publish // that is under way, and has to be gone on with; else nil
 	due    bool     // something waits for a courier that has a batch under way
+	waking bool     // there are polls that were not told yet
 }
 
 // A link is the hub's line to one courier. It has at most one batch under
@@ -125,7 +126,7 @@ func (h *Hub) Run(ctx context.Context) {
 		if !h.due {
 			spent = nil
 		}
-		if !h.state.Behind() && (h.taking != nil || h.state.Busy()) {
+		if !h.state.Behind() && (h.taking != nil || h.waking || h.state.Busy()) {
 			work = ready
 		}
 		select {
@@ -151,8 +152,8 @@ func (h *Hub) Run(ctx context.Context) {
 // serve takes a command and those that have arrived after it, as far as a step may,
 // so that under load what they lead to leaves together.
 func (h *Hub) serve(c command) {
-	h.state.Tick(h.opts.Clock())
 	begun := h.state.Spent()
+	h.state.Tick(h.opts.Clock())
 	c.serve(h)
 	for range drainLimit {
 		if h.state.Spent()-begun >= stepWork {
@@ -195,7 +196,9 @@ func (h *Hub) regain(b spent) { h.couriers[b.courier].spare = b.batch }
 
 // flush hands each courier that is ready what waits for it, and wakes polls.
 func (h *Hub) flush() {
-	for _, p := range h.state.Woken() {
+	var woken []*Poll
+	woken, h.waking = h.state.Woken()
+	for _, p := range woken {
 		close(p.Owner.(chan struct{})) // once
 	}
 	for len(h.spent) > 0 { // nobody else receives

@@ -118,9 +118,9 @@ func (s *State) leave(c *client, i int) {
 }
 
 // shrink gives memory back after a crowd has left.
-func shrink(m []member) []member {
+func shrink[T any](m []T) []T {
 	if cap(m) > 64 && len(m) < cap(m)/4 {
-		return append(make([]member, 0, 2*len(m)), m...)
+		return append(make([]T, 0, 2*len(m)), m...)
 	}
 	return m
 }
@@ -146,8 +146,7 @@ func (s *State) subject(name string) *subject {
 		n.subject = &subject{name: name, pattern: true}
 		s.patternCount++
 		s.held += patternSize(name)
-		s.ahead.joined(n.subject)
-		s.news.ahead.joined(n.subject)
+		s.spend(s.ahead.joined(n.subject) + s.news.ahead.joined(n.subject))
 	}
 	return n.subject
 }
@@ -169,9 +168,9 @@ func (s *State) freeTopic(t *topic) {
 	if len(t.members) == 0 && t.empty() {
 		delete(s.topics, t.name)
 		s.held -= t.size()
-		if s.topicRoll.remove(t) {
-			s.log.blocks.moved(len(s.topicRoll.rows), s.log.head)
-		}
+		from, to := s.topicRoll.remove(t)
+		s.spend(to - from)
+		s.log.blocks.moved(from, to, len(s.topicRoll.rows), s.log.head)
 	}
 }
 

@@ -144,12 +144,14 @@ func (s *State) retain(st *stream) {
 }
 
 // trim evicts from the front until the log is within its bounds of age and
-// bytes, as far as a step may, and sweeps husks when they are the greater part. It
-// reports whether that is all.
-func (s *State) trim() bool {
+// bytes, as far as a step may, and sweeps husks when they are the greater part.
+func (s *State) trim() { s.trimTo(s.allowance()) }
+
+// trimTo does so until that much work is done, and reports whether that is all.
+func (s *State) trimTo(end uint64) bool {
 	l := &s.log
 	oldest := s.age - s.opts.HistoryAge
-	for end := s.allowance(); l.entries.len() > 0; {
+	for l.entries.len() > 0 {
 		e := l.entries.at(0)
 		switch {
 		case s.work >= end:
@@ -211,12 +213,18 @@ func firstAfter(entries *deque[*entry], p Position) int {
 func (s *State) frame(e *entry, enc Encoding) *Frame {
 	f := e.frames[enc]
 	if f == nil {
-		f = &Frame{Bytes: s.opts.Encode(enc, &e.Event, s.cursor(e.position)), Position: e.position, Topic: e.Topic, Expires: e.Expires}
+		f = &Frame{Bytes: s.encode(enc, e, e.position), Position: e.position, Topic: e.Topic, Expires: e.Expires}
 		e.frames[enc] = f
 		e.size += f.size()
 		s.log.bytes += f.size()
 	}
 	return f
+}
+
+// encode has an entry encoded as one that stands at a position.
+func (s *State) encode(enc Encoding, e *entry, at Position) []byte {
+	s.spend(encodeWork)
+	return s.opts.Encode(enc, &e.Event, s.cursor(at))
 }
 
 // cursor names a position of this log.

@@ -1,6 +1,9 @@
 package hub
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A matching finds the patterns that cover a topic. There may be a node of the tree
 // for each way to have its levels named or starred, so it keeps its place between two
@@ -27,11 +30,10 @@ func (s *State) prepare(m *matching, topic string, end uint64) bool {
 		if s.work >= end {
 			return false
 		}
-		s.spend(1)
 		last := len(m.places) - 1
 		p := m.places[last]
 		m.places = m.places[:last]
-		m.look(p.n, p.rest)
+		s.spend(m.look(p.n, p.rest))
 	}
 	return true
 }
@@ -52,32 +54,55 @@ func (s *State) seek(m *matching, topic string) {
 	}
 }
 
-// look looks at a node. It goes on only where something can match.
-func (m *matching) look(n *node, topic string) {
-	if len(n.children) == 0 {
-		return
-	}
-	if tail := n.children[anyTail]; tail != nil {
-		m.found = append(m.found, tail.subject)
-	}
-	level, rest, more := strings.Cut(topic, ".")
-	for _, child := range [2]*node{n.children[level], n.children[anyLevel]} {
-		switch {
-		case child == nil:
-		case more:
-			m.places = append(m.places, matchPlace{child, rest})
-		case child.subject != nil:
-			m.found = append(m.found, child.subject)
+// look looks at a node and what is below it, only where something can match. Where
+// that parts, one way is left for later. It returns how many nodes it has looked at.
+func (m *matching) look(n *node, topic string) (nodes int) {
+	for ; n != nil && len(n.children) > 0; nodes++ {
+		if tail := n.children[anyTail]; tail != nil {
+			m.found = append(m.found, tail.subject)
 		}
+		level, rest, more := strings.Cut(topic, ".")
+		star, named := n.children[anyLevel], n.children[level]
+		if !more {
+			m.add(star)
+			m.add(named)
+			return nodes + 1
+		}
+		if n = named; n == nil {
+			n = star
+		} else if star != nil {
+			m.places = append(m.places, matchPlace{star, rest})
+		}
+		topic = rest
+	}
+	return nodes + 1
+}
+
+// add takes the pattern that ends at a node, if one does.
+func (m *matching) add(n *node) {
+	if n != nil && n.subject != nil {
+		m.found = append(m.found, n.subject)
 	}
 }
 
 // joined has a matching that is under way take note of a new pattern. It may find it
-// a second time.
-func (m *matching) joined(sub *subject) {
-	if m.topic != "" && Match(sub.name, m.topic) {
-		m.found = append(m.found, sub)
+// a second time. It returns what that took. However long the matching waits, and however
+// often clients come and go, it holds no more than twice the patterns that there are.
+func (m *matching) joined(sub *subject) (work int) {
+	if m.topic == "" {
+		return 0
 	}
+	is, work := match(sub.name, m.topic)
+	if !is {
+		return work
+	}
+	if len(m.found) == cap(m.found) {
+		work += len(m.found)
+		m.found = slices.DeleteFunc(m.found, func(sub *subject) bool { return len(sub.members) == 0 })
+		m.found = slices.Grow(m.found, len(m.found)+1)
+	}
+	m.found = append(m.found, sub)
+	return work
 }
 
 // finish completes a matching and returns what it has found, valid until the next

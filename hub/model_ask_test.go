@@ -218,7 +218,9 @@ func (w *world) poll() {
 
 // wakePolls ends the polls for which there is an event.
 func (w *world) wakePolls() {
-	for _, poll := range w.s.Woken() {
+	woken, more := w.s.Woken()
+	w.same(more, false)
+	for _, poll := range woken {
 		p := w.polls[poll]
 		if p == nil || !p.woken {
 			w.t.Fatalf("%v is woken for nothing", poll.Owner)

@@ -55,6 +55,7 @@ func (n *news) take() change {
 func (n *news) clear() {
 	n.order.Init()
 	clear(n.changed)
+	n.ahead.topic = ""
 }
 
 // watches counts subscriptions to presence topics.

@@ -19,6 +19,7 @@ type Taking struct {
 // Begin checks a publication as a whole. It fails with [ErrDraining],
 // [ErrKeyReused] or [ErrTooManyKeys].
 func (s *State) Begin(p Publication) (*Taking, error) {
+	s.spend(len(p.Events) + len(p.Keys))
 	if s.draining {
 		return nil, ErrDraining
 	}
@@ -89,6 +90,7 @@ func (s *State) Continue(t *Taking) (done bool) {
 		return false
 	}
 	if t.Key.given() && len(t.Events) > 0 {
+		s.spend(len(t.receipts))
 		s.dedupe.remember(t.Key, s.age, t.receipts)
 	}
 	return true
@@ -110,6 +112,7 @@ func (s *State) publishOnce(ev Event, key *Key) Receipt {
 
 // repeated returns the receipts of a record, for a repeat.
 func (s *State) repeated(r *record) []Receipt {
+	s.spend(len(r.receipts))
 	receipts := make([]Receipt, len(r.receipts))
 	for i, receipt := range r.receipts {
 		receipt.Duplicate = true

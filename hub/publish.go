@@ -34,6 +34,7 @@ func (s *State) wantsPatterns(ev *Event) bool {
 // [ErrDraining].
 func (s *State) Publish(ev Event) (Receipt, error) {
 	if s.draining {
+		s.ahead.topic = ""
 		return Receipt{}, ErrDraining
 	}
 	return s.publish(ev, &s.ahead), nil
@@ -80,6 +81,7 @@ func (s *State) deliverToUser(e *entry, ahead *matching, r *Receipt) {
 	if many {
 		t.seen = e.position
 		for _, sub := range s.finish(ahead, t.name) {
+			s.spend(1)
 			sub.seen = e.position
 		}
 	}

@@ -36,7 +36,7 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	switch {
 	case len(c.subs)+len(fresh) > s.opts.MaxSubscriptions:
 		return ErrTooManyTopics
-	case !s.admits(c.grant, names):
+	case !s.admits(c.grant, names...):
 		return ErrForbidden
 	case r.From.given() && len(c.replays) >= s.opts.MaxSubscriptions:
 		return ErrTooManyReplays // each topic may have one of its own

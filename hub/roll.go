@@ -9,6 +9,9 @@ type roll[T interface{ place() *int32 }] struct {
 	rows   []row[T]
 	holes  int
 	serial uint64 // of the last one
+	// Holes are closed a few rows at a time: those up to kept have come to their new
+	// places, those from looked on are where they were, and between them is nothing.
+	kept, looked int
 }
 
 type row[T any] struct {
@@ -23,42 +26,66 @@ func (r *roll[T]) add(item T) {
 	r.rows = append(r.rows, row[T]{serial: r.serial, of: item})
 }
 
-// remove takes an item out, and reports whether others have other places now.
-func (r *roll[T]) remove(item T) (moved bool) {
-	i := *item.place()
-	r.rows[i] = row[T]{serial: r.rows[i].serial, gone: true}
-	if r.holes++; r.holes > 64 && r.holes > len(r.rows)/2 {
-		r.sweep()
-		return true
+// rollSweep is how many rows each removal looks at while holes are closed: so many that
+// this ends before there are too many again.
+const rollSweep = 16
+
+// remove takes an item out. Others may have other places now: those in the rows from
+// one up to another.
+func (r *roll[T]) remove(item T) (from, to int) {
+	r.rows[*item.place()] = row[T]{serial: r.rows[*item.place()].serial, gone: true}
+	if r.holes++; r.looked == 0 && (r.holes <= 64 || r.holes <= len(r.rows)/3) {
+		return 0, 0
 	}
-	return false
+	return r.sweep()
 }
 
-// sweep closes the holes. Its cost is shared by the removals that made them.
-func (r *roll[T]) sweep() {
-	kept := make([]row[T], 0, 2*(len(r.rows)-r.holes))
-	for _, row := range r.rows {
+// sweep goes on with closing the holes.
+func (r *roll[T]) sweep() (from, to int) {
+	from = r.kept
+	for end := min(r.looked+rollSweep, len(r.rows)); r.looked < end; r.looked++ {
+		row := r.rows[r.looked]
+		r.rows[r.looked].of, r.rows[r.looked].gone = *new(T), true
 		if !row.gone {
-			*row.of.place() = int32(len(kept))
-			kept = append(kept, row)
+			*row.of.place() = int32(r.kept)
+			r.rows[r.kept] = row
+			r.kept++
 		}
 	}
-	r.rows, r.holes = kept, 0
+	to = r.kept
+	if r.looked == len(r.rows) {
+		r.holes -= r.looked - r.kept
+		r.rows, r.kept, r.looked = shrink(r.rows[:r.kept]), 0, 0
+	}
+	return from, to
+}
+
+// from returns the index of the first row at i or behind it.
+func (r *roll[T]) from(i int) int {
+	if r.kept <= i && i < r.looked {
+		return r.looked
+	}
+	return i
 }
 
 // behind returns the index of the first row behind a number.
 func (r *roll[T]) behind(serial uint64) int {
-	return sort.Search(len(r.rows), func(i int) bool { return r.rows[i].serial > serial })
+	find := func(from, to int) int {
+		return from + sort.Search(to-from, func(i int) bool { return r.rows[from+i].serial > serial })
+	}
+	if i := find(0, r.kept); i < r.kept {
+		return i
+	}
+	return find(r.looked, len(r.rows))
 }
 
 // after calls yield with what came behind a number, until that says no, for at most
 // so many rows. It returns the number of the last that it has looked at, and
 // whether there may be more.
 func (r *roll[T]) after(serial uint64, most int, yield func(T) bool) (last uint64, more bool) {
-	first := r.behind(serial)
 	last = serial
-	for i := first; i < len(r.rows); i++ {
-		if i-first == most {
+	for i, n := r.behind(serial), 0; i < len(r.rows); i, n = r.from(i+1), n+1 {
+		if n == most {
 			return last, true
 		}
 		last = r.rows[i].serial

@@ -132,10 +132,11 @@ type State struct {
 
 	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
 	polls    map[*client]*Poll
-	woken    []*Poll        // to be told so
-	ahead    matching       // of the next event
-	releases deque[Release] // of which it is not known yet how far they came
-	late     []func()       // to be done at the end of the step
+	woken    []*Poll            // to be told so
+	ahead    matching           // of the next event
+	releases deque[Release]     // of which it is not known yet how far they came
+	asked    map[*Conn][]func() // what waits for the beginning of connections: few ask before it
+	late     []func()           // to be done at the end of the step
 	news     news
 	outboxes []outbox
 	stats    Stats
@@ -160,6 +161,7 @@ func NewState(opts Options) *State {
 		users:       make(map[string]*user),
 		topics:      make(map[string]*topic),
 		polls:       make(map[*client]*Poll),
+		asked:       make(map[*Conn][]func()),
 		dedupe:      dedupe{records: make(map[[16]byte]*record)},
 		unconnected: schedule{wait: opts.RegisterTTL},
 		away:        schedule{wait: opts.ResumeWindow},
@@ -203,7 +205,7 @@ func (s *State) Register(r Registration) (Registered, error) {
 		return Registered{}, ErrTooManyUserClients
 	case len(r.Topics) > s.opts.MaxSubscriptions:
 		return Registered{}, ErrTooManyTopics
-	case revoked || !s.admits(r.Grant, r.Topics):
+	case revoked || !s.admits(r.Grant, r.Topics...):
 		return Registered{}, ErrForbidden
 	}
 	c := s.add(r)
@@ -297,7 +299,8 @@ func (s *State) forget(c *client, why Reason) {
 	delete(s.clients, c.id)
 	s.held -= clientOverhead + c.weight
 	c.weight = 0
-	s.roll.remove(c)
+	from, to := s.roll.remove(c)
+	s.spend(to - from)
 	c.mode = modeNew
 	s.stats.Removals[why]++
 }
@@ -308,7 +311,7 @@ func (s *State) forget(c *client, why Reason) {
 // taken over, nor for more topics or others than the client may have.
 func (s *State) SetTopics(conn *Conn, names []string) bool {
 	c := conn.client
-	if c == nil || c.conn != conn || len(names) > s.opts.MaxSubscriptions || !s.admits(c.grant, names) {
+	if c == nil || c.conn != conn || len(names) > s.opts.MaxSubscriptions || !s.admits(c.grant, names...) {
 		return false
 	}
 	keep := s.set(names)
@@ -331,7 +334,7 @@ func (s *State) AddTopic(id ID, name string) error {
 		return nil
 	case len(c.subs) >= s.opts.MaxSubscriptions:
 		return ErrTooManyTopics
-	case !c.grant.Admits(name):
+	case !s.admits(c.grant, name):
 		return ErrForbidden
 	}
 	s.join(c, name)

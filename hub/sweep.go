@@ -65,13 +65,13 @@ func (n *blocks) note(row int32, head Position) {
 	(*n)[b] = head
 }
 
-// moved takes note that topics have other places in a roll of so many rows. Where
-// there are new events is not known then.
-func (n *blocks) moved(rows int, head Position) {
-	*n = (*n)[:min(len(*n), (rows+blockRows-1)/blockRows)]
-	for b := range *n {
-		(*n)[b] = head
+// moved takes note that topics have other places in a roll: those in the rows from one
+// up to another, of so many. Which of them have new events is not known then.
+func (n *blocks) moved(from, to, rows int, head Position) {
+	for row := from; row < to; row++ {
+		n.note(int32(row), head)
 	}
+	*n = (*n)[:min(len(*n), (rows+blockRows-1)/blockRows)]
 }
 
 // since reports whether there may be news behind a position in the block that
@@ -186,21 +186,15 @@ func (t *turns) spent() bool { return t.bytes >= t.chunk || t.work >= t.end }
 
 // takeAll goes over the roll of topics.
 func (t *turns) takeAll() {
-	rows := t.topicRoll.rows
-	i := t.topicRoll.behind(t.w.row)
-	for i < len(rows) && rows[i].serial <= t.w.last && !t.spent() {
-		if i%blockRows == 0 && !t.log.blocks.since(i, t.w.covered) {
-			i = min(i+blockRows, len(rows))
-			t.w.row = rows[i-1].serial
-			t.spend(1)
-			continue
+	r := &t.topicRoll
+	for i := r.behind(t.w.row); i < len(r.rows) && r.rows[i].serial <= t.w.last && !t.spent(); i = r.from(i + 1) {
+		if next := i + blockRows; i%blockRows == 0 && (next <= r.kept || i >= r.looked) && !t.log.blocks.since(i, t.w.covered) {
+			i = min(next, len(r.rows)) - 1
+		} else if !r.rows[i].gone {
+			t.hand(r.rows[i].of)
 		}
-		t.w.row = rows[i].serial
-		if !rows[i].gone {
-			t.hand(rows[i].of)
-		}
+		t.w.row = r.rows[i].serial
 		t.spend(1)
-		i++
 	}
 	if !t.spent() {
 		t.w.row = max(t.w.row, t.w.last)
@@ -243,7 +237,7 @@ func (t *turns) hand(topic *topic) {
 	if e == nil {
 		return
 	}
-	frame := &Frame{Bytes: t.opts.Encode(t.c.conn.Encoding, &e.Event, t.cursor(w.covered)), Topic: e.Topic}
+	frame := &Frame{Bytes: t.encode(t.c.conn.Encoding, e, w.covered), Topic: e.Topic}
 	t.tell(t.c.conn, Op{Kind: OpNewest, Frame: frame, At: w.covered})
 	t.stats.Replayed++
 	t.bytes += len(e.Message) + 1 // so that empty ones count
@@ -259,7 +253,7 @@ func (t *turns) due(topic *topic) *entry {
 	for i := range t.c.subs {
 		if sub := &t.c.subs[i]; sub.matches(topic) {
 			since = min(since, sub.since)
-			if !w.isLate(sub.subject, m.round) {
+			if t.spend(len(w.late)); !w.isLate(sub.subject, m.round) {
 				old = min(old, sub.since)
 			}
 		}

@@ -14,8 +14,7 @@ func (s *State) Tick(now time.Time) {
 	}
 	s.expire(end)
 	s.dedupe.forget(s.age-s.opts.DedupeWindow, func() bool { s.spend(2); return s.work < end })
-	s.overdue = s.work >= end
-	s.overdue = !s.trim() || s.overdue
+	s.overdue = !s.trimTo(end) || s.work >= end
 }
 
 // pass lets time pass. How much of it counts is bounded, so that nothing ends because

@@ -145,20 +145,27 @@ func match(pattern, topic string) (is bool, levels int) {
 // topic that the request matches, the grant matches too. Both are patterns and
 // well-formed.
 func Covers(grant, request string) bool {
+	is, _ := cover(grant, request)
+	return is
+}
+
+// cover also returns how many levels it has compared.
+func cover(grant, request string) (is bool, levels int) {
 	if reserved(request) && !reserved(grant) {
-		return false
+		return false, 0
 	}
 	for {
+		levels++
 		g, grest, gmore := strings.Cut(grant, ".")
 		if g == anyTail {
-			return true
+			return true, levels
 		}
 		r, rrest, rmore := strings.Cut(request, ".")
 		if r == anyTail || g != anyLevel && g != r {
-			return false
+			return false, levels
 		}
 		if !gmore || !rmore {
-			return gmore == rmore
+			return gmore == rmore, levels
 		}
 		grant, request = grest, rrest
 	}

@@ -35,7 +35,8 @@ func (p *player) doMore(verb string, l *line) bool {
 	case "endpoll":
 		s.EndPoll(p.polls[l.arg(0)])
 	case "woken":
-		for _, poll := range s.Woken() {
+		woken, _ := s.Woken()
+		for _, poll := range woken {
 			fmt.Fprintln(&p.out, poll.Owner, "woken")
 		}
 	default:

@@ -10,6 +10,10 @@ const (
 	// subscribers, one client that comes or goes. Connections and subscriptions
 	// have limits of their own, for which this holds as they are by default.
 	pieceWork = 1 << 17
+	// encodeWork is what it counts to encode an event.
+	encodeWork = 32
+	// wakeWork is what it counts to wake who waits.
+	wakeWork = 8
 )
 
 // spend counts work where it is done.
@@ -30,14 +34,14 @@ func (s *State) Defer(conn *Conn, do func()) bool {
 	if c == nil || c.conn != conn || c.mode != modeReading || conn.started {
 		return false
 	}
-	conn.asked = append(conn.asked, do)
+	s.asked[conn] = append(s.asked[conn], do)
 	return true
 }
 
 // answer has what a connection asked for be done at the end of the step.
 func (s *State) answer(conn *Conn) {
-	s.late = append(s.late, conn.asked...)
-	conn.asked = nil
+	s.late = append(s.late, s.asked[conn]...)
+	delete(s.asked, conn)
 }
 
 // Settle ends a step: it does what was deferred and publishes what the hub itself has

@@ -2,6 +2,10 @@ package hub
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +20,7 @@ type heavy struct {
 	now    time.Time
 	conns  []*Conn // of the crowd
 	most   uint64  // work of a step
+	inner  uint64  // work of the steps within the one under way
 	guests []ID    // clients of one case
 }
 
@@ -111,10 +116,12 @@ func manyPatterns(of string) (patterns []string) {
 // step does a step and holds its work to the bound.
 func (h *heavy) step(name string, do func()) {
 	h.t.Helper()
-	before := h.s.Spent()
+	before, outer := h.s.Spent(), h.inner
+	h.inner = 0
 	do()
 	h.s.Settle()
-	work := h.s.Spent() - before
+	work := h.s.Spent() - before - h.inner
+	h.inner += outer + work
 	h.most = max(h.most, work)
 	if work > stepWork+pieceWork {
 		h.t.Errorf("%s: a step of %d comparisons, want at most %d", name, work, stepWork+pieceWork)
@@ -264,10 +271,151 @@ func TestWork(t *testing.T) {
 		{"limits", func() { s.SetLimits(s.opts.Limits) }},
 		{"grants are replaced", func() { s.Regrant(func(g *Grant) *Grant { return g }, 0) }},
 		{"a user is removed", func() { s.UnregisterUser("crowd") }},
+		{"a publication with keys", func() { h.publication(1000) }},
+		{"polls of one topic", func() {
+			var polls []*Poll
+			for range heavyClients {
+				poll, err := s.Await("polled", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				polls = append(polls, poll)
+			}
+			h.step("one that gives up", func() { s.EndPoll(polls[0]) })
+			h.step("an event", func() { h.publish(Event{Topic: "polled"}) })
+			told := 1
+			for more := true; more; {
+				h.step("they are told", func() {
+					var woken []*Poll
+					woken, more = s.Woken()
+					told += len(woken)
+				})
+			}
+			if told != heavyClients {
+				t.Errorf("%d polls were told", told)
+			}
+		}},
+		{"takeovers", func() {
+			if _, err := s.Register(Registration{ID: testID("many"), User: "many", Topics: manyPatterns("no")}); err != nil {
+				t.Fatal(err)
+			}
+			h.guests = append(h.guests, testID("many"))
+			for range maxTakeovers + 2 {
+				h.step("a takeover", func() { _ = s.Admit(testID("many")); s.Attach(testID("many"), &Conn{Notes: true}, h.after(1)) })
+			}
+			h.step("one topic", func() { _, _ = s.AddTopic(testID("many"), "one"), s.RemoveTopic(testID("many"), "one") })
+			h.step("explained", func() {
+				s.Explain(testID("many"), deep+"none")
+				s.ExplainEvent(testID("many"), s.log.head)
+				_, _ = s.Client(testID("many"))
+			})
+		}},
+		{"a slow connection, the newest of all topics", func() { h.slow(SlowLatest) }},
+		{"a slow connection that drops", func() { h.slow(SlowDropOldest) }},
+		{"another grant", func() {
+			conn := &Conn{Owner: "granted", Notes: true}
+			grant := &Grant{Subscribe: append(manyPatterns("x")[:60:60], ">"), Expires: h.now.Add(time.Hour)}
+			s.Connect(Registration{ID: testID("granted"), User: "u", Topics: manyPatterns("no"), Grant: grant}, conn, From{})
+			h.guests = append(h.guests, testID("granted"))
+			h.step("renewed", func() {
+				if err := s.Renew(conn, "u", grant, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}},
+		{"a new connection", func() { _ = s.AdmitNew("crowd", 1); s.Announce() }},
 		{"all events run out", func() { s.opts.HistoryAge = time.Hour; h.now = h.now.Add(2 * time.Hour); s.Tick(h.now) }},
 		{"shutdown", func() { s.Drain() }},
 	} {
 		h.run(c.name, c.do)
+	}
+}
+
+// publication publishes many events together, each with a key.
+func (h *heavy) publication(n int) {
+	p := Publication{Events: make([]Event, n), Keys: make([]Key, n)}
+	for i := range n {
+		p.Events[i] = Event{ID: "id", Topic: deep + "none", Time: h.now}
+		p.Keys[i].Name[0], p.Keys[i].Name[1], p.Keys[i].Name[2] = 1, byte(i), byte(i>>8)
+	}
+	h.s.opts.DedupeBytes = 1 << 30
+	var taking *Taking
+	h.step("begin", func() {
+		var err error
+		if taking, err = h.s.Begin(p); err != nil {
+			h.t.Fatal(err)
+		}
+	})
+	for range heavySteps {
+		h.step("an event of many", func() { h.s.Continue(taking) })
+		h.s.Take(0, &Batch{})
+	}
+}
+
+// slow has a connection lag, of which all topics have changed since.
+func (h *heavy) slow(policy SlowPolicy) {
+	conn := &Conn{Owner: "slow", Notes: true, Slow: policy}
+	h.s.Connect(Registration{ID: testID("slow"), Topics: []string{">"}}, conn, From{})
+	h.guests = append(h.guests, testID("slow"))
+	h.step("lag", func() { h.s.Lag(conn) })
+	conn.client.pos = 1
+	for range heavySteps {
+		h.step("drained", func() { h.s.Drained(conn) })
+		h.step("read", h.s.Work)
+	}
+}
+
+// Every command of a state has a place in this file.
+func TestWorkKnowsAllCommands(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "work_test.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := make(map[string]bool)
+	ast.Inspect(file, func(n ast.Node) bool {
+		if sel, is := n.(*ast.SelectorExpr); is {
+			called[sel.Sel.Name] = true
+		}
+		return true
+	})
+	for state, i := reflect.TypeFor[*State](), 0; i < state.NumMethod(); i++ {
+		switch name := state.Method(i).Name; name {
+		case "Waits", "Behind": // they look at the couriers only
+		default:
+			if !called[name] {
+				t.Errorf("%s is not among what is measured", name)
+			}
+		}
+	}
+}
+
+// However often clients subscribe to patterns and leave them while an event waits for
+// its turn, what was found out about it does not grow. It gets to who is there.
+func TestPatternsThatComeAndGoWhileAnEventWaits(t *testing.T) {
+	t.Parallel()
+	s := NewState(testOptions())
+	s.Tick(epoch)
+	conns := [2]*Conn{{Owner: "restless"}, {Owner: "late"}}
+	for _, conn := range conns {
+		s.Connect(Registration{ID: testID(conn.Owner.(string)), Topics: []string{"other.*"}}, conn, From{})
+	}
+	ev := Event{Topic: "a.b.c", Time: epoch}
+	s.Prepare(&ev)
+	for i := range 10_000 {
+		s.SetTopics(conns[0], []string{[]string{"a.*.c", "a.b.*", "a.>"}[i%3]})
+	}
+	s.SetTopics(conns[1], []string{"*.*.c"})
+	if n := len(s.ahead.found); n > 10 {
+		t.Errorf("%d patterns are held", n)
+	}
+	if r, err := s.Publish(ev); err != nil || r.Queued != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	s.Prepare(&ev)
+	s.Drain()
+	if _, err := s.Publish(ev); err != ErrDraining || s.ahead.topic != "" {
+		t.Errorf("%v, and %q is still looked for", err, s.ahead.topic)
 	}
 }
 
