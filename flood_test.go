@@ -137,6 +137,7 @@ var floods = []flood{
 			return a.post(strings.Repeat(deep, (1<<20+int(n%3))/len(deep)+1)[:1<<20+int(n%3)])
 		},
 	},
+	costly,
 }
 
 // The keys of floods that have some.
@@ -282,8 +283,8 @@ func (a *attacker) post(body string) error {
 	return err
 }
 
-// TestFloods: during each flood somebody who behaves well gets every event, the
-// attackers are refused or cut, and in the end nothing is left of them.
+// TestFloods: during each flood somebody who behaves well gets every event, the broker
+// is alive, the attackers are refused or cut, and in the end nothing is left of them.
 //
 // The test is not parallel: it counts what the whole process holds.
 func TestFloods(t *testing.T) {
@@ -308,6 +309,9 @@ func TestFloods(t *testing.T) {
 					return err == nil && got.status == http.StatusOK
 				})
 				good.expect(t, text)
+				if got, err := b.do("GET", "/health/live", ""); err == nil && got.status != http.StatusOK {
+					t.Fatalf("it is not alive: %d %s", got.status, got.body)
+				}
 				if f.limit != "" && n%10 == 9 {
 					refused = b.metric(t, f.limit)
 				}
