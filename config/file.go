@@ -70,7 +70,7 @@ func (in *input) load(ctx *kong.Context) {
 		return
 	}
 	in.file.name = name
-	content, mode, err := readFile(name, maxFile)
+	content, mode, err := in.readFile(name, maxFile)
 	if err != nil {
 		in.file.unread = true
 		in.problem(fileFlag, "%s=%.100q: %w", source, name, err)
@@ -80,8 +80,12 @@ func (in *input) load(ctx *kong.Context) {
 	in.file.warn(name, mode, len(in.file.keys) > 0)
 }
 
-// readFile is os.ReadFile with a bound.
-func readFile(name string, most int) ([]byte, fs.FileMode, error) {
+// readFile is os.ReadFile with a bound. What is read again is a regular file: a pipe is empty then, or nobody writes to it,
+// and there is no waiting for that.
+func (in *input) readFile(name string, most int) ([]byte, fs.FileMode, error) {
+	if info, err := os.Stat(name); in.again && err == nil && !info.Mode().IsRegular() {
+		return nil, 0, errors.New("want a regular file, which can be read again")
+	}
 	opened, err := os.Open(name)
 	if err != nil {
 		return nil, 0, reason(err)
