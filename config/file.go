@@ -29,6 +29,7 @@ type file struct {
 	name     string
 	unread   bool                  // it could not be read, so that what follows from it is unknown
 	settings map[string]*kong.Flag // by their names in the file
+	lines    map[string]int        // where they are given, by those names
 	values   map[string]fileValue  // the right ones, by flag
 	keys     []Key
 	warnings []string
@@ -54,7 +55,7 @@ func underscored(flag string) string { return strings.ReplaceAll(flag, "-", "_")
 
 // load reads the file that the command line names, or else the environment.
 func (in *input) load(ctx *kong.Context) {
-	in.file = &file{settings: map[string]*kong.Flag{}, values: map[string]fileValue{}, problem: in.problem}
+	in.file = &file{settings: map[string]*kong.Flag{}, lines: map[string]int{}, values: map[string]fileValue{}, problem: in.problem}
 	source, name := variable(fileFlag), in.variable(fileFlag)
 	for _, step := range ctx.Path {
 		if step.Flag != nil && step.Flag.Name == fileFlag {
@@ -208,6 +209,11 @@ func (f *file) isGroup(path string) bool {
 }
 
 func (f *file) setting(setting *kong.Flag, node *yaml.Node, path string) {
+	if line, twice := f.lines[path]; twice { // in its group, and by its whole name
+		f.problem("", "%s is given twice, first in line %d", f.at(node, path), line)
+		return
+	}
+	f.lines[path] = node.Line
 	target := reflect.New(setting.Target.Type()).Elem()
 	if !f.value(node, path, setting.Tag, target, wantOf(setting.Value), setting.Name) {
 		return
