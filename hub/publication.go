@@ -88,7 +88,7 @@ func (s *State) Continue(t *Taking) (done bool) {
 	if len(t.receipts) < len(t.Events) {
 		return false
 	}
-	if t.Key.given() && len(t.Events) > 0 {
+	if t.Key.given() {
 		s.dedupe.remember(t.Key, s.age, t.receipts)
 	}
 	return true
