@@ -93,11 +93,17 @@ type certificateFiles struct {
 type fileStamp struct {
 	changed time.Time
 	size    int64
+	pipe    bool // or a device: who reads it again may wait for ever
 }
 
 // load reads what is in the files now, and returns what puts it in use.
 func (f *certificateFiles) load() (use func(), err error) {
 	seen := f.stamps() // before: what changes meanwhile is read by the next look
+	for i, name := range []string{f.certFile, f.keyFile} {
+		if f.current.Load() != nil && seen[i].pipe {
+			return nil, fmt.Errorf("TLS file %s: want a regular file, which can be read again", name)
+		}
+	}
 	pair, err := tls.LoadX509KeyPair(f.certFile, f.keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("TLS certificate %s with key %s: %w", f.certFile, f.keyFile, err)
@@ -131,7 +137,7 @@ func (f *certificateFiles) look() {
 func (f *certificateFiles) stamps() (both [2]fileStamp) {
 	for i, name := range []string{f.certFile, f.keyFile} {
 		if info, err := os.Stat(name); err == nil { // one that is gone has changed
-			both[i] = fileStamp{info.ModTime(), info.Size()}
+			both[i] = fileStamp{info.ModTime(), info.Size(), !info.Mode().IsRegular()}
 		}
 	}
 	return both

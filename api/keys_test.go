@@ -18,6 +18,21 @@ import (
 	"belfry/hub"
 )
 
+// TestKeyOfNothing: a list of no events is a request like others.
+func TestKeyOfNothing(t *testing.T) {
+	t.Parallel()
+	b := watched(t)
+	for range 2 {
+		if got := b.call("POST", "/publish", "[]", headers("Idempotency-Key: k")...); got.Code != 200 || strings.TrimSpace(got.Body.String()) != "[]" {
+			t.Errorf("%d %s", got.Code, got.Body)
+		}
+	}
+	problem(t, b.call("POST", "/publish", catsBody, headers("Idempotency-Key: k")...), 422, "idempotency_key_reused")
+	if n := b.stats().Published; n != 0 {
+		t.Errorf("%d events were published", n)
+	}
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("k", 255)

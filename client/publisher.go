@@ -12,7 +12,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -153,10 +152,16 @@ func (p *Publisher) PublishAll(ctx context.Context, events []Publication, key st
 	return receipts, err
 }
 
+// maxKey is the length of the longest idempotency key.
+const maxKey = 255
+
 // retry makes attempts until one is answered for good.
 func (p *Publisher) retry(ctx context.Context, body []byte, key string, answer any) error {
 	if key == "" {
 		key = rand.Text()
+	}
+	if len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return fmt.Errorf("an idempotency key is no text of 1 to %d printable ASCII characters", maxKey)
 	}
 	end := time.Now().Add(p.opts.RetryFor)
 	pause := backoff{least: p.opts.MinBackoff, most: p.opts.MaxBackoff}
@@ -200,7 +205,7 @@ func (p *Publisher) end(ctx context.Context, err error, key string, doubt bool) 
 func (p *Publisher) attempt(ctx context.Context, body []byte, key string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
-	return p.post(ctx, bytes.NewReader(body), "application/json", answer, "Idempotency-Key", strconv.Quote(key))
+	return p.post(ctx, bytes.NewReader(body), "application/json", answer, "Idempotency-Key", `"`+key+`"`) // which the broker takes off
 }
 
 // maxAnswer bounds an answer, in bytes.

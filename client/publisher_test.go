@@ -180,6 +180,37 @@ func TestPublisherInput(t *testing.T) {
 	}
 }
 
+// TestPublisherKeys: a key is sent as it was given, so that it is the same one for who sends it
+// by other means. The broker takes quotes off, and nothing else.
+func TestPublisherKeys(t *testing.T) {
+	t.Parallel()
+	s := &script{answers: []func() (*http.Response, error){taken}}
+	p := client.NewPublisher("http://b", &client.PublisherOptions{HTTPClient: &http.Client{Transport: s}})
+	e := client.Publication{Topic: "t", Data: []byte("1")}
+	good := []string{`a"b`, `a\b`, `"quoted"`, " ", strings.Repeat(`"`, 255)}
+	for _, key := range good {
+		if _, err := p.Publish(t.Context(), e, key); err != nil {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+	for i, key := range good {
+		if s.keys[i] != `"`+key+`"` {
+			t.Errorf("%q was sent as %s", key, s.keys[i])
+		}
+	}
+	for _, key := range []string{"a\nb", "\x00", "é", "\x7f", strings.Repeat("k", 256)} {
+		if _, err := p.Publish(t.Context(), e, key); err == nil || !strings.Contains(err.Error(), "printable ASCII") {
+			t.Errorf("%q: %v", key, err)
+		}
+		if _, err := p.PublishAll(t.Context(), []client.Publication{e}, key); err == nil || !strings.Contains(err.Error(), "printable ASCII") {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+	if len(s.keys) != len(good) {
+		t.Errorf("%d calls", len(s.keys))
+	}
+}
+
 // TestPublisherStream: a stream is sent once, as it is.
 func TestPublisherStream(t *testing.T) {
 	t.Parallel()

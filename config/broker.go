@@ -32,7 +32,7 @@ func (in *input) broker(b *Broker) {
 	key := []byte(in.environ[keyVariable])
 	from := keyVariable
 	if b.KeyFile != "" && !in.wrong["key-file"] {
-		content, _, err := readFile(b.KeyFile, maxKeyFile)
+		content, _, err := in.readFile(b.KeyFile, maxKeyFile)
 		if err != nil {
 			in.problem("key-file", "--key-file=%s: %w", b.KeyFile, err)
 			return
@@ -47,7 +47,7 @@ func (in *input) broker(b *Broker) {
 	if b.CA == "" || in.wrong["ca"] {
 		return
 	}
-	content, _, err := readFile(b.CA, maxCA)
+	content, _, err := in.readFile(b.CA, maxCA)
 	if b.Roots = x509.NewCertPool(); err == nil && !b.Roots.AppendCertsFromPEM(content) {
 		err = errors.New("want certificates in the PEM format")
 	}

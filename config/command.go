@@ -45,10 +45,14 @@ const (
 // ParseCommand returns what the command line asks for: a [Config] to serve with, or another command's struct. It is told
 // wrong input, and asked for settings, like [Parse].
 func ParseCommand(args, environ []string, version string, stdout, stderr io.Writer) (any, error) {
-	var cli commandLine
 	in := input{environ: ours(environ), wrong: map[string]bool{}}
+	return in.parse(args, version, stdout, stderr)
+}
+
+func (in *input) parse(args []string, version string, stdout, stderr io.Writer) (any, error) {
+	var cli commandLine
 	done := false
-	parser, err := newParser(&cli, &in,
+	parser, err := newParser(&cli, in,
 		kong.Vars{"version": "belfry " + version},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { done = true }),

@@ -29,6 +29,7 @@ type file struct {
 	name     string
 	unread   bool                  // it could not be read, so that what follows from it is unknown
 	settings map[string]*kong.Flag // by their names in the file
+	lines    map[string]int        // where they are given, by those names
 	values   map[string]fileValue  // the right ones, by flag
 	keys     []Key
 	warnings []string
@@ -54,7 +55,7 @@ func underscored(flag string) string { return strings.ReplaceAll(flag, "-", "_")
 
 // load reads the file that the command line names, or else the environment.
 func (in *input) load(ctx *kong.Context) {
-	in.file = &file{settings: map[string]*kong.Flag{}, values: map[string]fileValue{}, problem: in.problem}
+	in.file = &file{settings: map[string]*kong.Flag{}, lines: map[string]int{}, values: map[string]fileValue{}, problem: in.problem}
 	source, name := variable(fileFlag), in.variable(fileFlag)
 	for _, step := range ctx.Path {
 		if step.Flag != nil && step.Flag.Name == fileFlag {
@@ -70,7 +71,7 @@ func (in *input) load(ctx *kong.Context) {
 		return
 	}
 	in.file.name = name
-	content, mode, err := readFile(name, maxFile)
+	content, mode, err := in.readFile(name, maxFile)
 	if err != nil {
 		in.file.unread = true
 		in.problem(fileFlag, "%s=%.100q: %w", source, name, err)
@@ -80,8 +81,12 @@ func (in *input) load(ctx *kong.Context) {
 	in.file.warn(name, mode, len(in.file.keys) > 0)
 }
 
-// readFile is os.ReadFile with a bound.
-func readFile(name string, most int) ([]byte, fs.FileMode, error) {
+// readFile is os.ReadFile with a bound. What is read again is a regular file: a pipe is empty then, or nobody writes to it,
+// and there is no waiting for that.
+func (in *input) readFile(name string, most int) ([]byte, fs.FileMode, error) {
+	if info, err := os.Stat(name); in.again && err == nil && !info.Mode().IsRegular() {
+		return nil, 0, errors.New("want a regular file, which can be read again")
+	}
 	opened, err := os.Open(name)
 	if err != nil {
 		return nil, 0, reason(err)
@@ -204,6 +209,11 @@ func (f *file) isGroup(path string) bool {
 }
 
 func (f *file) setting(setting *kong.Flag, node *yaml.Node, path string) {
+	if line, twice := f.lines[path]; twice { // in its group, and by its whole name
+		f.problem("", "%s is given twice, first in line %d", f.at(node, path), line)
+		return
+	}
+	f.lines[path] = node.Line
 	target := reflect.New(setting.Target.Type()).Elem()
 	if !f.value(node, path, setting.Tag, target, wantOf(setting.Value), setting.Name) {
 		return

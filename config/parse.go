@@ -16,7 +16,11 @@ import (
 // program's name and from the file that one of them names. An error has one line for each thing that is wrong. An empty
 // variable counts as unset.
 func Parse(args, environ []string, version string, stdout, stderr io.Writer) (Config, error) {
-	command, err := ParseCommand(args, environ, version, stdout, stderr)
+	return settingsOf(ParseCommand(args, environ, version, stdout, stderr))
+}
+
+// settingsOf are the settings of a command that is to be serve.
+func settingsOf(command any, err error) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
@@ -47,6 +51,7 @@ func (in *input) settings(c *Config, parsed *kong.Context) {
 // input is what kong reads settings through. It keeps what is wrong instead of stopping at the first of it.
 type input struct {
 	environ  map[string]string // the BELFRY_* variables
+	again    bool              // the files have been read before
 	wrong    map[string]bool   // flags with a problem of their own
 	problems []error
 	more     int   // problems that are not kept

@@ -11,7 +11,8 @@ import (
 //
 // What must be right together (see conflicts) is either taken over together or not at all.
 func Reload(running Config, args, environ []string) (next Config, restart []string, err error) {
-	next, err = Parse(args, environ, "", io.Discard, io.Discard)
+	in := input{environ: ours(environ), wrong: map[string]bool{}, again: true}
+	next, err = settingsOf(in.parse(args, "", io.Discard, io.Discard))
 	if err != nil {
 		return running, nil, err
 	}

@@ -50,7 +50,7 @@ func (in *input) signingKey(c *TokenCreate) {
 	if name == "" {
 		flag, name = "private-key", c.PrivateKey
 	}
-	content, _, err := readFile(name, maxKeyFile)
+	content, _, err := in.readFile(name, maxKeyFile)
 	switch {
 	case err != nil:
 	case flag == "secret-file":

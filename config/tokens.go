@@ -31,7 +31,7 @@ const (
 func (in *input) tokenKeys(jwt *JWT, parsed *kong.Context) {
 	const secretFlag, publicFlag = "jwt-secret-file", "jwt-public-keys"
 	if name := jwt.SecretFile; name != "" && !in.wrong[secretFlag] {
-		content, mode, err := readFile(name, maxKeyFile)
+		content, mode, err := in.readFile(name, maxKeyFile)
 		if err == nil {
 			jwt.Secret, err = secretOf(content)
 		}
@@ -44,7 +44,7 @@ func (in *input) tokenKeys(jwt *JWT, parsed *kong.Context) {
 		if in.wrong[publicFlag] {
 			break
 		}
-		content, mode, err := readFile(name, maxKeyFile)
+		content, mode, err := in.readFile(name, maxKeyFile)
 		if err == nil {
 			err = jwt.addKeys(content)
 		}

@@ -89,7 +89,7 @@ func (s *State) Continue(t *Taking) (done bool) {
 	if len(t.receipts) < len(t.Events) {
 		return false
 	}
-	if t.Key.given() && len(t.Events) > 0 {
+	if t.Key.given() {
 		s.spend(len(t.receipts))
 		s.dedupe.remember(t.Key, s.age, t.receipts)
 	}
