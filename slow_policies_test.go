@@ -241,6 +241,7 @@ func TestLatest(t *testing.T) {
 			if had >= topics*rounds/2 {
 				t.Errorf("of %d events it had %d", topics*rounds, had)
 			}
+			eventually(t, "it is live", func() bool { return strings.Contains(b.call(t, "GET", "/clients", "").body, `"state":"live"`) })
 			live := b.publish(t, event("t.0", "live"))
 			if got := next(); got.data != "live" || got.cursor != live.Cursor {
 				t.Errorf("at last comes %+v", got)

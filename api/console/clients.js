@@ -67,10 +67,10 @@ function showOne(main, { argument: handle, signal, heading }) {
       wrong.show(problem.message);
     }
   };
+  const disconnect = h('button', { type: 'button', class: 'danger', disabled: true, onclick: end }, 'Disconnect…'); // until it is known whose it is
   main.append(wrong.element, about, h('div', { class: 'actions' },
     h('a', { class: 'button', href: '#/clients' }, 'All clients'),
-    h('a', { class: 'button', href: '#/explain?client=' + encodeURIComponent(handle) }, 'Explain an event'),
-    h('button', { type: 'button', class: 'danger', onclick: end }, 'Disconnect…')));
+    h('a', { class: 'button', href: '#/explain?client=' + encodeURIComponent(handle) }, 'Explain an event'), disconnect));
   const topics = new Table('Subscriptions', [{ head: 'Subscription', value: (t) => (/(^|\.)[*>](\.|$)/.test(t) ? t : { text: t, href: '#/topics/' + encodeURIComponent(t) }) }], (t) => t);
   main.append(h('section', {}, h('h2', {}, 'Subscriptions'), topics.element));
   every(2000, signal, async () => {
@@ -78,6 +78,7 @@ function showOne(main, { argument: handle, signal, heading }) {
       const c = await get('clients/' + encodeURIComponent(handle), { signal });
       wrong.show('');
       user = c.user_id ?? '';
+      disconnect.disabled = false;
       about.replaceChildren(h('div', { class: 'panel' }, facts([
         ['User', user || 'none'], ['State', c.state], ['Since', `${moment(c.since)} (${ago(c.since)})`], ['Connections so far', count(c.connections)],
         ['Registered', c.registered ? 'yes: it can come back' : 'no: it lasts as long as its connection'], ['Protocol', c.protocol], ['Address', c.address],
