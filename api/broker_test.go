@@ -155,13 +155,15 @@ func (b *broker) register(body string) string {
 	return got.ClientID
 }
 
-// connect gives a client a connection that its courier writes to b.frames.
+// connect gives a client a connection that its courier writes to b.frames. An event may
+// overtake the hub's being told of it, so it waits until the hub has begun it.
 func (b *broker) connect(id string) {
 	b.t.Helper()
 	key, _ := hub.ParseID(id)
 	if err := b.hub.Attach(key, &hub.Conn{}, hub.From{}); err != nil {
 		b.t.Fatal(err)
 	}
+	b.stats()
 }
 
 func (b *broker) stats() hub.Stats {
