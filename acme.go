@@ -9,19 +9,17 @@ import (
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
-
-	"belfry/config"
 )
 
 // useACME gets certificates when they are asked for (RFC 8555), and shows that
 // the names are the broker's on the same port (TLS-ALPN-01, RFC 8737).
-func (c *certificates) useACME(cfg config.TLS) {
+func (c *certificates) useACME(opts certOptions) {
 	manager := &autocert.Manager{
 		Prompt:     autocert.AcceptTOS,
-		Cache:      autocert.DirCache(cfg.ACMEDir),
-		HostPolicy: autocert.HostWhitelist(cfg.ACMEHosts...),
-		Email:      cfg.ACMEEmail,
-		Client:     &acme.Client{DirectoryURL: cfg.ACMEURL}, // "" is Let's Encrypt
+		Cache:      autocert.DirCache(opts.ACMEDir),
+		HostPolicy: autocert.HostWhitelist(opts.ACMEHosts...),
+		Email:      opts.ACMEEmail,
+		Client:     &acme.Client{DirectoryURL: opts.ACMEURL}, // "" is Let's Encrypt
 	}
 	var mu sync.Mutex
 	expiries := make(map[string]time.Time) // by name: those of acme_hosts only

@@ -9,12 +9,22 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-
-	"belfry/config"
 )
 
 // certificateLook is how often files with a certificate are looked at.
 const certificateLook = 10 * time.Second
+
+// certOptions say where certificates come from: two files, or an issuer. None is no TLS.
+type certOptions struct {
+	CertFile, KeyFile string // PEM
+
+	ACMEHosts []string // the names to get certificates for
+	ACMEDir   string   // where they are kept
+	ACMEEmail string   // whom the issuer may write to; may be ""
+	ACMEURL   string   // of the issuer's directory (RFC 8555); "" is Let's Encrypt
+}
+
+func (o certOptions) enabled() bool { return o.CertFile != "" || len(o.ACMEHosts) > 0 }
 
 // Certificates are what the broker proves its names with: one in files, or some
 // of an ACME issuer. Nil ones are those of a broker that does not speak TLS.
@@ -26,16 +36,16 @@ type certificates struct {
 
 // newCertificates reads the certificate, if there is to be one in files. It fails
 // if that cannot be used.
-func newCertificates(cfg config.TLS, log *zap.Logger) (*certificates, error) {
-	if !cfg.Enabled() {
+func newCertificates(opts certOptions, log *zap.Logger) (*certificates, error) {
+	if !opts.enabled() {
 		return nil, nil
 	}
 	c := &certificates{config: &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}}
-	if len(cfg.ACMEHosts) > 0 {
-		c.useACME(cfg)
+	if len(opts.ACMEHosts) > 0 {
+		c.useACME(opts)
 		return c, nil
 	}
-	f := &certificateFiles{certFile: cfg.CertFile, keyFile: cfg.KeyFile, log: log}
+	f := &certificateFiles{certFile: opts.CertFile, keyFile: opts.KeyFile, log: log}
 	use, err := f.load()
 	if err != nil {
 		return nil, err

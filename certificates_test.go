@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,8 +15,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
-
-	"belfry/config"
 )
 
 // A certificateFolder is where a certificate comes from.
@@ -28,8 +24,8 @@ type certificateFolder struct {
 	changed time.Time // of what was written last
 }
 
-func (f *certificateFolder) config() config.TLS {
-	return config.TLS{CertFile: filepath.Join(f.dir, "cert.pem"), KeyFile: filepath.Join(f.dir, "key.pem")}
+func (f *certificateFolder) config() certOptions {
+	return certOptions{CertFile: filepath.Join(f.dir, "cert.pem"), KeyFile: filepath.Join(f.dir, "key.pem")}
 }
 
 // write writes files that are newer than those before.
@@ -52,10 +48,10 @@ func (f *certificateFolder) use(c testCertificate) {
 	f.write(map[string][]byte{"cert.pem": c.cert, "key.pem": c.key})
 }
 
-// names is whose the certificate in use is.
-func (c *certificates) names(t *testing.T) string {
+// certifiedNames is whose the certificate in use is.
+func certifiedNames(t *testing.T, use *tls.Config) string {
 	t.Helper()
-	cert, err := c.config.GetCertificate(&tls.ClientHelloInfo{})
+	cert, err := use.GetCertificate(&tls.ClientHelloInfo{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +71,6 @@ func TestCertificateFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { newPanics(zap.NewNop()).every(ctx, certificateLook, "certificates", c.look) })
-		defer running.Wait()
-		defer cancel()
 		steps := []struct {
 			change       func()
 			want, warned string
@@ -94,10 +85,9 @@ func TestCertificateFiles(t *testing.T) {
 		}
 		for i, step := range steps {
 			step.change()
-			time.Sleep(certificateLook)
-			synctest.Wait()
+			c.look()
 			warned := fmt.Sprint(logged.TakeAll())
-			if got := c.names(t); got != step.want || !strings.Contains(warned, step.warned) || (step.warned == "") != (warned == "[]") {
+			if got := certifiedNames(t, c.config); got != step.want || !strings.Contains(warned, step.warned) || (step.warned == "") != (warned == "[]") {
 				t.Errorf("step %d: the certificate is that of %s, and the log has %s", i, got, warned)
 			}
 		}

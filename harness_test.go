@@ -143,7 +143,7 @@ func idleBroker(t *testing.T) *broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := newLogger(cfg, io.Discard)
+	log := newLogger(logOptionsOf(cfg), io.Discard)
 	t.Cleanup(log.close)
 	b, err := newBroker(cfg, log, time.Now)
 	if err != nil {

@@ -9,11 +9,16 @@ import (
 	"strconv"
 	"strings"
 
+	"belfry/config"
 	"belfry/transport"
 )
 
 // unixScheme is what the address of a unix socket begins with.
 const unixScheme = "unix:"
+
+func certOptionsOf(cfg config.TLS) certOptions {
+	return certOptions{CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, ACMEHosts: cfg.ACMEHosts, ACMEDir: cfg.ACMEDir, ACMEEmail: cfg.ACMEEmail, ACMEURL: cfg.ACMEURL}
+}
 
 // A site is a server and where it listens.
 type site struct {

@@ -7,9 +7,14 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"belfry/config"
 )
+
+// logOptions say how to log.
+type logOptions struct {
+	Level      string // of zap: debug, info, warn, error
+	Format     string // json, console, or auto: console for a terminal
+	QueueBytes int    // bound of the lines that wait for the writer
+}
 
 // A logger is one whose level can change.
 type logger struct {
@@ -27,12 +32,12 @@ func (l logger) set(name string) {
 
 // newLogger returns a logger of lines of JSON, or of text for a terminal. Its close is to
 // be called at the end: what is logged is written by a goroutine.
-func newLogger(cfg config.Config, out io.Writer) logger {
+func newLogger(opts logOptions, out io.Writer) logger {
 	level := zap.NewAtomicLevel()
-	encoder := newEncoder(cfg.LogFormat, isTerminal(out))
-	queue := newLogQueue(out, encoder.Clone(), cfg.LogQueueBytes)
+	encoder := newEncoder(opts.Format, isTerminal(out))
+	queue := newLogQueue(out, encoder.Clone(), opts.QueueBytes)
 	l := logger{zap.New(zapcore.NewCore(encoder, queue, level), zap.ErrorOutput(queue)), level, queue}
-	l.set(cfg.LogLevel)
+	l.set(opts.Level)
 	return l
 }
 

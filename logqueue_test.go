@@ -17,8 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
-
-	"belfry/config"
 )
 
 // A logReader is where a log goes. It takes nothing before it is open.
@@ -92,7 +90,7 @@ func TestLogThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &logReader{open: make(chan struct{})}
-		log := newLogger(config.Config{LogLevel: "info", LogFormat: "json", LogQueueBytes: 10_000}, r)
+		log := newLogger(logOptions{Level: "info", Format: "json", QueueBytes: 10_000}, r)
 		for n := range 1000 {
 			log.Info("line", zap.Int("n", n))
 		}
@@ -120,7 +118,7 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &logReader{open: make(chan struct{}), fails: 30}
 		close(r.open)
-		log := newLogger(config.Config{LogLevel: "info", LogFormat: "json", LogQueueBytes: 1 << 20}, r)
+		log := newLogger(logOptions{Level: "info", Format: "json", QueueBytes: 1 << 20}, r)
 		for n := range 100 {
 			log.Info("line", zap.Int("n", n))
 		}
@@ -138,7 +136,7 @@ func TestLogThatStaysFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &logReader{open: make(chan struct{})}
 		defer close(r.open)
-		log := newLogger(config.Config{LogLevel: "info", LogFormat: "json", LogQueueBytes: 10_000}, r)
+		log := newLogger(logOptions{Level: "info", Format: "json", QueueBytes: 10_000}, r)
 		log.Info("line")
 		begin := time.Now()
 		log.close()

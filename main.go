@@ -60,7 +60,7 @@ func runWith(ctx context.Context, hangups <-chan os.Signal, args, environ []stri
 		}
 		err = createToken(command, stdout)
 	case config.TokenCheck:
-		log := newLogger(command.Config, stderr)
+		log := newLogger(logOptionsOf(command.Config), stderr)
 		err = checkToken(command, streams.In, stdout, log.Logger)
 		log.close()
 	case config.Config:
@@ -86,7 +86,7 @@ func runBroker(ctx context.Context, hangups <-chan os.Signal, cfg config.Config,
 		return 2
 	}
 	signal.Ignore(syscall.SIGPIPE) // the reader of the log may end before the broker
-	log := newLogger(cfg, stderr)
+	log := newLogger(logOptionsOf(cfg), stderr)
 	defer log.close()
 	warn(log, cfg)
 	b, err := newBroker(cfg, log, clock)

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"belfry/api"
+	"belfry/api/limit"
 )
 
 // memoryInterval is how often the memory guard looks.
@@ -32,10 +32,10 @@ type memoryGuard struct {
 }
 
 // refusals are the words of the log for what is refused, by need.
-var refusals = [api.Needs]string{
-	api.ToBegin:        "connections, registrations and requests that wait",
-	api.ToPublish:      "these, and publishes with a token",
-	api.ToPublishByKey: "these, and all publishes",
+var refusals = [limit.Needs]string{
+	limit.ToBegin:        "connections, registrations and requests that wait",
+	limit.ToPublish:      "these, and publishes with a token",
+	limit.ToPublishByKey: "these, and all publishes",
 }
 
 // A memoryReading is what is held at one moment, in bytes.
@@ -52,19 +52,19 @@ func newMemoryGuard(log *zap.Logger, read func() memoryReading) *memoryGuard {
 // of what the machine has, or what the process may have of it; for the reserve a tenth
 // of the limit.
 func (g *memoryGuard) setLimit(max, reserve int) {
-	limit := int64(max)
-	if limit == 0 {
-		limit = availableMemory(os.DirFS("/")) / 4 * 3
+	most := int64(max)
+	if most == 0 {
+		most = availableMemory(os.DirFS("/")) / 4 * 3
 	}
 	if reserve == 0 {
-		reserve = int(limit / 10)
+		reserve = int(most / 10)
 	}
 	g.reserve.Store(int64(reserve))
-	if g.limit.Swap(limit) == limit || limit == 0 {
+	if g.limit.Swap(most) == most || most == 0 {
 		return
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(lowWater(limit)) // so that garbage goes first
+		debug.SetMemoryLimit(lowWater(most)) // so that garbage goes first
 	}
 }
 
@@ -72,11 +72,11 @@ func (g *memoryGuard) setLimit(max, reserve int) {
 func lowWater(limit int64) int64 { return limit / 10 * 9 }
 
 // overloaded reports whether there is no memory for a need.
-func (g *memoryGuard) overloaded(n api.Need) bool { return int32(n) < g.refused.Load() }
+func (g *memoryGuard) overloaded(n limit.Need) bool { return int32(n) < g.refused.Load() }
 
 // limitOf is what may be held when there is a need.
-func (g *memoryGuard) limitOf(n api.Need) int64 {
-	return g.limit.Load() + g.reserve.Load()*int64(n)/int64(api.Needs-1)
+func (g *memoryGuard) limitOf(n limit.Need) int64 {
+	return g.limit.Load() + g.reserve.Load()*int64(n)/int64(limit.Needs-1)
 }
 
 // look compares what is held with the limits.
@@ -86,10 +86,10 @@ func (g *memoryGuard) look() {
 	g.held.Store(held)
 	g.kern.Store(r.kernel)
 	now := before
-	for now < int32(api.Needs) && limited && held > g.limitOf(api.Need(now)) {
+	for now < int32(limit.Needs) && limited && held > g.limitOf(limit.Need(now)) {
 		now++
 	}
-	for now > 0 && (!limited || held < lowWater(g.limitOf(api.Need(now-1)))) {
+	for now > 0 && (!limited || held < lowWater(g.limitOf(limit.Need(now-1)))) {
 		now--
 	}
 	g.refused.Store(now)

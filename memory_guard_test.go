@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"belfry/api"
+	"belfry/api/limit"
 )
 
 // Above the limit it is full, until a tenth less is held.
@@ -28,8 +28,8 @@ func TestMemoryGuard(t *testing.T) {
 	} {
 		r = memoryReading{c.process, c.kernel}
 		g.look()
-		if g.overloaded(api.ToBegin) != c.full || g.overloaded(api.ToPublish) {
-			t.Errorf("holding %+v: full %v", r, g.overloaded(api.ToBegin))
+		if g.overloaded(limit.ToBegin) != c.full || g.overloaded(limit.ToPublish) {
+			t.Errorf("holding %+v: full %v", r, g.overloaded(limit.ToBegin))
 		}
 	}
 	if logs.Len() != 4 {
@@ -39,7 +39,7 @@ func TestMemoryGuard(t *testing.T) {
 	g.look()
 	g.setLimit(3000, 0)
 	g.look()
-	if g.overloaded(api.ToBegin) {
+	if g.overloaded(limit.ToBegin) {
 		t.Error("a higher limit has no effect")
 	}
 }
@@ -53,14 +53,14 @@ func TestMemoryReserve(t *testing.T) {
 	g.setLimit(1000, 200)
 	for _, c := range []struct {
 		held    int64
-		refused api.Need // and those before it
+		refused limit.Need // and those before it
 	}{
 		{1000, 0}, {1001, 1}, {1100, 1}, {1101, 2}, {1200, 2}, {1201, 3}, {5000, 3}, {1080, 3}, {1079, 2}, {990, 2}, {989, 1}, {900, 1},
 		{899, 0}, {1201, 3}, {0, 0},
 	} {
 		held = c.held
 		g.look()
-		for n := range api.Needs {
+		for n := range limit.Needs {
 			if g.overloaded(n) != (n < c.refused) {
 				t.Errorf("holding %d: need %d is refused: %v", held, n, g.overloaded(n))
 			}
@@ -70,7 +70,7 @@ func TestMemoryReserve(t *testing.T) {
 		t.Errorf("%d lines are logged: %v", n, logs.All())
 	}
 	g.setLimit(2000, 0)
-	if got := g.limitOf(api.ToPublishByKey); got != 2200 {
+	if got := g.limitOf(limit.ToPublishByKey); got != 2200 {
 		t.Errorf("unless it is set the reserve ends at %d", got)
 	}
 }

@@ -97,7 +97,7 @@ func newRefusalTest(t *testing.T) *refusalTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := newLogger(cfg, io.Discard)
+	log := newLogger(logOptionsOf(cfg), io.Discard)
 	t.Cleanup(log.close)
 	if r.broker, err = newBroker(cfg, log, time.Now); err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func (r *refusalTest) state() (state [12]string) {
 		}
 	}
 	state[9] = ask("operator", "GET", "/config", "").Body.String()
-	state[10] = r.certs.names(r.t)
+	state[10] = certifiedNames(r.t, r.certs.config)
 	state[11] = fmt.Sprint(r.log.level.Level())
 	return state
 }

@@ -151,7 +151,7 @@ func newBroker(cfg config.Config, log logger, clock func() time.Time) (*broker, 
 
 // begin puts in force what a reload puts in force later. See [broker.prepare].
 func (b *broker) begin(cfg config.Config) (err error) {
-	if b.certs, err = newCertificates(cfg.TLS, b.log.Logger); err != nil {
+	if b.certs, err = newCertificates(certOptionsOf(cfg.TLS), b.log.Logger); err != nil {
 		return err
 	}
 	limits, err := b.limits.of(cfg)

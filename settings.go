@@ -5,6 +5,11 @@ import (
 	"belfry/config"
 )
 
+// logOptionsOf is how a configuration has it logged.
+func logOptionsOf(cfg config.Config) logOptions {
+	return logOptions{Level: cfg.LogLevel, Format: cfg.LogFormat, QueueBytes: cfg.LogQueueBytes}
+}
+
 // show keeps what operators are shown of the configuration in force.
 func (b *broker) show(cfg config.Config) {
 	rows := cfg.Rows()

@@ -46,9 +46,9 @@ type Options struct {
 	BodyTimeout  time.Duration // how long the next part of a stream may take to arrive
 	WriteTimeout time.Duration // how long a response may take to leave
 
-	Gate       *limit.Gate       // counts connections; nil: without limits
-	Publishers *limit.Publishers // nil: without limits
-	Overloaded func(Need) bool   // there is no memory for it; nil is always false
+	Gate       *limit.Gate           // counts connections; nil: without limits
+	Publishers *limit.Publishers     // nil: without limits
+	Overloaded func(limit.Need) bool // there is no memory for it; nil is always false
 
 	Version string
 	Started time.Time              // when the process started
@@ -98,7 +98,7 @@ func New(opts Options) *Server {
 		opts.Ready = func() bool { return true }
 	}
 	if opts.Overloaded == nil {
-		opts.Overloaded = func(Need) bool { return false }
+		opts.Overloaded = func(limit.Need) bool { return false }
 	}
 	if opts.Gate == nil {
 		opts.Gate = limit.NewGate(limit.Limits{}, opts.Clock)

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"belfry/api/auth"
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -39,7 +40,7 @@ func (p page) appendJSON(dst []byte) []byte {
 }
 
 func (s *Server) getEvents(x *exchange) (any, error) {
-	if err := s.room(ToBegin); err != nil {
+	if err := s.room(limit.ToBegin); err != nil {
 		return nil, err
 	}
 	topic := x.param("topic")

@@ -50,7 +50,7 @@ func (s *Server) getReady(x *exchange) (any, error) {
 	if !s.opts.Ready() {
 		return nil, notReady.because("the broker is starting or shutting down; send requests to another one meanwhile")
 	}
-	if s.opts.Overloaded(ToBegin) {
+	if s.opts.Overloaded(limit.ToBegin) {
 		return nil, &limit.Refusal{Limit: limit.Memory, After: memoryPause}
 	}
 	stats, err := s.figures(x)

@@ -51,28 +51,16 @@ var limitsOf = map[string]limit.Limit{
 // have gone.
 const memoryPause = 5 * time.Second
 
-// A Need is what memory is wanted for. When there is too little, those in front have to
-// do without it first.
-type Need uint8
-
-// The needs.
-const (
-	ToBegin        Need = iota // a connection, a registration, a request that waits
-	ToPublish                  // by a token: anybody may be a user
-	ToPublishByKey             // by a key, or by anybody where there are no keys
-	Needs                      // how many there are
-)
-
 // needOf is the need of a publisher.
-func needOf(who *auth.Identity) Need {
+func needOf(who *auth.Identity) limit.Need {
 	if who.ByToken() {
-		return ToPublish
+		return limit.ToPublish
 	}
-	return ToPublishByKey
+	return limit.ToPublishByKey
 }
 
 // room fails if there is no memory for a need.
-func (s *Server) room(n Need) error {
+func (s *Server) room(n limit.Need) error {
 	if s.opts.Overloaded(n) {
 		return s.opts.Gate.Refuse(limit.Memory, memoryPause)
 	}
@@ -83,7 +71,7 @@ func (s *Server) room(n Need) error {
 // it. When the request or, if somebody takes it over, its connection ends, x.leave
 // is called.
 func (s *Server) enter(x *exchange) error {
-	err := s.room(ToBegin)
+	err := s.room(limit.ToBegin)
 	if err == nil {
 		x.leave, err = s.opts.Gate.Enter(s.opts.Gate.Client(x.r), isShared(x.r))
 	}

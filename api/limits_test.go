@@ -119,7 +119,7 @@ func TestHandshakeRates(t *testing.T) {
 func TestOverloaded(t *testing.T) {
 	t.Parallel()
 	var full atomic.Bool
-	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.Overloaded = func(api.Need) bool { return full.Load() } })
+	b := newBroker(t, func(_ *hub.Options, o *api.Options) { o.Overloaded = func(limit.Need) bool { return full.Load() } })
 	id := b.register(`{"user_id":1}`)
 	calls := [][3]string{
 		{"POST", "/publish", catsBody}, {"POST", "/register", `{"user_id":1}`}, {"GET", "/ws/" + id, ""}, {"GET", "/sse?topic=a", ""},
@@ -233,7 +233,7 @@ func TestNeeds(t *testing.T) {
 	t.Parallel()
 	var refused atomic.Int32 // needs below this one are
 	memory := func(_ *hub.Options, o *api.Options) {
-		o.Overloaded = func(n api.Need) bool { return int32(n) < refused.Load() }
+		o.Overloaded = func(n limit.Need) bool { return int32(n) < refused.Load() }
 	}
 	guard := testGuard(t)
 	keyed := newBroker(t, memory, func(_ *hub.Options, o *api.Options) { o.Guard = guard })
@@ -256,7 +256,7 @@ func TestNeeds(t *testing.T) {
 		{"a publish without keys", open, "POST", "/publish", event, "", 3},
 		{"a registration without keys", open, "POST", "/register", `{"user_id":1}`, "", 1},
 	}
-	for n := range int32(api.Needs) + 1 {
+	for n := range int32(limit.Needs) + 1 {
 		refused.Store(n)
 		for _, c := range calls {
 			var header []string

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"belfry/api/auth"
+	"belfry/api/limit"
 	"belfry/hub"
 )
 
@@ -34,7 +35,7 @@ type registration struct {
 }
 
 func (s *Server) postRegister(x *exchange) (any, error) {
-	if err := s.room(ToBegin); err != nil {
+	if err := s.room(limit.ToBegin); err != nil {
 		return nil, err
 	}
 	want, err := s.registration(x)
