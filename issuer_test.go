@@ -99,8 +99,9 @@ func TestIssuerIsAway(t *testing.T) {
 // each reload.
 func TestTokenKeys(t *testing.T) {
 	t.Parallel()
-	first, _ := newIssuer(t)
-	second, _ := newIssuer(t)
+	issuer := httptest.NewServer(http.NotFoundHandler())
+	defer issuer.Close()
+	first, second := issuer.URL+"/first", issuer.URL+"/second"
 	keys := newTokenKeys(zap.NewNop(), newPanics(zap.NewNop()))
 	defer keys.close()
 	of := func(url string, audience ...string) (set any) {

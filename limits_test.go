@@ -176,6 +176,11 @@ func TestSetLimits(t *testing.T) {
 	if publishes <= 3 {
 		t.Errorf("publish %d is refused", publishes)
 	}
+}
+
+// TestBounds: the limits of a configuration count together, or not at all.
+func TestBounds(t *testing.T) {
+	t.Parallel()
 	limits := newBounds(nil)
 	cfg := config.Config{ProxyHeader: "x-forwarded-for", MaxPublishRate: 7, Keys: []config.Key{{Name: "a"}, {Name: "b", Rate: 0.5}}}
 	use, err := limits.of(cfg)

@@ -144,7 +144,7 @@ func TestAdminAddrHasItsOwnPlaces(t *testing.T) {
 	for _, w := range fill(b, admin, 5) {
 		w.Close()
 	}
-	for _, w := range fill(admin, b, minOperators) {
+	for _, w := range fill(admin, b, 16) {
 		w.Close()
 	}
 	const refused = `belfry_refused_total{limit="max_http_connections"}`
