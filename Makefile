@@ -21,7 +21,7 @@ build: ## build bin/belfry
 	CGO_ENABLED=0 go build -trimpath -o bin/belfry .
 
 deps: ## install the foreign clients that some tests use
-	testdata/install
+	tests/testdata/install
 
 lint: ## check the form of the code: gofmt, go vet, staticcheck; that it builds elsewhere
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
@@ -33,19 +33,19 @@ test: deps lint ## run everything that must pass before a commit
 	go test $(race) -timeout $(TIMEOUT) ./...
 
 soak: ## check deliveries at full size, with new seeds for SOAKTIME (10m)
-	go test $(race) -timeout 0 -count=1 -v -run '^TestCheckerSoak$$' . -checker.soak=$(SOAKTIME)
+	go test $(race) -timeout 0 -count=1 -v -run '^TestCheckerSoak$$' ./tests/checker -checker.soak=$(SOAKTIME)
 
 abuse: ## have hundreds of connections at a time do what no client should, in WAVES (20)
-	go test $(race) -timeout 0 -count=1 -v -run '^TestAbuse$$' . -abuse.waves=$(WAVES)
+	go test $(race) -timeout 0 -count=1 -v -run '^TestAbuse$$' ./tests/hostile -abuse.waves=$(WAVES)
 
 slow: ## check what a slow line gets of topics that change all the time, for SLOWTIME (1m)
-	go test -timeout 0 -count=1 -v -run '^TestLatestLine$$' . -slow=$(SLOWTIME)
+	go test -timeout 0 -count=1 -v -run '^TestLatestLine$$' ./tests/resume -slow=$(SLOWTIME)
 
 simulate: ## check SEEDS (10000) simulated histories of couriers, lines and peers
 	go test -timeout 0 -count=1 -run '^TestSimulation$$' ./transport -sim.seeds=$(SEEDS)
 
 flood: ## flood a broker, each way for FLOODTIME (20s), and print what a bystander feels
-	go test -timeout 0 -count=1 -v -run '^TestFloodReport$$' . -flood.for=$(FLOODTIME)
+	go test -timeout 0 -count=1 -v -run '^TestFloodReport$$' ./tests/hostile -flood.for=$(FLOODTIME)
 
 fuzz: ## run every fuzz target for FUZZTIME (5m), one after another
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func / /' | while read -r file target; do \

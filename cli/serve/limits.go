@@ -1,0 +1,82 @@
+package serve
+
+import (
+	"net"
+
+	"go.uber.org/zap"
+
+	"belfry/api/forwarded"
+	"belfry/api/limit"
+	"belfry/config"
+	"belfry/transport"
+)
+
+// bounds are what strangers can take at most.
+type bounds struct {
+	gate       *limit.Gate
+	operators  *limit.Gate // at their own address
+	publishers *limit.Publishers
+	memory     *limit.MemoryGuard
+}
+
+// newBounds returns bounds that are not set yet: everything is admitted.
+func newBounds(log *zap.Logger) *bounds {
+	gate := limit.NewGate(limit.Limits{}, nil)
+	return &bounds{
+		gate:       gate,
+		operators:  gate.Aside(),
+		publishers: limit.NewPublishers(limit.PublishLimits{}, nil),
+		memory:     limit.NewMemoryGuard(log, limit.ReadMemory),
+	}
+}
+
+// of returns what puts the limits of a configuration in force. It changes nothing.
+func (b *bounds) of(cfg config.Config) (use func(), err error) {
+	proxies, err := forwarded.New(cfg.TrustedProxies, cfg.ProxyHeader)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		b.gate.SetProxies(proxies)
+		b.gate.SetLimits(limit.Limits{
+			HTTPConnections:    cfg.MaxHTTPConnections,
+			AddressConnections: cfg.MaxAddressConnections,
+			AddressHandshakes:  cfg.MaxAddressHandshakes,
+			Handshakes:         cfg.MaxHandshakes,
+		})
+		b.operators.SetProxies(proxies)
+		b.operators.SetLimits(operatorLimits(cfg))
+		b.publishers.SetLimits(publishLimits(cfg))
+		b.memory.SetLimit(cfg.MaxMemory, cfg.MemoryReserve)
+	}, nil
+}
+
+// operatorLimits are those of the operators' address. One address has no more than half of
+// it: if strangers can reach it, operators come in all the same.
+func operatorLimits(cfg config.Config) limit.Limits {
+	most := max(minOperators, cfg.MaxHTTPConnections/10)
+	return limit.Limits{HTTPConnections: most, AddressConnections: most / 2}
+}
+
+// minOperators are connections that operators may have in any case.
+const minOperators = 16
+
+func publishLimits(cfg config.Config) limit.PublishLimits {
+	l := limit.PublishLimits{
+		Other: float64(cfg.MaxPublishRate),
+		Keys:  make(map[string]float64, len(cfg.Keys)),
+		User:  float64(cfg.MaxUserPublishRate),
+	}
+	for _, key := range cfg.Keys {
+		l.Keys[key.Name] = l.Other
+		if key.Rate > 0 {
+			l.Keys[key.Name] = key.Rate
+		}
+	}
+	return l
+}
+
+// admission is what a gate decides about connections that are accepted.
+func admission(g *limit.Gate) transport.Admission {
+	return func(from net.Addr) (transport.Visit, bool) { return g.Accept(from) }
+}

@@ -1,0 +1,299 @@
+package serve
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	stdlog "log"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"belfry/api"
+	"belfry/api/auth"
+	"belfry/api/limit"
+	"belfry/cli/serve/logging"
+	"belfry/client/js"
+	"belfry/config"
+	"belfry/docs"
+	"belfry/hub"
+	"belfry/transport"
+	"belfry/transport/certs"
+)
+
+// A Broker is the actors, wired together.
+type Broker struct {
+	// Static after construction.
+	log       logging.Logger
+	clock     func() time.Time
+	hub       *hub.Hub
+	transport *transport.Server
+	api       *api.Server
+	http      *http.Server
+	admin     *http.Server // nil without an address of its own
+	limits    *bounds
+	certs     *certs.Certificates // nil: it does not speak TLS
+	panics    panics
+	denials   *zap.Logger   // of what clients ask for over their connections; sampled
+	stopping  chan struct{} // closed when requests should not wait any more
+
+	guard      atomic.Pointer[auth.Guard] // the one in force
+	adminGuard atomic.Pointer[auth.Guard] // of the operators' address
+	shown      atomic.Pointer[[]api.Setting]
+	ready      atomic.Bool // events are taken
+
+	// Owned by serve.
+	cfg  config.Config // in force
+	keys tokenKeys
+}
+
+// serve starts the actors, and stops them in order when ctx ends.
+func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again reader) error {
+	defer b.keys.close()
+	sites, err := b.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// A tenth less CPU with many connections coming and going, for memory
+		// that a tidier gives back afterwards.
+		debug.SetGCPercent(200)
+	}
+	actors, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { b.hub.Run(actors) })
+	running.Go(func() { b.transport.Run(actors) })
+	running.Go(func() { b.api.PublishStats(actors) })
+	running.Go(func() { b.panics.every(actors, tidyInterval, "idle memory", new(tidier).look) })
+	running.Go(func() { b.panics.every(actors, limit.MemoryInterval, "memory guard", b.limits.memory.Look) })
+	running.Go(func() { b.panics.every(actors, certs.Interval, "certificates", b.certs.Look) })
+	defer running.Wait()
+	defer stop()
+
+	served := make(chan error, len(sites))
+	for _, s := range sites {
+		go func() { served <- s.serve() }()
+		b.log.Info(s.message, zap.String("addr", s.listener.Addr().String()), zap.String("version", Version()))
+		defer s.server.Close()
+	}
+	b.ready.Store(true)
+	for {
+		select {
+		case err := <-served:
+			return err
+		case <-hangups:
+			b.reload(again)
+		case <-b.keys.changed:
+			b.recheck()
+		case <-ctx.Done():
+			b.shutDown()
+			return nil
+		}
+	}
+}
+
+// newBroker returns a broker that does not run yet.
+func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*Broker, error) {
+	panics := newPanics(log.Logger)
+	b := &Broker{log: log, clock: clock, cfg: cfg, limits: newBounds(log.Logger), panics: panics,
+		denials: logging.Sampled(log.Logger), keys: newTokenKeys(log.Logger, panics), stopping: make(chan struct{})}
+	b.show(cfg)
+	if err := b.begin(cfg); err != nil {
+		return nil, err
+	}
+	couriers := cfg.Couriers
+	if couriers == 0 {
+		couriers = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	b.hub = hub.New(hub.Options{
+		Epoch:          newEpoch(),
+		Clock:          clock,
+		MaxStep:        time.Second, // several of the hub's looks at its clock
+		Encode:         transport.Encoder(cloudEventDefaults(cfg)),
+		Limits:         hubLimits(cfg),
+		RegisterTTL:    cfg.RegisterTTL,
+		ResumeWindow:   cfg.ResumeWindow,
+		HistoryEvents:  cfg.History.Events,
+		HistoryAge:     cfg.History.Age,
+		HistoryBytes:   cfg.History.Bytes,
+		DedupeWindow:   cfg.DedupeWindow,
+		DedupeBytes:    cfg.DedupeBytes,
+		Couriers:       couriers,
+		Backlog:        cfg.CourierBacklog,
+		BacklogBytes:   cfg.CourierBacklogBytes,
+		Queue:          cfg.HubQueue,
+		PublishTimeout: cfg.PublishTimeout,
+	})
+	b.transport = transport.New(b.hub, couriers, transport.Options{
+		Limits:         transportLimits(cfg),
+		Queue:          cfg.HubQueue,
+		PingInterval:   cfg.PingInterval,
+		PongTimeout:    cfg.PongTimeout,
+		MessageTimeout: cfg.BodyTimeout,
+		CloseTimeout:   cfg.CloseTimeout,
+		Heartbeat:      cfg.Heartbeat,
+		ReconnectDelay: cfg.ReconnectDelay,
+		StallTimeout:   cfg.PingInterval + cfg.PongTimeout,
+		SlowPolicy:     slowPolicy(cfg),
+		BurstBytes:     cfg.CourierBacklogBytes,
+		CloudEvents:    cloudEventDefaults(cfg),
+		Authenticate:   b.authenticate,
+		Panicked:       b.panics.took,
+		Log:            log.Logger,
+	})
+	b.newServers(cfg)
+	return b, nil
+}
+
+// begin puts in force what a reload puts in force later. See [broker.prepare].
+func (b *Broker) begin(cfg config.Config) (err error) {
+	if b.certs, err = certs.New(certOptionsOf(cfg.TLS), b.log.Logger); err != nil {
+		return err
+	}
+	limits, err := b.limits.of(cfg)
+	if err != nil {
+		return err
+	}
+	regime, err := b.newRegime(cfg)
+	if err != nil {
+		return err
+	}
+	limits()
+	b.enforce(regime)
+	return nil
+}
+
+// newEpoch names a log that begins now, like no other one. It is not made of the clock: that
+// may be set back, and two brokers may start at one time.
+func newEpoch() uint64 {
+	var name [8]byte
+	rand.Read(name[2:])                             // which never fails
+	return max(1, binary.BigEndian.Uint64(name[:])) // 0 is that of what is no cursor
+}
+
+func cloudEventDefaults(cfg config.Config) transport.CloudEventDefaults {
+	return transport.CloudEventDefaults{Source: cfg.CloudEvents.Source, Type: cfg.CloudEvents.Type}
+}
+
+func slowPolicy(cfg config.Config) hub.SlowPolicy {
+	policy, _ := hub.ParseSlowPolicy(cfg.SlowPolicy) // config has checked it
+	return policy
+}
+
+// connections are the transport's figures, for operators.
+func (b *Broker) connections(ctx context.Context) api.Connections {
+	st := b.transport.Stats(ctx)
+	return api.Connections{Open: st.Connections, Blocked: st.Blocked, QueueBytes: st.Waiting, Delivered: st.Frames, Bytes: st.Bytes}
+}
+
+// apiOptions are what the API needs of the other actors and of the configuration.
+func (b *Broker) apiOptions(cfg config.Config) api.Options {
+	return api.Options{
+		Hub:           b.hub,
+		Guard:         b.guard.Load,
+		PublicURL:     cfg.PublicURL,
+		Limits:        apiLimits(cfg),
+		Version:       Version(),
+		Started:       b.clock(),
+		Clock:         b.clock,
+		Ready:         b.ready.Load,
+		WebSocket:     b.transport.Accept,
+		Events:        b.transport.Stream,
+		Inspect:       b.transport.Inspect,
+		Connections:   b.connections,
+		Settings:      b.settings,
+		Append:        transport.AppendEvent,
+		AppendReceipt: transport.AppendReceipt,
+		BodyTimeout:   cfg.BodyTimeout,
+		Stopping:      b.stopping,
+		MaxWait:       cfg.MaxWait,
+		WriteTimeout:  cfg.WriteTimeout,
+		Gate:          b.limits.gate,
+		Publishers:    b.limits.publishers,
+		Overloaded:    b.limits.memory.Overloaded,
+		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics, b.log.Queue},
+		Panicked:      b.panics.took,
+		Documents: []api.Document{
+			{Path: "/openapi.yaml", Type: "application/yaml", Content: docs.OpenAPI}, // RFC 9512
+			{Path: "/asyncapi.yaml", Type: "application/yaml", Content: docs.AsyncAPI},
+			{Path: "/belfry.js", Type: "text/javascript; charset=utf-8", Content: js.Script},
+		},
+		Log: b.log.Logger,
+	}
+}
+
+// newServers makes the HTTP servers. Their time-outs are those of requests: a
+// WebSocket leaves its server with the handshake.
+func (b *Broker) newServers(cfg config.Config) {
+	opts := b.apiOptions(cfg)
+	if cfg.AdminAddr != "" {
+		opts.AdminGuard = b.adminGuard.Load
+	}
+	b.api = api.New(opts)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(cfg.TLS.Enabled())
+	protocols.SetUnencryptedHTTP2(cfg.Protocols == "http1+http2")
+	b.http = newServer(cfg, b.api, cfg.PublishTimeout+cfg.WriteTimeout, newFaultLog(b.log.Logger, b.panics))
+	b.http.Protocols = protocols
+	if cfg.AdminAddr != "" {
+		b.admin = newServer(cfg, b.api.Admin(), profileTimeout, b.http.ErrorLog)
+		b.admin.Protocols = protocols
+	}
+}
+
+// newServer returns a server whose answers may take so long.
+func newServer(cfg config.Config, h http.Handler, answer time.Duration, faults *stdlog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: cfg.HeaderTimeout,
+		ReadTimeout:       cfg.HeaderTimeout + cfg.BodyTimeout,
+		WriteTimeout:      answer,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    cfg.MaxHeaderBytes,
+		ErrorLog:          faults,
+	}
+}
+
+// profileTimeout is how long an answer to operators may take: a profile is of
+// some time.
+const profileTimeout = 5 * time.Minute
+
+// shutDown ends everything that others wait for: requests under way are
+// answered, what was published goes out, each client is told to come back.
+func (b *Broker) shutDown() {
+	cfg, log := b.cfg, b.log
+	log.Info("shutting down")
+	b.ready.Store(false)
+	close(b.stopping)
+	requests, cancel := context.WithTimeout(context.Background(), cfg.Drain)
+	defer cancel()
+	// Streams over HTTP/2 are requests: the server's shutdown ends with them,
+	// and they with the hub's draining.
+	refusing, answered := make(chan struct{}), make(chan error, 1)
+	b.http.RegisterOnShutdown(func() { close(refusing) })
+	go func() { answered <- b.http.Shutdown(requests) }()
+	<-refusing
+	b.api.WaitIdle(requests)
+	if err := b.hub.Drain(); err != nil {
+		log.Error("cannot drain", zap.Error(err))
+	}
+	clients, cancel := context.WithTimeout(context.Background(), 2*cfg.CloseTimeout)
+	defer cancel()
+	b.transport.WaitIdle(clients)
+	if err := <-answered; err != nil {
+		log.Warn("requests were cut off", zap.Error(err))
+		b.http.Close()
+	}
+	if b.admin != nil {
+		b.admin.Close() // what watches the broker sees its end
+	}
+	log.Info("stopped")
+}

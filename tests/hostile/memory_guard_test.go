@@ -1,0 +1,55 @@
+package hostile_test
+
+import (
+	"strings"
+	"testing"
+
+	"belfry/tests/harness"
+)
+
+// What strangers hold keeps nobody with a key from publishing.
+func TestPublishFromReserve(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "off")
+	b := harness.StartKeyed(t, "keys:\n"+harness.Entry("backend", "publish, register, admin", ">"), "--max-memory=1", "--memory-reserve=1099511627776")
+	harness.Eventually(t, "the guard has looked", func() bool {
+		return strings.Contains(b.Call(t, "GET", "/health/ready", "").Body, "over_capacity")
+	})
+	for target, want := range map[string]int{"/register": 503, "/publish": 200} {
+		body := map[string]string{"/register": `{"user_id": 1}`, "/publish": harness.Event("cats", "x")}[target]
+		if status, answer := b.Ask(t, "backend", "POST", target, body); status != want {
+			t.Errorf("%s: %d %s", target, status, answer)
+		}
+	}
+	if status, page := b.Ask(t, "backend", "GET", "/metrics", ""); !strings.Contains(page, "belfry_memory_reserve_bytes 1.099511627776e+12\n") {
+		t.Errorf("the metrics say something else: %d", status)
+	}
+}
+
+// Without memory nothing is begun, everybody is told so in a way that they
+// understand, and what there is can be looked at.
+func TestOutOfMemory(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "off")
+	b := harness.Start(t, "--max-memory=1", "--close-timeout=100ms")
+	harness.Eventually(t, "the guard has looked", func() bool {
+		return strings.Contains(b.Call(t, "GET", "/health/ready", "").Body, "over_capacity") // before, it says that it starts
+	})
+	b.Call(t, "GET", "/health/ready", "").Problem(t, 503, "over_capacity")
+	b.Call(t, "POST", "/publish", harness.Event("cats", "x")).Problem(t, 503, "over_capacity")
+	b.Call(t, "POST", "/register", `{"user_id": 1}`).Problem(t, 503, "over_capacity")
+	b.Socket(t, harness.Opening("/ws?topic=cats")).Answer(t).Problem(t, 503, "over_capacity")
+	w := b.Socket(t, harness.V1Opening("/ws?topic=cats"))
+	w.AcceptedV1(t)
+	if m := w.V1(t); m.Type != "closing" || m.Reason != "over_capacity" {
+		t.Errorf("got %+v", m)
+	}
+	w.Closed(t, 1013, "over_capacity")
+	if ev, ok := b.Stream(t, "/sse?topic=cats").Next(); ok {
+		t.Errorf("an EventSource gets %v", ev)
+	}
+	if got := b.Call(t, "GET", "/health", ""); got.Status != 200 {
+		t.Errorf("got %+v", got)
+	}
+	if b.Metric(t, "belfry_memory_limit_bytes") != 1 || b.Metric(t, "belfry_memory_bytes") < 1<<20 || b.Metric(t, `belfry_refused_total{limit="max_memory"}`) != 5 {
+		t.Error("the metrics say something else")
+	}
+}
