@@ -59,7 +59,7 @@
 // the connection stands by then; from there on they are topics like others.
 // Two things are peculiar to such a repair. First, its replay gives events
 // again that came by another topic of the connection, such as a pattern; the
-// client remembers the ids of those that have come since the cursor, and leaves
+// client remembers which ones have come since the cursor, and leaves
 // them out. Second, the connection's cursor moves on meanwhile, but the
 // repaired topics are not there yet. If the connection is lost again, they are
 // asked for from the old cursor once more, and that is what [Client.Cursor]
@@ -70,7 +70,7 @@
 // A replay has no cursors, so one that is cut is asked for again from its old
 // beginning. The client does not hold it back until it is over, which would
 // need as much memory as the replay is large: it passes events on as they come,
-// and remembers their ids (at most [Options.ReplayMemory]) until it is over, so
+// and remembers them (at most [Options.ReplayMemory]) until it is over, so
 // that the repetition is passed on from where the cut was. Only then are its
 // topics ones that have had everything. It can be that the broker has seen the
 // replay off before the connection was lost, and the client has not seen its

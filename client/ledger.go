@@ -88,6 +88,7 @@ func (l *ledger) again() (messages []Message) {
 			r.seen = seen{}
 			messages = append(messages, &Restart{r})
 		}
+		r.seen.again()
 		r.stage, r.repeated = waiting, r.tried
 		keep = append(keep, r)
 	}
@@ -201,7 +202,7 @@ func (l *ledger) event(f *frame) Message {
 	if l.held(f) {
 		return nil
 	}
-	l.note(f)
+	l.note(f, nil)
 	return l.message(f, nil)
 }
 
@@ -226,11 +227,16 @@ func logOf(cursor string) string { return cursor[:min(len(cursor), logLen)] }
 // logLen is the length of that name, the first half of a cursor.
 const logLen = 12
 
-// note remembers an event for all repairs that may come to it.
-func (l *ledger) note(f *frame) {
+// note remembers an event for all repairs that may come to it. It is of the replay of
+// one of them, or of none.
+func (l *ledger) note(f *frame, of *Request) {
 	for _, r := range l.requests {
-		if r.repair && r.replays() && matchAny(r.topics, f.Topic) {
-			r.seen.add(f.ID, l.memory)
+		switch {
+		case !r.repair || !r.replays() || !matchAny(r.topics, f.Topic):
+		case r == of:
+			r.seen.pass(likenessOf(f), l.memory)
+		default:
+			r.seen.note(likenessOf(f), l.memory)
 		}
 	}
 }
@@ -243,15 +249,15 @@ func (l *ledger) replayed(f *frame) Message {
 		return l.message(f, nil)
 	}
 	r := l.requests[i]
-	if r.seen.has(f.ID) {
-		return nil
-	}
 	switch {
+	case r.subscription.After == "":
+	case r.seen.repeats(likenessOf(f)):
+		return nil
 	case r.repair:
-		l.note(f)
+		l.note(f, r)
 		return l.message(f, nil)
-	case r.subscription.After != "":
-		r.seen.add(f.ID, l.memory)
+	default:
+		r.seen.pass(likenessOf(f), l.memory)
 	}
 	return l.message(f, r)
 }

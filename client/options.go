@@ -45,9 +45,9 @@ type Options struct {
 	// in bytes; 1 MiB by default. Above it the client reads no more from the
 	// connection. A single message may always wait.
 	Buffer int
-	// ReplayMemory is how many events of a replay are remembered by their ids
+	// ReplayMemory is how many events of a replay are remembered, by a hash each,
 	// until it is over, so that none comes twice if the connection is cut;
-	// 65,536 by default (about 6 MiB). What a longer one comes to is said at
+	// 65,536 by default (about 4 MiB). What a longer one comes to is said at
 	// [Restart].
 	ReplayMemory int
 }

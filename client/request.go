@@ -102,27 +102,3 @@ func (r *Request) operation() operation {
 	}
 	return op
 }
-
-// seen remembers the ids of events that are not to be passed on again, up to a
-// bound.
-type seen struct {
-	ids      map[string]struct{}
-	overflow bool // there were more
-}
-
-func (s *seen) has(id string) bool {
-	_, ok := s.ids[id]
-	return ok
-}
-
-func (s *seen) add(id string, limit int) {
-	switch {
-	case s.has(id):
-	case len(s.ids) >= limit:
-		s.overflow = true
-	case s.ids == nil:
-		s.ids = map[string]struct{}{id: {}}
-	default:
-		s.ids[id] = struct{}{}
-	}
-}
