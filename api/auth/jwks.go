@@ -54,9 +54,10 @@ type Notices struct {
 
 // published is what the latest keys are. It is not changed any more.
 type published struct {
-	keys  []namedKey
-	unfit map[string]error  // by name, why a key of the set is not used
-	text  [sha256.Size]byte // stands for what they were read from
+	fetched bool
+	keys    []namedKey
+	unfit   map[string]error  // by name, why a key of the set is not used
+	text    [sha256.Size]byte // stands for what they were read from
 }
 
 var errNotFetched = errors.New("they have not been fetched yet")

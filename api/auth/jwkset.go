@@ -28,7 +28,7 @@ func parseSet(text []byte) (*published, error) {
 	if len(set.Keys) > maxSetKeys {
 		return nil, fmt.Errorf("the set has %d keys; want at most %d", len(set.Keys), maxSetKeys)
 	}
-	all := &published{text: sha256.Sum256(text), unfit: make(map[string]error)}
+	all := &published{fetched: true, text: sha256.Sum256(text), unfit: make(map[string]error)}
 	for _, value := range set.Keys {
 		key, err := parseKey(value)
 		if err != nil {

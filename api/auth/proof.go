@@ -51,7 +51,7 @@ func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
 	if who.proof.mark == t.mark && who.proof.keys == t.published() && now.Before(who.subscribe.Expires) {
 		return who, nil // nothing has changed, nearly always
 	}
-	if !t.has(who.proof) {
+	if !t.has(who.proof) && !t.awaits(who.proof) {
 		return nil, denialOf("key", errors.New("the one that has signed the token counts no more"))
 	}
 	e := exam{tokens: t, now: now, claims: who.proof.claims}
@@ -69,6 +69,13 @@ func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
 	again := *who
 	again.subscribe = &hub.Grant{Subscribe: who.subscribe.Subscribe, Expires: e.end, Holder: &again}
 	return &again, nil
+}
+
+// awaits reports whether it is not known yet if the key that has signed a token counts:
+// the issuer's keys have never been fetched, and it may be among them.
+func (t *Tokens) awaits(p *proof) bool {
+	issuer := t.published()
+	return issuer != nil && !issuer.fetched && p.method != jwt.SigningMethodHS256
 }
 
 // has reports whether the key that has signed a token would be tried now.
