@@ -2,12 +2,14 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"belfry/config"
 	"belfry/transport"
@@ -78,6 +80,8 @@ func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
 		conn, err := net.Dial("unix", path)
 		if err == nil {
 			conn.Close()
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) { // nobody's is refused, and nothing else is sure
 			return nil, fmt.Errorf("listen on %s: another program does", path)
 		}
 		if err := os.Remove(path); err != nil {
