@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -129,7 +130,7 @@ func (p *Publisher) Publish(ctx context.Context, e Publication, key string) (*Re
 		return nil, err
 	}
 	receipt := new(Receipt)
-	return receipt, p.retry(ctx, body, key, receipt)
+	return receipt, p.retry(ctx, body, key, receipt, func() bool { return receipt.Cursor != "" })
 }
 
 // PublishAll publishes events, all of them or none, in their order. It fails
@@ -148,15 +149,18 @@ func (p *Publisher) PublishAll(ctx context.Context, events []Publication, key st
 		return nil, err
 	}
 	var receipts []Receipt
-	err = p.retry(ctx, body, key, &receipts)
+	err = p.retry(ctx, body, key, &receipts, func() bool {
+		return len(receipts) == len(events) && !slices.ContainsFunc(receipts, func(r Receipt) bool { return r.Cursor == "" })
+	})
 	return receipts, err
 }
 
 // maxKey is the length of the longest idempotency key.
 const maxKey = 255
 
-// retry makes attempts until one is answered for good.
-func (p *Publisher) retry(ctx context.Context, body []byte, key string, answer any) error {
+// retry makes attempts until one is answered for good: refused, or with an answer that is
+// whole. Others than the broker may say that all is well.
+func (p *Publisher) retry(ctx context.Context, body []byte, key string, answer any, whole func() bool) error {
 	if key == "" {
 		key = rand.Text()
 	}
@@ -168,6 +172,9 @@ func (p *Publisher) retry(ctx context.Context, body []byte, key string, answer a
 	doubt := false // an attempt may have been taken
 	for {
 		err := p.attempt(ctx, body, key, answer)
+		if err == nil && !whole() {
+			err = fmt.Errorf("%w: the answer has no receipt of each event", ErrProtocol)
+		}
 		again, after := retryable(err)
 		if err == nil || !again && !doubt {
 			return err
