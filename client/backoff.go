@@ -49,9 +49,9 @@ func (b *backoff) next(e ending, renewed bool) time.Duration {
 // jitter returns a random part of the pause that is due, so that those who
 // lost their connections together don't come back together.
 func (b *backoff) jitter() time.Duration {
-	pause := b.least
+	pause := max(1, min(b.least, b.most))
 	for i := 1; i < b.failures && pause < b.most; i++ {
-		pause *= 2
+		pause += min(pause, b.most-pause) // twice that, which may be more than there is
 	}
-	return rand.N(min(pause, b.most)) + 1
+	return rand.N(pause) + 1
 }

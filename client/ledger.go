@@ -288,6 +288,7 @@ func (l *ledger) answered(r *Request, f *frame) Message {
 		return nil
 	case f.Type == "live":
 		l.subscribed(r)
+		r.answer(nil) // if the ack was left out
 		if r.repair {
 			return nil
 		}
