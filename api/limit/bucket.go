@@ -29,8 +29,11 @@ func (r Rate) None() bool { return r.PerSecond <= 0 }
 // Refill is how long a bucket takes that was empty to be full.
 func (r Rate) Refill() time.Duration { return r.time(float64(r.Burst)) }
 
+// longest is more than anybody waits, and leaves room for sums.
+const longest = 100 * 365 * 24 * time.Hour
+
 func (r Rate) time(tokens float64) time.Duration {
-	return time.Duration(tokens / r.PerSecond * float64(time.Second))
+	return time.Duration(min(tokens/r.PerSecond*float64(time.Second), float64(longest)))
 }
 
 func (r Rate) bucket() *rate.Limiter {
