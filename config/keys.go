@@ -48,7 +48,7 @@ func (f *file) key(node *yaml.Node, path string) Key {
 		if given[field.Name] {
 			continue
 		}
-		if field.Tag.Get("required") != "" && node.Kind != yaml.ScalarNode {
+		if field.Tag.Get("required") != "" && (node.Kind != yaml.ScalarNode || node.ShortTag() == "!!null") {
 			f.problem(keyList, "%s is missing: want %s", f.at(node, join(path, strings.ToLower(field.Name))), wanted(field))
 		} else if standard, ok := field.Tag.Lookup("default"); ok {
 			read(standard, field.Tag, into.FieldByIndex(field.Index))
