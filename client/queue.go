@@ -43,7 +43,12 @@ func signal(c chan struct{}) {
 }
 
 // put waits for room. It reports false if the queue has ended.
-func (q *queue) put(m Message, cursor string) bool {
+func (q *queue) put(m Message, cursor string) bool { return q.add(m, &cursor) }
+
+// slip is put for a message that leaves the resume point where what was put last has it.
+func (q *queue) slip(m Message) bool { return q.add(m, nil) }
+
+func (q *queue) add(m Message, cursor *string) bool {
 	for {
 		q.mu.Lock()
 		if q.err != nil {
@@ -51,7 +56,11 @@ func (q *queue) put(m Message, cursor string) bool {
 			return false
 		}
 		if len(q.items) == 0 || q.bytes+m.size() <= q.limit {
-			q.items = append(q.items, item{m, cursor})
+			if cursor == nil {
+				last := q.last()
+				cursor = &last
+			}
+			q.items = append(q.items, item{m, *cursor})
 			if q.bytes += m.size(); q.bytes < q.limit {
 				signal(q.room) // for another that waits
 			}
@@ -65,6 +74,14 @@ func (q *queue) put(m Message, cursor string) bool {
 		case <-q.done:
 		}
 	}
+}
+
+// last is the resume point after all that was put. The caller holds the lock.
+func (q *queue) last() string {
+	if n := len(q.items); n > 0 {
+		return q.items[n-1].cursor
+	}
+	return q.cursor
 }
 
 // advance moves the resume point behind all that was put.

@@ -217,7 +217,7 @@ func (s *session) sendAll() bool {
 		c.mu.Unlock()
 		switch {
 		case refused != nil:
-			if !c.put(refused) {
+			if !c.queue.slip(refused) { // the reader is at an event that is not put yet
 				return false
 			}
 		case text == nil:
