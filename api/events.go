@@ -77,7 +77,7 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	x.Header()["Cache-Control"] = noStore
 	found, err := s.opts.Hub.History(ctx, topic, from)
 	if wait > 0 {
-		lost := s.still(x, may)
+		lost := s.still(&x.caller, may)
 		if context.Cause(ctx) == errPanicked {
 			lost = errPanicked
 		}
