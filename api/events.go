@@ -88,7 +88,7 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page{topic, s.opts.Append, found}, nil
+	return page{topic, s.opts.Transport.AppendEvent, found}, nil
 }
 
 // historyFrom reads which events of a topic are wanted.

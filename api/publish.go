@@ -22,7 +22,7 @@ type receipt struct {
 
 // appendJSON implements [appender].
 func (r receipt) appendJSON(dst []byte) []byte {
-	return r.s.opts.AppendReceipt(dst, r.topic, r.Receipt)
+	return r.s.opts.Transport.AppendReceipt(dst, r.topic, r.Receipt)
 }
 
 // receipts are those of several events, in order.
@@ -39,7 +39,7 @@ func (r receipts) appendJSON(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = r.s.opts.AppendReceipt(dst, r.events[i].Topic, r.all[i])
+		dst = r.s.opts.Transport.AppendReceipt(dst, r.events[i].Topic, r.all[i])
 	}
 	return append(dst, ']')
 }
