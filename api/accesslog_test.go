@@ -44,7 +44,7 @@ func TestAccessLogIsSampled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, logs := logged(t, zap.NewAtomicLevelAt(zap.InfoLevel), func(_ *hub.Options, o *api.Options) {
-			o.WebSocket = func(http.ResponseWriter, *http.Request, hub.Want, error) error { return hub.ErrBusy }
+			fake(o).accept = func(http.ResponseWriter, *http.Request, hub.Want, error) error { return hub.ErrBusy }
 		})
 		for second := 1; second <= 2; second++ {
 			for range 2010 {
@@ -68,7 +68,7 @@ func TestAccessLogIsSampled(t *testing.T) {
 func TestLogHoldsNoSecrets(t *testing.T) {
 	t.Parallel()
 	b, logs := logged(t, zap.NewAtomicLevelAt(zap.DebugLevel), func(_ *hub.Options, o *api.Options) {
-		o.WebSocket = func(http.ResponseWriter, *http.Request, hub.Want, error) error { panic("no id in here") }
+		fake(o).accept = func(http.ResponseWriter, *http.Request, hub.Want, error) error { panic("no id in here") }
 	})
 	id := b.register(`{"user_id":1}`)
 	for _, c := range [][3]string{

@@ -15,7 +15,7 @@ func TestAdminRoutesHaveNoCORS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(Options{Guard: func() *auth.Guard { return guard }})
+	s := New(Options{Guard: func() *auth.Guard { return guard }, Transport: struct{ Transport }{}})
 	s.public.routes = newRoutes([]*route{{method: "DELETE", pattern: "/all", right: auth.Admin, admin: true, handle: func(*exchange) (any, error) { return "done", nil }}})
 	for _, c := range []struct {
 		method, origin string

@@ -1,7 +1,6 @@
 // Package api answers the broker's HTTP calls: registering clients, publishing
 // events, changing topics, and what operators ask for. The connections
-// themselves belong to another package, which is handed in as
-// [Options.WebSocket].
+// themselves belong to another package, which is handed in as a [Transport].
 //
 // A request passes one wrapper, [Server.ServeHTTP]: it finds the route, gives
 // pages of other origins what they are permitted, and turns what the route's
@@ -30,15 +29,9 @@ type Options struct {
 	Hub        *hub.Hub
 	Guard      func() *auth.Guard // the one in force
 	AdminGuard func() *auth.Guard // the one of [Server.Admin]; nil: what it has is served to all who may
-	WebSocket  Connector
-	Events     Connector                              // server-sent events
-	Append     func(dst []byte, ev *hub.Event) []byte // the members of an event as JSON, without the braces
-	// AppendReceipt appends what became of an event of a topic as a JSON object.
-	AppendReceipt func(dst []byte, topic string, r hub.Receipt) []byte
-	Inspect       func(context.Context, []*hub.Conn) []hub.ConnInfo // what is known of connections, in their order
-	Connections   func(context.Context) Connections                 // the transport's figures
-	Settings      func() []Setting                                  // the configuration in force, for operators, without secrets; nil is none
-	Stopping      <-chan struct{}                                   // closed when no request should wait any more; may be nil
+	Transport  Transport
+	Settings   func() []Setting // the configuration in force, for operators, without secrets; nil is none
+	Stopping   <-chan struct{}  // closed when no request should wait any more; may be nil
 
 	Limits
 	PublicURL    string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
@@ -71,10 +64,25 @@ type Limits struct {
 	MaxDepth      int      // levels of nested JSON, the body's own object being the first
 }
 
-// A Connector takes over the connection of a request, or fails before it has
-// answered. What is wrong with the request it is told by an error: it depends on
-// the protocol how the client can be.
-type Connector func(http.ResponseWriter, *http.Request, hub.Want, error) error
+// A Transport has the connections, and writes events and receipts as clients read them.
+type Transport interface {
+	// Accept takes over a request for a WebSocket, Stream one for server-sent events. They
+	// fail before they have answered. The client wants to connect as want says, unless
+	// invalid says what is wrong with its request: how it can be told depends on the protocol.
+	Accept(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error
+	Stream(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error
+	// Inspect returns what is known of connections, in their order.
+	Inspect(ctx context.Context, conns []*hub.Conn) []hub.ConnInfo
+	// Figures are those of all connections together.
+	Figures(ctx context.Context) Connections
+	// AppendEvent appends the members of an event as JSON, without the braces.
+	AppendEvent(dst []byte, ev *hub.Event) []byte
+	// AppendReceipt appends what became of an event of a topic as a JSON object.
+	AppendReceipt(dst []byte, topic string, r hub.Receipt) []byte
+}
+
+// A connector is a method of a [Transport] that takes over a request.
+type connector func(http.ResponseWriter, *http.Request, hub.Want, error) error
 
 // A Server is the API's http.Handler.
 type Server struct {
@@ -161,10 +169,10 @@ func (s *Server) table() []*route {
 		{method: http.MethodPost, pattern: "/register", right: auth.Register, handle: s.postRegister},
 		{method: http.MethodDelete, pattern: "/register/{client_id}", free: true, handle: s.deleteRegister},
 		{method: http.MethodDelete, pattern: "/users/{user_id}/clients", right: auth.Register, handle: s.deleteUserClients},
-		{method: http.MethodGet, pattern: "/ws", free: true, handle: s.connect(s.opts.WebSocket)},
-		{method: http.MethodGet, pattern: "/ws/{client_id}", free: true, handle: s.connect(s.opts.WebSocket)},
-		{method: http.MethodGet, pattern: "/sse", free: true, stream: true, handle: s.connect(s.opts.Events)},
-		{method: http.MethodGet, pattern: "/sse/{client_id}", free: true, stream: true, handle: s.connect(s.opts.Events)},
+		{method: http.MethodGet, pattern: "/ws", free: true, handle: s.connect(s.opts.Transport.Accept)},
+		{method: http.MethodGet, pattern: "/ws/{client_id}", free: true, handle: s.connect(s.opts.Transport.Accept)},
+		{method: http.MethodGet, pattern: "/sse", free: true, stream: true, handle: s.connect(s.opts.Transport.Stream)},
+		{method: http.MethodGet, pattern: "/sse/{client_id}", free: true, stream: true, handle: s.connect(s.opts.Transport.Stream)},
 		{method: http.MethodGet, pattern: "/topics/{topic}/events", right: auth.Subscribe, handle: s.getEvents},
 		{method: http.MethodPost, pattern: "/publish", right: auth.Publish, handle: s.postPublish},
 		{method: http.MethodPost, pattern: "/add_topic", free: true, handle: s.postAddTopic},
@@ -202,7 +210,7 @@ func (s *Server) adminTable() []*route {
 // is at an address of its own.
 func (s *Server) consolesTable() []*route {
 	return []*route{
-		{method: http.MethodGet, pattern: "/ws", free: true, admin: true, handle: s.connect(s.opts.WebSocket)},
+		{method: http.MethodGet, pattern: "/ws", free: true, admin: true, handle: s.connect(s.opts.Transport.Accept)},
 		{method: http.MethodGet, pattern: "/topics/{topic}/events", right: auth.Subscribe, admin: true, handle: s.getEvents},
 		{method: http.MethodPost, pattern: "/publish", right: auth.Publish, admin: true, handle: s.postPublish},
 	}

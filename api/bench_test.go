@@ -66,7 +66,7 @@ func production(b *testing.B, setups ...setup) *broker {
 	return newBroker(b, append(setups, wide, func(_ *hub.Options, o *api.Options) {
 		o.MaxDepth = 64
 		o.Log = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel))
-		o.WebSocket = func(http.ResponseWriter, *http.Request, hub.Want, error) error { return nil }
+		fake(o).accept = func(http.ResponseWriter, *http.Request, hub.Want, error) error { return nil }
 	})...)
 }
 

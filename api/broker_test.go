@@ -39,6 +39,56 @@ const (
 	testMaxTopics  = 4
 )
 
+// A fakeTransport is one without connections, that tests can have do something else.
+type fakeTransport struct {
+	admit          func(hub.Want) error
+	accept, stream func(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error
+	inspect        func(context.Context, []*hub.Conn) []hub.ConnInfo
+	figures        func(context.Context) api.Connections
+	event          func(dst []byte, ev *hub.Event) []byte
+}
+
+func fake(o *api.Options) *fakeTransport { return o.Transport.(*fakeTransport) }
+
+func (f *fakeTransport) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error {
+	switch {
+	case f.accept != nil:
+		return f.accept(w, r, want, invalid)
+	case invalid != nil:
+		return invalid
+	}
+	return f.admit(want)
+}
+
+func (f *fakeTransport) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error {
+	if f.stream != nil {
+		return f.stream(w, r, want, invalid)
+	}
+	return f.Accept(w, r, want, invalid)
+}
+
+func (f *fakeTransport) Inspect(ctx context.Context, conns []*hub.Conn) []hub.ConnInfo {
+	if f.inspect != nil {
+		return f.inspect(ctx, conns)
+	}
+	return make([]hub.ConnInfo, len(conns))
+}
+
+func (f *fakeTransport) Figures(ctx context.Context) (c api.Connections) {
+	if f.figures != nil {
+		c = f.figures(ctx)
+	}
+	return c
+}
+
+func (f *fakeTransport) AppendEvent(dst []byte, ev *hub.Event) []byte {
+	return f.event(dst, ev)
+}
+
+func (f *fakeTransport) AppendReceipt(dst []byte, topic string, r hub.Receipt) []byte {
+	return fmt.Appendf(dst, `{"id":%q,"cursor":%q,"topic":%q,"matched":%d,"queued":%d,"scope":"node","duplicate":%t}`, r.ID, r.Cursor, topic, r.Matched, r.Queued, r.Duplicate)
+}
+
 func newBroker(t testing.TB, setups ...setup) *broker {
 	hubOpts := hub.Options{
 		Epoch:       1,
@@ -59,32 +109,20 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 		Limits: api.Limits{
 			DefaultTopics: []string{"cats"}, MaxTopics: testMaxTopics, MaxBody: testMaxBody, MaxMessage: testMaxMessage, MaxDepth: testMaxDepth,
 		},
-		AppendReceipt: func(dst []byte, topic string, r hub.Receipt) []byte {
-			return fmt.Appendf(dst, `{"id":%q,"cursor":%q,"topic":%q,"matched":%d,"queued":%d,"scope":"node","duplicate":%t}`, r.ID, r.Cursor, topic, r.Matched, r.Queued, r.Duplicate)
-		},
-		Inspect:     func(_ context.Context, conns []*hub.Conn) []hub.ConnInfo { return make([]hub.ConnInfo, len(conns)) },
-		Connections: func(context.Context) api.Connections { return api.Connections{} },
-		Version:     "1.2.3",
-		Started:     time.Now(),
+		Transport: &fakeTransport{},
+		Version:   "1.2.3",
+		Started:   time.Now(),
 	}
 	for _, s := range setups {
 		s(&hubOpts, &apiOpts)
 	}
 	h := hub.New(hubOpts)
 	apiOpts.Hub = h
-	if apiOpts.WebSocket == nil {
-		apiOpts.WebSocket = func(_ http.ResponseWriter, _ *http.Request, want hub.Want, invalid error) error {
-			if invalid != nil {
-				return invalid
-			}
-			if !want.Registered {
-				return h.AdmitNew(want.User, len(want.Topics))
-			}
-			return h.Admit(want.ID)
+	fake(&apiOpts).admit = func(want hub.Want) error {
+		if !want.Registered {
+			return h.AdmitNew(want.User, len(want.Topics))
 		}
-	}
-	if apiOpts.Events == nil {
-		apiOpts.Events = apiOpts.WebSocket
+		return h.Admit(want.ID)
 	}
 	b := &broker{Server: api.New(apiOpts), t: t, hub: h, frames: make(chan string, 100)}
 	ctx, cancel := context.WithCancel(context.Background())

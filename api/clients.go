@@ -54,7 +54,7 @@ func (s *Server) views(ctx context.Context, infos []hub.ClientInfo) []clientView
 	for i := range infos {
 		conns[i] = infos[i].Conn
 	}
-	found := s.opts.Inspect(ctx, conns)
+	found := s.opts.Transport.Inspect(ctx, conns)
 	views := make([]clientView, len(infos))
 	for i, info := range infos {
 		v := clientView{

@@ -64,8 +64,8 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 	if err := req.check(); err != nil {
 		return err
 	}
-	ev := hub.Event{
-		ID: req.ID, Topic: req.Subject, Time: s.opts.Clock(), Message: req.Data.text, Text: req.Data.quoted,
+	asked := hub.PublishRequest{
+		Topic: req.Subject, ID: &req.ID, Message: req.Data.text, Text: req.Data.quoted,
 		Details: &hub.Details{Source: req.Source, Type: req.Type, Published: req.Time, TraceParent: x.trace},
 	}
 	switch {
@@ -76,17 +76,18 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 		if _, err := base64.StdEncoding.DecodeString(*req.Base64); err != nil || strings.ContainsAny(*req.Base64, "\r\n") {
 			return invalidMessage.because("data_base64 is no base64 (RFC 4648 section 4)")
 		}
-		ev.Message, ev.Text, ev.Details.Base64 = []byte(*req.Base64), true, true
+		asked.Message, asked.Text, asked.Details.Base64 = []byte(*req.Base64), true, true
 	case req.Data.text == nil:
-		ev.Message, ev.Details.NoData = []byte("null"), true // an event need not have data
+		asked.Message, asked.Details.NoData = []byte("null"), true // an event need not have data
 	}
-	if ev.Topic == "" {
-		ev.Topic = x.r.URL.Query().Get("topic")
+	if asked.Topic == "" {
+		asked.Topic = x.r.URL.Query().Get("topic")
 	}
-	if err := req.attributes(&ev); err != nil {
+	if err := req.attributes(&asked); err != nil {
 		return err
 	}
-	if err := s.complete(x, &ev); err != nil {
+	ev, err := s.event(&x.caller, &asked)
+	if err != nil {
 		return err
 	}
 	p.Events = append(p.Events, ev)
@@ -149,7 +150,7 @@ const (
 )
 
 // attributes takes the further attributes of an event.
-func (req *cloudEventRequest) attributes(ev *hub.Event) error {
+func (req *cloudEventRequest) attributes(ev *hub.PublishRequest) error {
 	out := appendAttribute(nil, "datacontenttype", req.ContentType)
 	out = appendAttribute(out, "dataschema", req.Schema)
 	for _, name := range slices.Sorted(maps.Keys(req.Extensions)) {
@@ -174,7 +175,7 @@ func (req *cloudEventRequest) attributes(ev *hub.Event) error {
 
 // appendExtension takes an extension: what it means to the broker goes to the event,
 // and what subscribers are to get is appended to the attributes.
-func appendExtension(dst []byte, ev *hub.Event, name string, value jsontext.Value) ([]byte, error) {
+func appendExtension(dst []byte, ev *hub.PublishRequest, name string, value jsontext.Value) ([]byte, error) {
 	if name == extensionUser {
 		var user userID
 		if err := json.Unmarshal(value, &user); err != nil {

@@ -16,7 +16,7 @@ import (
 // connect serves the routes that open a connection: with a registered client's
 // id in the path, which is its ticket, or without, for a caller who may
 // subscribe.
-func (s *Server) connect(to Connector) handler {
+func (s *Server) connect(to connector) handler {
 	return func(x *exchange) (any, error) {
 		defer func() {
 			if x.leave != nil {

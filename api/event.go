@@ -4,14 +4,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/google/uuid"
 
 	"belfry/hub"
 )
 
-// A publishRequest is an event as a publisher sends it.
+// A publishRequest is an event as publishers send it in JSON.
 type publishRequest struct {
 	Topic     string   `json:"topic"`
 	User      userID   `json:"user_id"`
@@ -23,54 +20,9 @@ type publishRequest struct {
 // publishMembers are what a publishRequest has, for who has sent others.
 const publishMembers = "topic, user_id, message, id and expires_in"
 
-var errExpiresIn = invalidExpiry.because(fmt.Sprintf("expires_in is no number of seconds above 0, of at most %.0f", hub.MaxExpires.Seconds()))
-
-// event returns the event that a request asks for, if its publisher may.
-func (s *Server) event(x *exchange, req *publishRequest) (hub.Event, error) {
-	ev := hub.Event{Topic: req.Topic, User: string(req.User), Time: s.opts.Clock(), Message: req.Message.text, Text: req.Message.quoted}
-	if req.Message.text == nil {
-		return ev, invalidMessage.because("message is missing; send any JSON value, null included")
-	}
-	if req.ID != nil {
-		if ev.ID = *req.ID; !hub.IsName(ev.ID) {
-			return ev, invalidID.because(fmt.Sprintf("id is no text of 1 to %d bytes without control characters; leave it out to be given one", hub.MaxNameBytes))
-		}
-	}
-	if req.ExpiresIn != nil {
-		if *req.ExpiresIn <= 0 || *req.ExpiresIn > hub.MaxExpires.Seconds() {
-			return ev, errExpiresIn
-		}
-		ev.Expires = ev.Time.Add(time.Duration(*req.ExpiresIn * float64(time.Second)))
-	}
-	if x.trace != "" {
-		ev.Details = &hub.Details{TraceParent: x.trace}
-	}
-	return ev, s.complete(x, &ev)
-}
-
-// complete checks what every event must keep to, and gives it an id if it has
-// none.
-func (s *Server) complete(x *exchange, ev *hub.Event) error {
-	switch {
-	case ev.Topic == "":
-		return invalidTopic.because("topic is missing or empty; say what to publish to")
-	case len(ev.Message) > x.limits.MaxMessage:
-		return messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(ev.Message), x.limits.MaxMessage))
-	}
-	if err := hub.CheckTopic(ev.Topic); err != nil {
-		return err
-	}
-	if err := x.who.MayPublish(ev.Topic); err != nil {
-		return err
-	}
-	if ev.ID == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return fmt.Errorf("make an event id: %w", err)
-		}
-		ev.ID = id.String()
-	}
-	return nil
+// request returns what is asked for.
+func (r *publishRequest) request() hub.PublishRequest {
+	return hub.PublishRequest{Topic: r.Topic, User: string(r.User), Message: r.Message.text, Text: r.Message.quoted, ID: r.ID, ExpiresIn: r.ExpiresIn}
 }
 
 // Kinds of keys of publications.
@@ -81,8 +33,8 @@ const (
 
 // keyOf returns the key of a publication: of who publishes it, the kind of key,
 // and its parts; and what is published under it.
-func (x *exchange) keyOf(kind string, parts []string, published ...string) hub.Key {
-	return hub.Key{Name: digest(append([]string{kind, x.who.Scope()}, parts...)), Print: digest(published)}
+func (c *caller) keyOf(kind string, parts []string, published ...string) hub.Key {
+	return hub.Key{Name: digest(append([]string{kind, c.who.Scope()}, parts...)), Print: digest(published)}
 }
 
 // digest hashes parts so that no others have the same hash.

@@ -77,7 +77,7 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	x.Header()["Cache-Control"] = noStore
 	found, err := s.opts.Hub.History(ctx, topic, from)
 	if wait > 0 {
-		lost := s.still(x, may)
+		lost := s.still(&x.caller, may)
 		if context.Cause(ctx) == errPanicked {
 			lost = errPanicked
 		}
@@ -88,7 +88,7 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page{topic, s.opts.Append, found}, nil
+	return page{topic, s.opts.Transport.AppendEvent, found}, nil
 }
 
 // historyFrom reads which events of a topic are wanted.

@@ -21,7 +21,7 @@ func appendMessage(dst []byte, ev *hub.Event) []byte {
 
 func withHistory(h *hub.Options, o *api.Options) {
 	h.HistoryEvents = 3
-	o.Append, o.MaxWait, o.WriteTimeout = appendMessage, time.Minute, time.Second
+	fake(o).event, o.MaxWait, o.WriteTimeout = appendMessage, time.Minute, time.Second
 }
 
 func (b *broker) publish(topic string, messages ...int) (cursor string) {

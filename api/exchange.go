@@ -22,15 +22,13 @@ type exchange struct {
 	r      *http.Request
 	route  *route
 	params httprouter.Params
-	id     string         // the request's
-	guard  *auth.Guard    // of the listener that the request came to
-	who    *auth.Identity // of a route that needs a right
-	limits *Limits        // that were in force when the request came
-	trace  string         // that the request belongs to; "" is not known
-	leave  func()         // to be called when what the request has begun ends; or nil
-	start  time.Time      // when the request's header had been read
-	status int            // 0 before the header is written
-	bytes  int64          // of the response's body
+	id     string      // the request's
+	guard  *auth.Guard // of the listener that the request came to
+	caller
+	leave  func()    // to be called when what the request has begun ends; or nil
+	start  time.Time // when the request's header had been read
+	status int       // 0 before the header is written
+	bytes  int64     // of the response's body
 
 	in      bytes.Buffer // the request's body
 	limited io.LimitedReader

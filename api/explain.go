@@ -101,7 +101,7 @@ func (s *Server) askCourier(ctx context.Context, x *hub.Explanation) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
-	if conn := s.opts.Inspect(ctx, []*hub.Conn{x.Conn})[0]; conn.Written >= x.Event.Cursor.Position || conn.QueueBytes == 0 {
+	if conn := s.opts.Transport.Inspect(ctx, []*hub.Conn{x.Conn})[0]; conn.Written >= x.Event.Cursor.Position || conn.QueueBytes == 0 {
 		x.Verdict = verdictWritten
 	}
 }

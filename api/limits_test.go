@@ -86,7 +86,7 @@ func TestHandshakeRates(t *testing.T) {
 	var invalid atomic.Pointer[error]
 	b := newBroker(t, limited(limit.Limits{AddressHandshakes: 2, Handshakes: 5}, limit.PublishLimits{}), func(_ *hub.Options, o *api.Options) {
 		o.Guard = testGuard(t)
-		o.WebSocket = func(_ http.ResponseWriter, _ *http.Request, _ hub.Want, err error) error {
+		fake(o).accept = func(_ http.ResponseWriter, _ *http.Request, _ hub.Want, err error) error {
 			invalid.Store(&err)
 			return err
 		}
@@ -185,7 +185,7 @@ func TestBehindProxy(t *testing.T) {
 	var open atomic.Pointer[func()]
 	b, logs := logged(t, zap.NewAtomicLevelAt(zap.InfoLevel), func(_ *hub.Options, o *api.Options) {
 		o.Gate, o.MaxWait = gate, time.Minute
-		o.Events = func(_ http.ResponseWriter, _ *http.Request, _ hub.Want, err error) error {
+		fake(o).stream = func(_ http.ResponseWriter, _ *http.Request, _ hub.Want, err error) error {
 			if err == nil {
 				(*open.Load())()
 			}
@@ -276,7 +276,7 @@ func TestNeeds(t *testing.T) {
 	publish := keyed.Publisher(backend)
 	for n, want := range map[int32]bool{0: true, 2: true, 3: false} {
 		refused.Store(n)
-		if _, err := publish(hub.Submission{Topic: "orders.1", Message: []byte("1")}); (err == nil) != want {
+		if _, err := publish(hub.PublishRequest{Topic: "orders.1", Message: []byte("1")}); (err == nil) != want {
 			t.Errorf("a publish over a connection, when %d needs are refused: %v", n, err)
 		}
 	}

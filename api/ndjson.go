@@ -224,7 +224,8 @@ func (st *stream) take(line []byte) {
 	err := decode(line, &req, st.x.limits.MaxDepth, publishMembers)
 	var ev hub.Event
 	if err == nil {
-		ev, err = st.s.event(st.x, &req)
+		asked := req.request()
+		ev, err = st.s.event(&st.x.caller, &asked)
 	}
 	if err != nil {
 		st.s.logDenial(st.x, err)
@@ -248,7 +249,7 @@ func (st *stream) reject(line int, p *problem) {
 // be published.
 func (st *stream) still() error {
 	before := st.x.who
-	if err := st.s.still(st.x, has(auth.Publish)); err != nil || st.x.who == before {
+	if err := st.s.still(&st.x.caller, has(auth.Publish)); err != nil || st.x.who == before {
 		return err
 	}
 	kept := 0

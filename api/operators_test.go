@@ -164,7 +164,7 @@ func TestExplainCall(t *testing.T) {
 	t.Parallel()
 	written := hub.Position(0)
 	b := newBroker(t, withHistory, func(_ *hub.Options, o *api.Options) {
-		o.Inspect = func(_ context.Context, conns []*hub.Conn) []hub.ConnInfo {
+		fake(o).inspect = func(_ context.Context, conns []*hub.Conn) []hub.ConnInfo {
 			found := make([]hub.ConnInfo, len(conns))
 			for i := range found {
 				found[i] = hub.ConnInfo{QueueBytes: 1, Written: written}

@@ -129,7 +129,7 @@ func TestStatsThatPanic(t *testing.T) {
 	t.Parallel()
 	counted, asked := make(chan string, 10), new(atomic.Int32)
 	b := newBroker(t, countPanics(counted), func(_ *hub.Options, o *api.Options) {
-		o.Connections = func(context.Context) api.Connections {
+		fake(o).figures = func(context.Context) api.Connections {
 			if asked.Add(1) == 1 {
 				panic("of the figures")
 			}

@@ -22,7 +22,7 @@ type receipt struct {
 
 // appendJSON implements [appender].
 func (r receipt) appendJSON(dst []byte) []byte {
-	return r.s.opts.AppendReceipt(dst, r.topic, r.Receipt)
+	return r.s.opts.Transport.AppendReceipt(dst, r.topic, r.Receipt)
 }
 
 // receipts are those of several events, in order.
@@ -39,7 +39,7 @@ func (r receipts) appendJSON(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = r.s.opts.AppendReceipt(dst, r.events[i].Topic, r.all[i])
+		dst = r.s.opts.Transport.AppendReceipt(dst, r.events[i].Topic, r.all[i])
 	}
 	return append(dst, ']')
 }
@@ -77,7 +77,7 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 	}
 	body, err := x.readBody()
 	if err == nil {
-		err = s.still(x, has(auth.Publish)) // a body may take a while
+		err = s.still(&x.caller, has(auth.Publish)) // a body may take a while
 	}
 	if err != nil {
 		return nil, err
@@ -135,7 +135,8 @@ func (s *Server) readEvents(x *exchange, body []byte, p *publication) error {
 		p.several = true
 		p.Events = make([]hub.Event, 0, min(bytes.Count(start, []byte{'{'}), usualEvents))
 		return decodeList(body, x.limits.MaxDepth, publishMembers, func(req *publishRequest) error {
-			ev, err := s.event(x, req)
+			asked := req.request()
+			ev, err := s.event(&x.caller, &asked)
 			p.Events = append(p.Events, ev)
 			return err
 		})
@@ -144,7 +145,8 @@ func (s *Server) readEvents(x *exchange, body []byte, p *publication) error {
 	if err := decode(body, &req, x.limits.MaxDepth, publishMembers); err != nil {
 		return err
 	}
-	ev, err := s.event(x, &req)
+	asked := req.request()
+	ev, err := s.event(&x.caller, &asked)
 	p.Events = []hub.Event{ev}
 	return err
 }

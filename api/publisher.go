@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"go.uber.org/zap"
@@ -11,25 +12,15 @@ import (
 	"belfry/hub"
 )
 
-// Publisher returns what publishes for a connection of somebody's, or nil for who
-// may not publish. It keeps to the same rules as a request, and asks each time whether
-// that is still so.
+// Publisher returns what publishes for a connection of somebody's, or nil if that may
+// not publish. It keeps to the same rules as a request, and asks each time whether that
+// is still so.
 func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 	if who.Has(auth.Publish) != nil {
 		return nil
 	}
-	return func(sub hub.Submission) (hub.Receipt, error) {
-		x := &exchange{who: who, limits: s.limits.Load()}
-		if err := s.still(x, has(auth.Publish)); err != nil {
-			return hub.Receipt{}, s.asProblem(err)
-		}
-		if err := s.room(needOf(x.who)); err != nil {
-			return hub.Receipt{}, s.asProblem(err)
-		}
-		if err := s.take(x.who, 1); err != nil {
-			return hub.Receipt{}, s.asProblem(err)
-		}
-		p, err := s.submitted(x, sub)
+	return func(req hub.PublishRequest) (hub.Receipt, error) {
+		p, err := s.publicationOf(&caller{who: who, limits: s.limits.Load()}, &req)
 		if err != nil {
 			return hub.Receipt{}, s.asProblem(err)
 		}
@@ -42,37 +33,49 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 	}
 }
 
-// submitted returns what a client asks to be published.
-func (s *Server) submitted(x *exchange, sub hub.Submission) (p hub.Publication, err error) {
-	if !sub.Text && isDeeper(sub.Message, x.limits.MaxDepth-1) {
+// publicationOf returns what a connection asks to be published, if it may be.
+func (s *Server) publicationOf(c *caller, req *hub.PublishRequest) (p hub.Publication, err error) {
+	if err := s.still(c, has(auth.Publish)); err != nil {
+		return p, err
+	}
+	if err := s.room(needOf(c.who)); err != nil {
+		return p, err
+	}
+	if err := s.take(c.who, 1); err != nil {
+		return p, err
+	}
+	if !req.Text && isDeeper(req.Message, c.limits.MaxDepth-1) {
 		return p, tooDeep.because("data nests deeper than max_depth permits; send a flatter one")
 	}
-	seconds := sub.Expires.Seconds()
-	req := publishRequest{Topic: sub.Topic, User: userID(sub.User), Message: message{sub.Message, sub.Text}}
-	if sub.ID != "" {
-		req.ID = &sub.ID
-	}
-	if sub.Expires > 0 {
-		req.ExpiresIn = &seconds
-	}
-	if sub.User != "" {
-		if err := checkUser(sub.User); err != nil {
+	if req.User != "" {
+		if err := checkUser(req.User); err != nil {
 			return p, err
 		}
 	}
-	ev, err := s.event(x, &req)
+	ev, err := s.event(c, req)
 	if err != nil {
 		return p, err
 	}
 	p.Events = []hub.Event{ev}
-	if sub.Key != "" {
-		if !isKey(sub.Key) {
-			return p, invalidKey.because("key is no text of 1 to 255 printable ASCII characters")
-		}
-		p.Key = x.keyOf(givenKey, []string{sub.Key},
-			"operation", sub.Topic, sub.User, sub.ID, sub.Expires.String(), strconv.FormatBool(sub.Text), string(sub.Message))
+	if req.Key != nil {
+		p.Key, err = c.operationKey(req)
 	}
-	return p, nil
+	return p, err
+}
+
+// operationKey returns the key of what a connection asks to be published.
+func (c *caller) operationKey(req *hub.PublishRequest) (hub.Key, error) {
+	if !isKey(*req.Key) {
+		return hub.Key{}, invalidKey.because("key is not a text of 1 to 255 printable ASCII characters")
+	}
+	id, expires := "", ""
+	if req.ID != nil {
+		id = *req.ID
+	}
+	if req.ExpiresIn != nil {
+		expires = fmt.Sprint(*req.ExpiresIn)
+	}
+	return c.keyOf(givenKey, []string{*req.Key}, "operation", req.Topic, req.User, id, expires, strconv.FormatBool(req.Text), string(req.Message)), nil
 }
 
 // asProblem turns an error into what the client is told, and counts and logs it as

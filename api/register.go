@@ -64,7 +64,7 @@ func (s *Server) postRegister(x *exchange) (any, error) {
 func (s *Server) registration(x *exchange) (hub.Registration, error) {
 	body, err := x.body()
 	if err == nil {
-		err = s.still(x, has(auth.Register)) // a body may take a while
+		err = s.still(&x.caller, has(auth.Register)) // a body may take a while
 	}
 	if err != nil {
 		return hub.Registration{}, err

@@ -61,13 +61,13 @@ type may func(*auth.Identity) error
 
 func has(r auth.Right) may { return func(who *auth.Identity) error { return who.Has(r) } }
 
-// still brings the caller of an exchange up to date. It fails if that may not go on.
-func (s *Server) still(x *exchange, may may) error {
-	who, err := s.opts.Guard().Still(x.who)
+// still brings a caller up to date. It fails if that may not go on.
+func (s *Server) still(c *caller, may may) error {
+	who, err := s.opts.Guard().Still(c.who)
 	if err != nil {
 		return err
 	}
-	x.who = who
+	c.who = who
 	return may(who)
 }
 

@@ -227,7 +227,7 @@ func TestOperatorsPublish(t *testing.T) {
 	var want hub.Want
 	b := newBroker(t, withHistory, showing, g.setup, func(_ *hub.Options, o *api.Options) {
 		o.AdminGuard = func() *auth.Guard { return operators }
-		o.WebSocket = func(_ http.ResponseWriter, _ *http.Request, w hub.Want, invalid error) error {
+		fake(o).accept = func(_ http.ResponseWriter, _ *http.Request, w hub.Want, invalid error) error {
 			want = w
 			return invalid
 		}
@@ -250,7 +250,7 @@ func TestOperatorsPublish(t *testing.T) {
 		if w := ask("GET", "/ws?topic=cats", ""); w.Code != 200 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
-		if _, err := want.Publish(hub.Submission{Topic: "cats", Message: []byte("1")}); err != nil {
+		if _, err := want.Publish(hub.PublishRequest{Topic: "cats", Message: []byte("1")}); err != nil {
 			t.Errorf("over a connection: %v", err)
 		}
 		g.use(t, nil, testKey("l", auth.Publish, ">"))
@@ -307,7 +307,7 @@ func TestPagesWithoutAName(t *testing.T) {
 		t.Fatal(err)
 	}
 	setup := func(_ *hub.Options, o *api.Options) {
-		o.Guard, o.Append = func() *auth.Guard { return open }, appendMessage
+		o.Guard, fake(o).event = func() *auth.Guard { return open }, appendMessage
 		o.Documents = []api.Document{{Path: "/belfry.js", Type: "text/javascript", Content: []byte("1")}}
 	}
 	whole := newBroker(t, setup)

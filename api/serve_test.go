@@ -112,7 +112,7 @@ func TestRequestID(t *testing.T) {
 
 // withWebSocket returns a broker whose connections are taken over by f.
 func withWebSocket(t *testing.T, log *zap.Logger, f func(http.ResponseWriter, *http.Request, hub.Want, error) error) *broker {
-	return newBroker(t, func(_ *hub.Options, o *api.Options) { o.Log, o.WebSocket = log, f })
+	return newBroker(t, func(_ *hub.Options, o *api.Options) { o.Log, fake(o).accept = log, f })
 }
 
 func TestPanic(t *testing.T) {

@@ -79,7 +79,7 @@ func (s *Server) viewStats(ctx context.Context, st *hub.Stats) *figuresView {
 		HubQueue: st.Commands, CourierBacklog: st.Deliveries, LogEvents: st.Retained, LogBytes: st.RetainedBytes,
 		Registered: st.Registered, Published: st.Published, Matched: st.Matched, Queued: st.Queued, Replayed: st.Replayed,
 		Repeated: st.Repeated, Dropped: st.Dropped, Evicted: st.Evicted, Gaps: st.Gaps,
-		Disconnects: make(map[string]uint64), Connections: s.opts.Connections(ctx), PublishMS: s.metrics.latencies(),
+		Disconnects: make(map[string]uint64), Connections: s.opts.Transport.Figures(ctx), PublishMS: s.metrics.latencies(),
 	}
 	for _, reason := range hub.Reasons() {
 		if n := st.Disconnects[reason]; n > 0 {

@@ -73,16 +73,19 @@ type Want struct {
 	Address    string      // of the peer, if its socket does not tell; else ""
 }
 
-// A Submission is an event as a client asks for it to be published.
-type Submission struct {
-	Topic   string
-	User    string
-	Message []byte        // valid UTF-8
-	Text    bool          // it is the text of a JSON string; else JSON
-	ID      string        // "" leaves it to the broker
-	Key     string        // by which a repeat is known; "" is none
-	Expires time.Duration // after which nobody gets it; 0 is never
+// A PublishRequest asks for one event to be published, in whatever form it came. What it
+// holds has not been checked.
+type PublishRequest struct {
+	Topic     string
+	User      string    // "" is everybody
+	Message   []byte    // valid UTF-8; nil is missing
+	Text      bool      // the message is the text of a JSON string; else it is JSON
+	ID        *string   // nil leaves it to the broker
+	Key       *string   // the idempotency key; nil is none
+	ExpiresIn *float64  // seconds; nil is never
+	Expires   time.Time // instead of ExpiresIn; zero is never
+	Details   *Details  // may be nil
 }
 
-// A Publisher publishes what a client may, and returns what became of it.
-type Publisher func(Submission) (Receipt, error)
+// A Publisher publishes events for a client, and returns their receipts.
+type Publisher func(PublishRequest) (Receipt, error)

@@ -340,33 +340,20 @@ func (op *operation) publish(c *conn) error {
 	case op.Data == nil:
 		return &refusal{"invalid_message", "data is missing; send any JSON value, null included"}
 	}
-	ev := hub.Submission{Topic: *op.Topic, Text: op.Data.Kind() == '"'}
+	ev := hub.PublishRequest{Topic: *op.Topic, Text: op.Data.Kind() == '"', ID: op.ID, Key: op.Key, ExpiresIn: op.ExpiresIn}
 	var err error
 	if ev.Text {
-		ev.Message, err = jsontext.AppendUnquote(nil, op.Data)
+		ev.Message, err = jsontext.AppendUnquote([]byte{}, op.Data)
 	} else if err = op.Data.Compact(); err == nil {
 		ev.Message = bytes.Clone(op.Data)
 	}
 	if err != nil {
 		return &refusal{"malformed_json", "data is no JSON"}
 	}
-	for _, given := range []struct {
-		value *string
-		to    *string
-		code  string
-	}{{(*string)(op.User), &ev.User, "invalid_user_id"}, {op.ID, &ev.ID, "invalid_id"}, {op.Key, &ev.Key, "invalid_idempotency_key"}} {
-		if given.value == nil {
-			continue
+	if op.User != nil {
+		if ev.User = string(*op.User); ev.User == "" {
+			return &refusal{"invalid_user_id", "an empty text is not a user; leave it out"}
 		}
-		if *given.to = *given.value; *given.value == "" {
-			return &refusal{given.code, "an empty text is none; leave it out"}
-		}
-	}
-	if op.ExpiresIn != nil {
-		if *op.ExpiresIn <= 0 || *op.ExpiresIn > hub.MaxExpires.Seconds() {
-			return errExpires
-		}
-		ev.Expires = max(1, time.Duration(*op.ExpiresIn*float64(time.Second))) // 0 would be never
 	}
 	receipt, err := c.pulse.publish(ev)
 	if err != nil {

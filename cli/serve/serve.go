@@ -187,39 +187,45 @@ func slowPolicy(cfg config.Config) hub.SlowPolicy {
 	return policy
 }
 
-// connections are the transport's figures, for operators.
-func (b *Broker) connections(ctx context.Context) api.Connections {
-	st := b.transport.Stats(ctx)
+// A carrier is the transport as the API needs it.
+type carrier struct{ *transport.Server }
+
+// AppendEvent implements [api.Transport].
+func (carrier) AppendEvent(dst []byte, ev *hub.Event) []byte { return transport.AppendEvent(dst, ev) }
+
+// AppendReceipt implements [api.Transport].
+func (carrier) AppendReceipt(dst []byte, topic string, r hub.Receipt) []byte {
+	return transport.AppendReceipt(dst, topic, r)
+}
+
+// Figures implements [api.Transport].
+func (c carrier) Figures(ctx context.Context) api.Connections {
+	st := c.Stats(ctx)
 	return api.Connections{Open: st.Connections, Blocked: st.Blocked, QueueBytes: st.Waiting, Delivered: st.Frames, Bytes: st.Bytes}
 }
 
 // apiOptions are what the API needs of the other actors and of the configuration.
 func (b *Broker) apiOptions(cfg config.Config) api.Options {
 	return api.Options{
-		Hub:           b.hub,
-		Guard:         b.guard.Load,
-		PublicURL:     cfg.PublicURL,
-		Limits:        apiLimits(cfg),
-		Version:       Version(),
-		Started:       b.clock(),
-		Clock:         b.clock,
-		Ready:         b.ready.Load,
-		WebSocket:     b.transport.Accept,
-		Events:        b.transport.Stream,
-		Inspect:       b.transport.Inspect,
-		Connections:   b.connections,
-		Settings:      b.settings,
-		Append:        transport.AppendEvent,
-		AppendReceipt: transport.AppendReceipt,
-		BodyTimeout:   cfg.BodyTimeout,
-		Stopping:      b.stopping,
-		MaxWait:       cfg.MaxWait,
-		WriteTimeout:  cfg.WriteTimeout,
-		Gate:          b.limits.gate,
-		Publishers:    b.limits.publishers,
-		Overloaded:    b.limits.memory.Overloaded,
-		Metrics:       []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics, b.log.Queue},
-		Panicked:      b.panics.took,
+		Hub:          b.hub,
+		Guard:        b.guard.Load,
+		PublicURL:    cfg.PublicURL,
+		Limits:       apiLimits(cfg),
+		Version:      Version(),
+		Started:      b.clock(),
+		Clock:        b.clock,
+		Ready:        b.ready.Load,
+		Transport:    carrier{b.transport},
+		Settings:     b.settings,
+		BodyTimeout:  cfg.BodyTimeout,
+		Stopping:     b.stopping,
+		MaxWait:      cfg.MaxWait,
+		WriteTimeout: cfg.WriteTimeout,
+		Gate:         b.limits.gate,
+		Publishers:   b.limits.publishers,
+		Overloaded:   b.limits.memory.Overloaded,
+		Metrics:      []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics, b.log.Queue},
+		Panicked:     b.panics.took,
 		Documents: []api.Document{
 			{Path: "/openapi.yaml", Type: "application/yaml", Content: docs.OpenAPI}, // RFC 9512
 			{Path: "/asyncapi.yaml", Type: "application/yaml", Content: docs.AsyncAPI},
