@@ -303,24 +303,38 @@ func (h *Hub) Say(conn *Conn, f *Frame) error {
 func (h *Hub) History(ctx context.Context, topic string, from From) (Page, error) {
 	var poll *Poll
 	woken := make(chan struct{})
-	page, err := ask(h, func(s *State) (Page, error) {
-		page, err := s.History(topic, from)
-		if err == nil && len(page.Events) == 0 && ctx.Err() == nil {
+	page, err := h.history(topic, from, func(s *State, page Page) (err error) {
+		if len(page.Events) == 0 && ctx.Err() == nil {
 			poll, err = s.Await(topic, woken)
 		}
-		return page, err
+		return err
 	})
 	if err != nil || poll == nil {
 		return page, err
 	}
 	select {
 	case <-woken:
-		return ask(h, func(s *State) (Page, error) { return s.History(topic, From{After: &page.Cursor}) })
+		return h.history(topic, From{After: &page.Cursor}, func(*State, Page) error { return nil })
 	case <-h.done:
 		return Page{}, ErrClosed
 	case <-ctx.Done():
 		return page, h.send(notice(func(s *State) { s.EndPoll(poll) }))
 	}
+}
+
+// history looks for a part of a topic's history, and does something in the step in which
+// it is found.
+func (h *Hub) history(topic string, from From, do func(*State, Page) error) (page Page, err error) {
+	q := SearchHistory(topic, from)
+	for done := false; !done && err == nil; {
+		page, err = ask(h, func(s *State) (page Page, err error) {
+			if page, done, err = s.History(q); done && err == nil {
+				err = do(s, page)
+			}
+			return page, err
+		})
+	}
+	return page, err
 }
 
 // Released takes a courier's report. See [State.Released].

@@ -136,12 +136,13 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 // welcome tells a new connection where it begins.
 func (s *State) welcome(c *client, at Cursor) {
 	if c.conn.Notes {
-		s.say(c.conn, Welcome{User: c.user.name, Topics: c.topics(), Cursor: at}, c.pos)
+		s.say(c.conn, Welcome{User: c.user.name, Topics: s.topicsOf(c), Cursor: at}, c.pos)
 	}
 }
 
-// topics returns the names of c's subscriptions.
-func (c *client) topics() []string {
+// topicsOf returns the names of c's subscriptions.
+func (s *State) topicsOf(c *client) []string {
+	s.spend(len(c.subs))
 	names := make([]string, len(c.subs))
 	for i := range c.subs {
 		names[i] = c.subs[i].name
@@ -164,6 +165,7 @@ func (s *State) goLive(c *client) {
 func (s *State) readOn(c *client) {
 	c.conn.started, c.conn.start = true, c.pos
 	c.mode, c.checked, c.search = modeReading, 0, nil
+	s.spend(len(c.subs))
 	for i := range c.subs {
 		c.subs[i].told = 0
 	}
@@ -307,6 +309,7 @@ func (s *State) read(c *client) {
 // hand gives events read from the log to a client's connection. If there is
 // more, the courier reports when it has written them.
 func (s *State) hand(c *client, found []*entry, more bool) {
+	s.spend(len(found))
 	for i, e := range found {
 		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
 		if more && i == len(found)-1 {

@@ -51,8 +51,8 @@ func (d *deque[T]) pop() T {
 // resize moves the elements into a ring of the given size, a power of two.
 func (d *deque[T]) resize(size int) {
 	ring := make([]T, size)
-	for i := range d.n {
-		ring[i] = d.at(i)
+	if n := copy(ring[:d.n], d.ring[d.front:]); n < d.n {
+		copy(ring[n:d.n], d.ring)
 	}
 	d.ring, d.front = ring, 0
 }

@@ -39,6 +39,7 @@ func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
 func (s *State) beginFrom(c *client, from From) {
 	rd, gap := s.place(from, s.log.head)
 	c.reading = rd
+	s.spend(len(c.subs))
 	for i := range c.subs {
 		c.subs[i].since = 0
 	}
@@ -52,7 +53,7 @@ func (s *State) beginFrom(c *client, from From) {
 	} else {
 		// Until it has heard of the gap, its resume point is what it was.
 		s.welcome(c, gap.From)
-		if gap.Topics = c.topics(); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}, c.pos) {
+		if gap.Topics = s.topicsOf(c); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}, c.pos) {
 			return
 		}
 	}

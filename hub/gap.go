@@ -37,6 +37,7 @@ func (s *State) gaps(subs []subscription, user string, rd *reading) (found []Gap
 			return found, false
 		}
 		if floor > known {
+			s.spend(1 + len(found))
 			sub.told = floor
 			found = addGap(found, sub.name, Gap{From: s.cursor(rd.pos), To: s.cursor(floor), Reason: GapExpired})
 		}
@@ -96,6 +97,7 @@ func (s *State) gapOfNewest(c *client) []Gap {
 		return nil
 	}
 	var found []Gap
+	s.spend(len(c.subs))
 	for i := range c.subs {
 		if sub := &c.subs[i]; s.log.floor > max(c.pos, sub.since, sub.told) {
 			sub.told = s.log.floor

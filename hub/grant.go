@@ -37,11 +37,28 @@ func (g *Grant) admits(pattern string) (is bool, work int) {
 
 // admits reports whether a grant covers all of the patterns.
 func (s *State) admits(g *Grant, patterns ...string) bool {
-	return !slices.ContainsFunc(patterns, func(p string) bool {
-		is, work := g.admits(p)
+	covers := s.covering(g, len(patterns))
+	return !slices.ContainsFunc(patterns, func(p string) bool { return !covers(p) })
+}
+
+// sievePairs is how many pairs of patterns, one granted and one asked for, are compared
+// one by one.
+const sievePairs = 1 << 10
+
+// covering returns a function that reports whether a grant covers a pattern, to be
+// asked about so many. The function counts what that takes.
+func (s *State) covering(g *Grant, n int) func(pattern string) bool {
+	admits := g.admits
+	if g != nil && n*len(g.Subscribe) > sievePairs {
+		sieve := newSieve(g.Subscribe)
+		s.spend(sieve.size)
+		admits = sieve.covers
+	}
+	return func(pattern string) bool {
+		is, work := admits(pattern)
 		s.spend(work)
-		return !is
-	})
+		return is
+	}
 }
 
 // expiryNotice is how long before its grant expires a client is told.
@@ -83,6 +100,9 @@ func (l *leases) Pop() any {
 	return entry
 }
 
+// depth is how many leases are looked at to move one.
+func (l leases) depth() int { return bits.Len(uint(len(l))) }
+
 // limit begins or moves the end of a client's grant.
 func (s *State) limit(c *client, g *Grant) {
 	s.unlimit(c)
@@ -92,11 +112,13 @@ func (s *State) limit(c *client, g *Grant) {
 		return
 	}
 	c.lease = &lease{client: c, at: g.Expires.Add(-expiryNotice)}
+	s.spend(s.leases.depth())
 	heap.Push(&s.leases, c.lease)
 }
 
 func (s *State) unlimit(c *client) {
 	if c.lease != nil {
+		s.spend(s.leases.depth())
 		heap.Remove(&s.leases, c.lease.index)
 		c.lease = nil
 	}
@@ -106,7 +128,7 @@ func (s *State) unlimit(c *client) {
 // whose have.
 func (s *State) expire(end uint64) {
 	for len(s.leases) > 0 && !s.leases[0].at.After(s.now) && s.work < end {
-		s.spend(bits.Len(uint(len(s.leases))))
+		s.spend(s.leases.depth())
 		l := s.leases[0]
 		c := l.client
 		if !l.noticed && s.now.Before(c.grant.Expires) {
@@ -163,7 +185,7 @@ func (s *State) regrant(c *client) (ended bool) {
 	if next == c.grant {
 		return false
 	}
-	if revoked || !slices.Equal(next.Subscribe, c.grant.Subscribe) && !s.admits(next, c.topics()...) {
+	if revoked || !s.same(next, c.grant) && !s.admits(next, s.topicsOf(c)...) {
 		if c.conn != nil {
 			s.close(c.conn, Revoked)
 		}
@@ -172,6 +194,12 @@ func (s *State) regrant(c *client) (ended bool) {
 	}
 	s.limit(c, next)
 	return false
+}
+
+// same reports whether two grants are of the same patterns.
+func (s *State) same(a, b *Grant) bool {
+	s.spend(min(len(a.Subscribe), len(b.Subscribe)))
+	return slices.Equal(a.Subscribe, b.Subscribe)
 }
 
 // Renew gives the client behind a connection another grant for the one that it
@@ -191,7 +219,8 @@ func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 		return ErrForbidden
 	}
 	s.limit(c, g)
-	s.leaveAll(c, func(name string) bool { return !s.admits(g, name) })
+	covers := s.covering(g, len(c.subs))
+	s.leaveAll(c, func(name string) bool { return !covers(name) })
 	at := s.at(c)
 	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil

@@ -20,29 +20,49 @@ func (e *GapError) Error() string {
 	return "events behind the cursor are not retained any more: " + e.Reason.String()
 }
 
-// History returns what is retained of a topic for everybody, a bounded part of
-// it: as from says, or from the beginning. It fails with a [*GapError].
-func (s *State) History(topic string, from From) (Page, error) {
-	subs := []subscription{{subject: &subject{name: topic}}}
-	rd := reading{}
-	if from.given() {
+// A HistorySearch looks for a part of what is retained of a topic for everybody, in
+// steps.
+type HistorySearch struct {
+	topic string
+	from  From
+	begun bool
+	rd    reading
+}
+
+// SearchHistory begins to look for a part of a topic's history: as from says, or from
+// the beginning.
+func SearchHistory(topic string, from From) *HistorySearch {
+	return &HistorySearch{topic: topic, from: from}
+}
+
+// History returns a bounded part of what is retained of a topic for everybody, and
+// reports whether it was found within the step: else it has to be asked again. It
+// fails with a [*GapError].
+func (s *State) History(q *HistorySearch) (page Page, done bool, err error) {
+	subs := []subscription{{subject: &subject{name: q.topic}}}
+	if !q.begun && q.from.given() {
 		var gap *Gap
-		if rd, gap = s.place(from, s.log.head); gap != nil {
-			gap.Topics = []string{topic}
-			return Page{}, &GapError{*gap}
-		}
-		for !s.choose(view{subs: subs}, &rd) { // at most the events of one topic
-		}
-		if gaps, _ := s.gaps(subs, "", &rd); gaps != nil { // of exact topics in one step
-			return Page{}, &GapError{gaps[0]}
+		if q.rd, gap = s.place(q.from, s.log.head); gap != nil {
+			gap.Topics = []string{q.topic}
+			return Page{}, true, &GapError{*gap}
 		}
 	}
-	found, upTo := s.next(view{subs, "", rd.last}, rd.pos, s.log.head)
-	page := Page{Events: make([]Stored, len(found)), Cursor: s.cursor(upTo), More: upTo < s.log.head}
+	q.begun = true
+	if !s.choose(view{subs: subs}, &q.rd) {
+		return Page{}, false, nil
+	}
+	if q.from.given() {
+		if gaps, _ := s.gaps(subs, "", &q.rd); gaps != nil { // of exact topics in one step
+			return Page{}, true, &GapError{gaps[0]}
+		}
+	}
+	found, upTo := s.next(view{subs, "", q.rd.last}, q.rd.pos, s.log.head)
+	s.spend(len(found))
+	page = Page{Events: make([]Stored, len(found)), Cursor: s.cursor(upTo), More: upTo < s.log.head}
 	for i, e := range found {
 		page.Events[i] = Stored{e.Event, s.cursor(e.position)}
 	}
-	return page, nil
+	return page, true, nil
 }
 
 // A Poll is a request that waits for an event. It stands in the index like a

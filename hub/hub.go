@@ -81,6 +81,7 @@ type Hub struct {
 	taking *publish // that is under way, and has to be gone on with; else nil
 	due    bool     // something waits for a courier that has a batch under way
 	waking bool     // there are polls that were not told yet
+	last   int      // what takes a while and was gone on with last
 }
 
 // A link is the hub's line to one courier. It has at most one batch under
@@ -122,6 +123,7 @@ func (h *Hub) Run(ctx context.Context) {
 	defer tick.Stop()
 	h.state.Tick(h.opts.Clock())
 	for {
+		h.state.Turn()
 		publishes, spent, work := h.open(), h.spent, (<-chan struct{})(nil)
 		if !h.due {
 			spent = nil
@@ -149,14 +151,13 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// serve takes a command and those that have arrived after it, as far as a step may,
+// serve takes a command and those that have arrived after it, as far as a turn may,
 // so that under load what they lead to leaves together.
 func (h *Hub) serve(c command) {
-	begun := h.state.Spent()
 	h.state.Tick(h.opts.Clock())
 	c.serve(h)
 	for range drainLimit {
-		if h.state.Spent()-begun >= stepWork {
+		if h.state.Over() {
 			return
 		}
 		select {
@@ -178,13 +179,30 @@ func (h *Hub) open() <-chan *publish {
 	return h.publishes
 }
 
-// work does a step of what takes a while.
+// work goes on with something that takes a while, with another thing each turn.
 func (h *Hub) work() {
-	if h.state.Busy() {
-		h.state.Work()
+	for done := false; !done; {
+		h.last = (h.last + 1) % 3
+		switch {
+		case h.last == 0 && h.state.Busy():
+			h.state.Work()
+		case h.last == 1 && h.taking != nil:
+			h.taking.goOn(h)
+		case h.last == 2 && h.waking:
+			h.wake()
+		default:
+			continue
+		}
+		done = true
 	}
-	if h.taking != nil {
-		h.taking.goOn(h)
+}
+
+// wake tells polls that there is an event.
+func (h *Hub) wake() {
+	var woken []*Poll
+	woken, h.waking = h.state.Woken()
+	for _, p := range woken {
+		close(p.Owner.(chan struct{})) // once
 	}
 }
 
@@ -196,11 +214,7 @@ func (h *Hub) regain(b spent) { h.couriers[b.courier].spare = b.batch }
 
 // flush hands each courier that is ready what waits for it, and wakes polls.
 func (h *Hub) flush() {
-	var woken []*Poll
-	woken, h.waking = h.state.Woken()
-	for _, p := range woken {
-		close(p.Owner.(chan struct{})) // once
-	}
+	h.wake()
 	for len(h.spent) > 0 { // nobody else receives
 		h.regain(<-h.spent)
 	}

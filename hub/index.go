@@ -7,7 +7,7 @@ type subject struct {
 	name    string
 	pattern bool
 	members []member
-	seen    Position // last event for one of many clients of a user that it covers
+	seen    uint64 // the latest search for an event's subjects that has found it
 }
 
 // A member is one subscriber of a subject: subscription number sub of client.
@@ -72,7 +72,7 @@ func (s *State) leaveAll(c *client, done func(name string) bool) {
 		return
 	}
 	for _, r := range c.replays {
-		s.spend(len(r.subs) + len(r.fresh))
+		s.spend(1 + len(r.subs) + len(r.fresh))
 		r.leave(gone)
 	}
 }

@@ -35,7 +35,7 @@ func (c *client) place() *int32 { return &c.row }
 
 func (s *State) info(c *client) ClientInfo {
 	info := ClientInfo{
-		ID: c.id, Handle: c.handle, User: c.user.name, Topics: c.topics(), State: "new", Conn: c.conn,
+		ID: c.id, Handle: c.handle, User: c.user.name, Topics: s.topicsOf(c), State: "new", Conn: c.conn,
 		Since: c.since, Fleeting: c.fleeting, Connected: int(c.made), Ended: c.ended, HasEnded: c.hasEnded,
 	}
 	if c.grant != nil {
@@ -78,7 +78,7 @@ func (s *State) Clients(q ClientsQuery) (page ClientsPage) {
 	}
 	end := s.allowance()
 	page.Next, page.More = s.roll.after(q.After, inspectRows, func(c *client) bool {
-		s.spend(1 + len(c.subs)) // compared, copied, or both
+		s.spend(1 + len(c.subs))
 		if (q.User == "" || c.user.name == q.User) && (q.Topic == "" || c.subscription(q.Topic) >= 0) {
 			page.Clients = append(page.Clients, s.info(c))
 		}

@@ -145,7 +145,11 @@ func (s *State) retain(st *stream) {
 
 // trim evicts from the front until the log is within its bounds of age and
 // bytes, as far as a step may, and sweeps husks when they are the greater part.
-func (s *State) trim() { s.trimTo(s.allowance()) }
+func (s *State) trim() {
+	if !s.trimTo(s.allowance()) {
+		s.overdue = true
+	}
+}
 
 // trimTo does so until that much work is done, and reports whether that is all.
 func (s *State) trimTo(end uint64) bool {
@@ -184,12 +188,12 @@ func (s *State) evictOldest(st *stream) {
 	st.topic.retained--
 	s.spend(2)
 	if st.entries.len() > 0 {
-		l.lose(st)
+		s.spend(l.lose(st))
 		return
 	}
 	l.bytes -= st.size()
 	l.floor = max(l.floor, st.floor)
-	l.forget(st)
+	s.spend(l.forget(st))
 	if st.user == "" {
 		st.topic.all = nil
 	} else {

@@ -56,13 +56,13 @@ func first(levels string) string {
 	return level
 }
 
-// lose takes note of a stream's floor.
-func (l *log) lose(st *stream) {
+// lose takes note of a stream's floor, and returns how many nodes it has looked at.
+func (l *log) lose(st *stream) (nodes int) {
 	if st.loss == nil {
-		l.place(st)
+		nodes += l.place(st)
 	}
 	n := st.loss
-	for n.at = l.losses; n.in != nil; {
+	for n.at = l.losses; n.in != nil; nodes++ {
 		in := n.in
 		if in.newest != n {
 			in.unlink(n)
@@ -71,10 +71,11 @@ func (l *log) lose(st *stream) {
 		n = in.of
 		n.at, n.below = l.losses, max(n.below, st.floor)
 	}
+	return nodes
 }
 
-// place gives a stream its node.
-func (l *log) place(st *stream) {
+// place gives a stream its node, and returns how many it has looked at.
+func (l *log) place(st *stream) (nodes int) {
 	tree, rest := treeOf(st.topic.name, st.user), st.topic.name
 	n := l.lossy[tree]
 	if n == nil {
@@ -85,11 +86,12 @@ func (l *log) place(st *stream) {
 		l.lossy[tree] = n
 	}
 	for {
+		nodes += fewLosses
 		child := n.levels.find(first(rest))
 		if child == nil {
 			st.loss = &loss{label: rest, stream: st}
 			n.add(st.loss)
-			return
+			return nodes
 		}
 		common := commonLevels(child.label, rest)
 		if common < len(child.label) {
@@ -97,7 +99,7 @@ func (l *log) place(st *stream) {
 		}
 		if common == len(rest) {
 			child.stream, st.loss = st, child
-			return
+			return nodes
 		}
 		n, rest = child, rest[common+1:]
 	}
@@ -120,17 +122,18 @@ func commonLevels(a, b string) (n int) {
 	return n
 }
 
-// forget takes a stream out of the tree. Its floor is the log's by now.
-func (l *log) forget(st *stream) {
+// forget takes a stream out of the tree, and returns how many nodes it has looked at.
+// The stream's floor is the log's by now.
+func (l *log) forget(st *stream) (nodes int) {
 	n := st.loss
 	if n == nil {
-		return
+		return 0
 	}
-	for st.loss, n.stream = nil, nil; n.stream == nil && n.levels == nil; {
+	for st.loss, n.stream = nil, nil; n.stream == nil && n.levels == nil; nodes++ {
 		in := n.in
 		if in == nil {
 			delete(l.lossy, treeOf(st.topic.name, st.user))
-			return
+			return nodes
 		}
 		in.remove(n)
 		n = in.of
@@ -138,6 +141,7 @@ func (l *log) forget(st *stream) {
 	if n.stream == nil && n.in != nil && n.levels.n == 1 {
 		n.merge(n.levels.newest)
 	}
+	return nodes
 }
 
 // split has a node end after some of its levels, with another for the rest.

@@ -54,3 +54,12 @@ func testID(name string) (id ID) {
 	copy(id[:], name)
 	return id
 }
+
+// history reads a part of a topic's history, in as many steps as that takes.
+func history(s *State, topic string, from From) (page Page, err error) {
+	q := SearchHistory(topic, from)
+	for done := false; !done; {
+		page, done, err = s.History(q)
+	}
+	return page, err
+}

@@ -12,6 +12,8 @@ type matching struct {
 	topic  string // "" when there is nothing to do
 	places []matchPlace
 	found  []*subject
+	marks  bool   // it marks what it finds
+	mark   uint64 // with this number, which is this search's
 }
 
 // A matchPlace is a node that has not been looked at, and what of the topic is below.
@@ -41,6 +43,7 @@ func (s *State) prepare(m *matching, topic string, end uint64) bool {
 // seek begins to look for a topic's patterns.
 func (s *State) seek(m *matching, topic string) {
 	m.topic, m.places, m.found = topic, m.places[:0], m.found[:0]
+	m.mark++
 	if s.patternCount == 0 {
 		return
 	}
@@ -58,9 +61,7 @@ func (s *State) seek(m *matching, topic string) {
 // that parts, one way is left for later. It returns how many nodes it has looked at.
 func (m *matching) look(n *node, topic string) (nodes int) {
 	for ; n != nil && len(n.children) > 0; nodes++ {
-		if tail := n.children[anyTail]; tail != nil {
-			m.found = append(m.found, tail.subject)
-		}
+		m.add(n.children[anyTail])
 		level, rest, more := strings.Cut(topic, ".")
 		star, named := n.children[anyLevel], n.children[level]
 		if !more {
@@ -81,7 +82,14 @@ func (m *matching) look(n *node, topic string) (nodes int) {
 // add takes the pattern that ends at a node, if one does.
 func (m *matching) add(n *node) {
 	if n != nil && n.subject != nil {
-		m.found = append(m.found, n.subject)
+		m.take(n.subject)
+	}
+}
+
+func (m *matching) take(sub *subject) {
+	m.found = append(m.found, sub)
+	if m.marks {
+		sub.seen = m.mark
 	}
 }
 
@@ -101,7 +109,7 @@ func (m *matching) joined(sub *subject) (work int) {
 		m.found = slices.DeleteFunc(m.found, func(sub *subject) bool { return len(sub.members) == 0 })
 		m.found = slices.Grow(m.found, len(m.found)+1)
 	}
-	m.found = append(m.found, sub)
+	m.take(sub)
 	return work
 }
 

@@ -155,7 +155,7 @@ func (w *world) history() {
 		want = w.place(&r, from, w.head())
 		w.choose(&r)
 	}
-	page, err := w.s.History(topic, from)
+	page, err := history(w.s, topic, from)
 	var gap *GapError
 	switch {
 	case want != nil:

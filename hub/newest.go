@@ -74,6 +74,7 @@ func (s *State) choose(v view, rd *reading) bool {
 		return true
 	}
 	n := rd.last
+	s.spend(len(v.subs))
 	if v.patterns() {
 		s.chooseByLog(v, n)
 	} else {
@@ -82,6 +83,7 @@ func (s *State) choose(v view, rd *reading) bool {
 	if n.from > 0 {
 		return false
 	}
+	s.spend(len(n.after))
 	rd.pos = n.first()
 	return true
 }

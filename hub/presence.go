@@ -118,7 +118,7 @@ func (s *State) recount(u *user) {
 	case u.here == nil:
 		u.here = make(map[*subject]int32)
 		for _, c := range u.clients {
-			s.spend(len(c.subs))
+			s.spend(1 + len(c.subs))
 			for i := range c.subs {
 				if sub := c.subs[i].subject; c.conn != nil && !sub.pattern && !reserved(sub.name) {
 					u.count(sub, true)
@@ -141,6 +141,7 @@ func (s *State) tellNews() {
 			n.ahead.topic = ""
 			continue // nobody watches it
 		}
+		s.spend(encodeWork)
 		message, err := json.Marshal(c)
 		if err != nil {
 			continue // of strings it can

@@ -216,7 +216,7 @@ func TestExpired(t *testing.T) {
 		ids   string
 	}{{0, 0, "0123"}, {time.Second, 0, "023"}, {time.Second, 2, "23"}, {2 * time.Second, 0, "02"}, {2 * time.Second, 1, "2"}} {
 		s.Tick(epoch.Add(want.after))
-		page, err := s.History("cats", From{Last: want.last})
+		page, err := history(s, "cats", From{Last: want.last})
 		ids := ""
 		for _, e := range page.Events {
 			ids += e.ID

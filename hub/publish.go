@@ -70,8 +70,8 @@ func (s *State) publish(ev Event, ahead *matching) Receipt {
 	return r
 }
 
-// deliverToUser delivers an event to the clients of one user. If they are many, the
-// subjects that cover the event are marked, and each subscription is only looked at.
+// deliverToUser delivers an event to the clients of one user. If they are many, each
+// subscription is only looked at: those that the search has found are marked.
 func (s *State) deliverToUser(e *entry, ahead *matching, r *Receipt) {
 	u, t := s.users[e.User], e.stream.topic
 	if u == nil {
@@ -79,34 +79,31 @@ func (s *State) deliverToUser(e *entry, ahead *matching, r *Receipt) {
 	}
 	many := s.wantsPatterns(&e.Event)
 	if many {
-		t.seen = e.position
-		for _, sub := range s.finish(ahead, t.name) {
-			s.spend(1)
-			sub.seen = e.position
-		}
+		s.finish(ahead, t.name)
+		t.seen = ahead.mark
 	}
 	for _, c := range u.clients {
 		is, work := false, 0
 		if many {
-			is, work = c.hasSeen(e.position)
+			is, work = c.hasSeen(ahead.mark)
 		} else {
 			is, work = coverage(c.subs, t, e.position)
 		}
-		if s.spend(work); is {
+		if s.spend(max(work, 1)); is {
 			s.deliver(e, c, r)
 		}
 	}
 }
 
-// hasSeen reports whether one of a client's subscriptions covers the event at a
-// position, and what it took to find out.
-func (c *client) hasSeen(p Position) (is bool, work int) {
+// hasSeen reports whether one of a client's subscriptions was marked by a search, and
+// what it took to find out.
+func (c *client) hasSeen(mark uint64) (is bool, work int) {
 	for i := range c.subs {
-		if c.subs[i].seen == p {
+		if c.subs[i].seen == mark {
 			return true, i + 1
 		}
 	}
-	return false, len(c.subs) + 1
+	return false, len(c.subs)
 }
 
 // deliver counts a matching client and, if it is at the head, gathers its

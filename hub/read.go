@@ -115,6 +115,7 @@ type source struct {
 // pattern looks at all of the log.
 func (s *State) next(v view, p, limit Position) (found []*entry, upTo Position) {
 	s.found = s.found[:0]
+	s.spend(len(v.subs))
 	if v.patterns() {
 		return s.scan(v, p, limit)
 	}

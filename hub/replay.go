@@ -154,6 +154,7 @@ func (s *State) replay(c *client, p *replay) {
 // handReplay gives a connection events of a replay. They are no part of what
 // its resume point is about, and so their frames have no position.
 func (s *State) handReplay(c *client, found []*entry) {
+	s.spend(len(found))
 	for i, e := range found {
 		op := Op{Kind: OpDeliver, Frame: &Frame{Bytes: s.frame(e, c.conn.Replay).Bytes}}
 		if i == len(found)-1 {
@@ -176,6 +177,7 @@ func (r *replay) leave(gone map[*subject]bool) {
 func (s *State) dropReplays(c *client) {
 	fresh := make(map[string]bool)
 	for _, r := range c.replays {
+		s.spend(1 + len(r.fresh))
 		for _, sub := range r.fresh {
 			fresh[sub.name] = true
 		}

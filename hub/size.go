@@ -98,6 +98,10 @@ func (s *State) weigh(c *client) {
 		return // it was forgotten
 	}
 	s.held -= c.weight
+	s.spend(1 + len(c.replays))
+	if c.grant != nil {
+		s.spend(len(c.grant.Subscribe))
+	}
 	c.weight = c.extra()
 	s.held += c.weight
 }

@@ -62,6 +62,7 @@ func (s *State) dropOldest(c *client) bool {
 	from := c.pos
 	if c.slow.behind > s.opts.MaxLagBytes && from < s.log.head {
 		found, upTo := s.next(view{c.subs, c.user.name, nil}, from, s.log.head)
+		s.spend(len(found))
 		for _, e := range found {
 			c.slow.behind -= len(e.Message)
 		}
@@ -91,6 +92,6 @@ func (s *State) tellDropped(c *client) {
 	if len(c.subs) == 0 {
 		return // it has left what it was for
 	}
-	s.say(c.conn, Gap{Topics: c.topics(), From: s.cursor(from), To: s.cursor(c.pos), Reason: GapDropped}, from)
+	s.say(c.conn, Gap{Topics: s.topicsOf(c), From: s.cursor(from), To: s.cursor(c.pos), Reason: GapDropped}, from)
 	s.stats.Gaps++
 }

@@ -144,6 +144,8 @@ type State struct {
 	work     uint64 // comparisons made
 	overdue  bool   // the last tick has left something
 	step     uint64 // of them in a step: stepWork
+	turn     uint64 // comparisons at which the turn is over; 0: there are no turns
+	kind     int    // of work that was gone on with last
 
 	// Scratch space, valid within one command.
 	found   []*entry
@@ -157,6 +159,7 @@ func NewState(opts Options) *State {
 	s := &State{
 		opts:        opts,
 		step:        stepWork,
+		ahead:       matching{marks: true},
 		clients:     make(map[ID]*client),
 		users:       make(map[string]*user),
 		topics:      make(map[string]*topic),
@@ -326,9 +329,11 @@ func (s *State) SetTopics(conn *Conn, names []string) bool {
 // [ErrUnknownClient], [ErrTooManyTopics] or [ErrForbidden].
 func (s *State) AddTopic(id ID, name string) error {
 	c := s.clients[id]
-	switch {
-	case c == nil:
+	if c == nil {
 		return ErrUnknownClient
+	}
+	s.spend(len(c.subs))
+	switch {
 	case c.subscription(name) >= 0:
 		s.keep(c, map[string]bool{name: true})
 		return nil
@@ -370,7 +375,7 @@ func (s *State) unique(names []string) []string {
 // fresh returns those of the names that a client has no subscription of, without
 // repetitions, in order.
 func (s *State) fresh(c *client, names []string) []string {
-	return s.missing(s.set(c.topics()), names)
+	return s.missing(s.set(s.topicsOf(c)), names)
 }
 
 // missing adds names to a set and returns those that were not there.

@@ -33,6 +33,8 @@ type Stats struct {
 	Evicted    uint64 // counter: events that retention dropped
 	Gaps       uint64 // counter: gaps that connections were told of
 
+	LongestTurn uint64 // comparisons of the turn that took most
+
 	Disconnects []uint64 // counters: connections ended, by [Reason]
 	Removals    []uint64 // counters: registrations ended, by [Reason]
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -151,7 +152,10 @@ func (s *State) lookAgain(c *client, fresh []*subject) {
 		return
 	}
 	w := c.slow.sweep
-	w.late = slices.DeleteFunc(w.late, func(l latecomer) bool { return c.subscription(l.subject.name) < 0 || slices.Contains(fresh, l.subject) })
+	s.spend(len(w.late) * (len(c.subs) + len(fresh)))
+	w.late = slices.DeleteFunc(w.late, func(l latecomer) bool {
+		return c.subscription(l.subject.name) < 0 || slices.Contains(fresh, l.subject)
+	})
 	for _, sub := range fresh {
 		w.late = append(w.late, latecomer{sub, w.round})
 	}
@@ -174,6 +178,7 @@ type turns struct {
 
 // take gives topics their turns, as far as the bounds of a step go.
 func (t *turns) take() {
+	t.spend(len(t.c.subs))
 	if v := (view{subs: t.c.subs}); v.patterns() {
 		t.takeAll()
 	} else {
@@ -204,7 +209,7 @@ func (t *turns) takeAll() {
 // takeExact goes over the topics of a client without patterns, in the same order.
 func (t *turns) takeExact() {
 	mine := t.mine[:0]
-	t.spend(len(t.c.subs))
+	t.spend(len(t.c.subs) * bits.Len(uint(len(t.c.subs)))) // they are sorted
 	for i := range t.c.subs {
 		mine = append(mine, t.topics[t.c.subs[i].name])
 	}

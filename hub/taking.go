@@ -56,12 +56,12 @@ func (p *publish) begin(h *Hub) {
 	p.goOn(h)
 }
 
-// takeLimit bounds the events of a publication that are taken in one step, however
+// takeLimit bounds the events of a publication that are taken in one turn, however
 // little work they are.
 const takeLimit = 256
 
 // goOn takes the event, or the next of many unless couriers fall behind, as far as a
-// step may. It answers when it has taken all.
+// turn may. It answers when it has taken all.
 func (p *publish) goOn(h *Hub) {
 	if p.many == nil {
 		h.taking = p
@@ -72,14 +72,13 @@ func (p *publish) goOn(h *Hub) {
 		}
 		return
 	}
-	begun := h.state.Spent()
 	for range takeLimit {
 		if h.state.Continue(p.taking) {
 			h.taking = nil
 			p.all <- result[[]Receipt]{p.taking.receipts, nil}
 			return
 		}
-		if h.state.Behind() || h.state.Spent()-begun >= stepWork {
+		if h.state.Behind() || h.state.Over() {
 			return
 		}
 	}

@@ -92,7 +92,7 @@ func (l *line) ref() []byte {
 }
 
 func (p *player) history(l *line) {
-	page, err := p.state.History(l.arg(0), l.from(p.state))
+	page, err := history(p.state, l.arg(0), l.from(p.state))
 	var gap *GapError
 	switch {
 	case errors.As(err, &gap):

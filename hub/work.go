@@ -1,8 +1,8 @@
 package hub
 
-// A step of the hub is a command, or one of [State.Work]. Its work is counted in
-// comparisons: a level of a topic with one of a pattern, an entry of the log or a
-// member looked at, a node of a tree visited.
+// A step of the hub is a command, or one of [State.Work]; those of a turn share one. Its
+// work is counted in comparisons: a level of a topic with one of a pattern, an entry of
+// the log or a member looked at, a node of a tree visited.
 const (
 	// stepWork is how much a step does of what can be left to the next one.
 	stepWork = 1 << 16
@@ -20,10 +20,24 @@ const (
 func (s *State) spend(n int) { s.work += uint64(n) }
 
 // allowance returns the work at which a step that begins now leaves the rest.
-func (s *State) allowance() uint64 { return s.work + s.step }
+func (s *State) allowance() uint64 {
+	if s.turn > 0 {
+		return s.turn
+	}
+	return s.work + s.step
+}
 
-// Spent returns the work done so far.
-func (s *State) Spent() uint64 { return s.work }
+// Turn begins a turn: all that is done until the next one shares a step. Without turns
+// each command is a step of its own.
+func (s *State) Turn() {
+	if s.turn > 0 {
+		s.stats.LongestTurn = max(s.stats.LongestTurn, s.work+s.step-s.turn)
+	}
+	s.turn = s.work + s.step
+}
+
+// Over reports whether the work of the turn is done.
+func (s *State) Over() bool { return s.turn > 0 && s.work >= s.turn }
 
 // Defer keeps what a connection asks for until it has begun, and reports whether it
 // has not yet: it asked for the newest events, and it is still looked for where they
@@ -47,35 +61,61 @@ func (s *State) answer(conn *Conn) {
 // Settle ends a step: it does what was deferred and publishes what the hub itself has
 // to say. So nothing of that comes before the answers to what has led to it.
 func (s *State) Settle() {
-	for len(s.late) > 0 {
-		late := s.late
-		s.late = nil
-		for _, do := range late {
-			do()
-		}
-	}
+	s.answerLate()
 	s.tellNews()
+}
+
+// answerLate does what was deferred, until the turn is over.
+func (s *State) answerLate() {
+	for len(s.late) > 0 && !s.Over() {
+		do := s.late[0]
+		s.late[0], s.late = nil, s.late[1:]
+		do()
+	}
 }
 
 // Busy reports whether a step has left something to do.
 func (s *State) Busy() bool {
-	return s.overdue || s.reading.len() > 0 || s.releases.len() > 0 || s.news.order.Len() > 0
+	return s.overdue || s.reading.len() > 0 || s.releases.len() > 0 || s.unsettled()
 }
 
-// Work lets one client read a chunk. At the head it goes live, in the same
-// step, so that there is neither a hole nor a repeat between the two.
+// unsettled reports whether the end of a step has left something to do.
+func (s *State) unsettled() bool { return len(s.late) > 0 || s.news.order.Len() > 0 }
+
+// kindsOfWork is how many kinds of work [State.Work] goes on with.
+const kindsOfWork = 4
+
+// Work goes on with something that a step has left, of another kind each time: so no
+// kind waits until there is nothing of the others.
 func (s *State) Work() {
-	switch {
-	case s.overdue:
-		s.Tick(s.now)
-		return
-	case s.releases.len() > 0:
-		s.Released(s.releases.pop())
-		return
-	case s.reading.len() == 0:
-		return
+	for range kindsOfWork {
+		s.kind = (s.kind + 1) % kindsOfWork
+		if s.goOn(s.kind) {
+			return
+		}
 	}
-	c := s.reading.pop()
+}
+
+// goOn goes on with a kind of work, and reports whether there was some.
+func (s *State) goOn(kind int) bool {
+	switch {
+	case kind == 0 && s.overdue:
+		s.Tick(s.now)
+	case kind == 1 && s.releases.len() > 0:
+		s.Released(s.releases.pop())
+	case kind == 2 && s.reading.len() > 0:
+		s.readOne(s.reading.pop())
+	case kind == 3 && s.unsettled():
+		s.Settle()
+	default:
+		return false
+	}
+	return true
+}
+
+// readOne lets a client read a chunk. At the head it goes live, in the same step, so
+// that there is neither a hole nor a repeat between the two.
+func (s *State) readOne(c *client) {
 	if c.mode != modeReading {
 		return // it went away meanwhile
 	}

@@ -116,11 +116,11 @@ func manyPatterns(of string) (patterns []string) {
 // step does a step and holds its work to the bound.
 func (h *heavy) step(name string, do func()) {
 	h.t.Helper()
-	before, outer := h.s.Spent(), h.inner
+	before, outer := h.s.work, h.inner
 	h.inner = 0
 	do()
 	h.s.Settle()
-	work := h.s.Spent() - before - h.inner
+	work := h.s.work - before - h.inner
 	h.inner += outer + work
 	h.most = max(h.most, work)
 	if work > stepWork+pieceWork {
@@ -186,7 +186,7 @@ func TestWork(t *testing.T) {
 			for i := range names {
 				names[i] = fmt.Sprint("n", i)
 			}
-			before := s.Spent()
+			before := s.work
 			if err := s.Subscribe(h.conns[0], Subscribe{Topics: names}); err != ErrTooManyTopics {
 				t.Error(err)
 			}
@@ -195,7 +195,7 @@ func TestWork(t *testing.T) {
 			}
 			s.SetTopics(h.conns[0], names)
 			_, _ = s.Register(Registration{ID: testID("too many"), Topics: names})
-			if n := s.Spent() - before; n > 0 {
+			if n := s.work - before; n > 0 {
 				t.Errorf("%d comparisons for nothing", n)
 			}
 		}},
@@ -204,9 +204,9 @@ func TestWork(t *testing.T) {
 		{"reconnect of a crowd", func() {
 			for i := range 1000 {
 				p := fmt.Sprint(deep[2:], "dev", i, ".*")
-				before := s.Spent()
+				before := s.work
 				s.gaps([]subscription{{subject: &subject{name: p, pattern: true}}}, "devices", &reading{pos: 1})
-				if n := s.Spent() - before; n > 100 {
+				if n := s.work - before; n > 100 {
 					t.Fatalf("%d comparisons for %s", n, p)
 				}
 			}
@@ -266,7 +266,7 @@ func TestWork(t *testing.T) {
 		{"presence", func() { s.Present(SearchTopic("all"), map[string]int{}) }},
 		{"clients", func() { s.Clients(ClientsQuery{Limit: 1000, Topic: "none"}) }},
 		{"a client by its handle", func() { s.Find(Handle{}, 0) }},
-		{"history", func() { _, _ = s.History("all", From{Last: MaxLast}) }},
+		{"history", func() { _, _ = history(s, "all", From{Last: MaxLast}) }},
 		{"figures", func() { s.Stats() }},
 		{"limits", func() { s.SetLimits(s.opts.Limits) }},
 		{"grants are replaced", func() { s.Regrant(func(g *Grant) *Grant { return g }, 0) }},
@@ -433,9 +433,9 @@ func TestWorkOfExpiry(t *testing.T) {
 	}
 	steps := 0
 	for do := func() { s.Tick(epoch.Add(time.Hour)) }; ; do = s.Work {
-		before := s.Spent()
+		before := s.work
 		do()
-		if n := s.Spent() - before; n > stepWork+pieceWork {
+		if n := s.work - before; n > stepWork+pieceWork {
 			t.Fatalf("a step of %d comparisons", n)
 		}
 		if steps++; !s.Busy() {
