@@ -48,6 +48,7 @@ func (c *hubCollector) gauges() {
 	gauge("topics", "Topics with subscribers or retained events.", func(s *hub.Stats) float64 { return float64(s.Topics) })
 	gauge("patterns", "Patterns with subscribers.", func(s *hub.Stats) float64 { return float64(s.Patterns) })
 	gauge("hub_queue", "Commands waiting for the hub.", func(s *hub.Stats) float64 { return float64(s.Commands) })
+	gauge("hub_turn_comparisons_max", "Comparisons of the hub's turn that took most.", func(s *hub.Stats) float64 { return float64(s.LongestTurn) })
 	gauge("courier_backlog", "Deliveries waiting for a courier to take them.", func(s *hub.Stats) float64 { return float64(s.Deliveries) })
 	gauge("log_events", "Events retained.", func(s *hub.Stats) float64 { return float64(s.Retained) })
 	gauge("log_bytes", "Size of the events retained, overhead counted.", func(s *hub.Stats) float64 { return float64(s.RetainedBytes) })

@@ -8,7 +8,7 @@ type sieve struct {
 	levels   []sieveLevel
 	all      bitset // of patterns
 	reserved bitset // those of the broker's own topics
-	size     int  // levels of all patterns
+	size     int    // levels of all patterns
 }
 
 // A sieveLevel is what patterns have at one level.

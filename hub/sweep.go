@@ -21,6 +21,14 @@ type sweep struct {
 	before  []mark      // of the last round, from where this one is
 	now     []mark      // of this round; the last one is where it is
 	late    []latecomer // subscriptions that came during the last round or this one
+	lapsed  [2]lapsed   // of the topic whose turn it is, for everybody and for the user
+}
+
+// A lapsed is what is known of a stream whose newest events have expired, while more
+// of them are looked at than a step may: those behind one position up to another.
+type lapsed struct {
+	stream   *stream
+	to, from Position
 }
 
 // A mark says up to where the log was handed over of some topics in a round: those
@@ -195,8 +203,8 @@ func (t *turns) takeAll() {
 	for i := r.behind(t.w.row); i < len(r.rows) && r.rows[i].serial <= t.w.last && !t.spent(); i = r.from(i + 1) {
 		if next := i + blockRows; i%blockRows == 0 && (next <= r.kept || i >= r.looked) && !t.log.blocks.since(i, t.w.covered) {
 			i = min(next, len(r.rows)) - 1
-		} else if !r.rows[i].gone {
-			t.hand(r.rows[i].of)
+		} else if !r.rows[i].gone && !t.hand(r.rows[i].of) {
+			return
 		}
 		t.w.row = r.rows[i].serial
 		t.spend(1)
@@ -222,8 +230,10 @@ func (t *turns) takeExact() {
 		if t.spent() {
 			break
 		}
+		if !t.hand(topic) {
+			break
+		}
 		t.w.row = serial
-		t.hand(topic)
 	}
 	if !t.spent() {
 		t.w.row = max(t.w.row, t.w.last)
@@ -232,26 +242,28 @@ func (t *turns) takeExact() {
 	t.mine = mine[:0]
 }
 
-// hand gives a topic its turn: its newest event is handed over, if it was not yet.
-func (t *turns) hand(topic *topic) {
+// hand gives a topic its turn: its newest event is handed over, if it was not yet. It
+// reports whether that is done, or the turn goes on in the next step.
+func (t *turns) hand(topic *topic) (done bool) {
 	w := t.w
 	if topic.newest <= w.covered {
-		return
+		return true
 	}
-	e := t.due(topic)
+	e, known := t.due(topic)
 	if e == nil {
-		return
+		return known
 	}
 	frame := &Frame{Bytes: t.encode(t.c.conn.Encoding, e, w.covered), Topic: e.Topic}
 	t.tell(t.c.conn, Op{Kind: OpNewest, Frame: frame, At: w.covered})
 	t.stats.Replayed++
 	t.bytes += len(e.Message) + 1 // so that empty ones count
 	t.newest = max(t.newest, e.position)
+	return true
 }
 
 // due returns the newest event of a topic that the client may see, if it was not
-// handed over yet, or nil.
-func (t *turns) due(topic *topic) *entry {
+// handed over yet, or nil. It reports whether that is known by now.
+func (t *turns) due(topic *topic) (e *entry, known bool) {
 	w, m := t.w, t.w.mark(t.topicRoll.rows[topic.row].serial)
 	since, old := t.log.head, t.log.head // what is behind them is visible; was so at the mark
 	t.spend(len(t.c.subs) * (1 + strings.Count(topic.name, ".")))
@@ -263,11 +275,11 @@ func (t *turns) due(topic *topic) *entry {
 			}
 		}
 	}
-	e := t.newestOf(topic, max(since, w.covered))
+	e, known = t.newestOf(topic, max(since, w.covered))
 	if e == nil || e.position <= m.head && e.position > old {
-		return nil
+		return nil, known
 	}
-	return e
+	return e, true
 }
 
 // mark returns the mark of the last round that a topic is before, or an empty one.
@@ -292,21 +304,50 @@ func (sub *subscription) matches(t *topic) bool {
 	return sub.subject == &t.subject || sub.pattern && Match(sub.name, t.name)
 }
 
-// newestOf returns a topic's newest event behind a position, or nil.
-func (t *turns) newestOf(topic *topic, p Position) (newest *entry) {
-	v := view{user: t.c.user.name}
+// newestOf returns a topic's newest event behind a position, or nil. It reports whether
+// that is known by now.
+func (t *turns) newestOf(topic *topic, p Position) (newest *entry, known bool) {
+	v, n := view{user: t.c.user.name}, 0
+	known = true
 	v.streams(topic, func(st *stream) {
-		for i := st.entries.len() - 1; i >= 0; i-- {
-			e := st.entries.at(i)
-			t.spend(1)
-			if e.position <= p || newest != nil && e.position < newest.position {
-				break
-			}
-			if !e.expired(t.now) {
-				newest = e
-				break
+		x := &t.w.lapsed[n]
+		if n++; x.stream != st {
+			*x = lapsed{stream: st}
+		}
+		if known {
+			var e *entry
+			if e, known = t.newestIn(x, p); e != nil {
+				newest, p = e, e.position
 			}
 		}
 	})
-	return newest
+	if known {
+		t.w.lapsed = [2]lapsed{}
+		return newest, true
+	}
+	return nil, false
+}
+
+// newestIn does so for a stream.
+func (t *turns) newestIn(x *lapsed, p Position) (newest *entry, known bool) {
+	entries := &x.stream.entries
+	top := entries.at(entries.len() - 1).position
+	for i := entries.len() - 1; i >= 0; i-- {
+		e := entries.at(i)
+		switch t.spend(1); {
+		case e.position <= p:
+			x.to, x.from = p, top
+			return nil, true
+		case !e.expired(t.now):
+			x.to, x.from = e.position, top
+			return e, true
+		case e.position <= x.from && e.position > x.to:
+			i = firstAfter(entries, x.to)
+		case t.work >= t.end:
+			x.to, x.from = e.position-1, top
+			return nil, false
+		}
+	}
+	x.to, x.from = 0, top
+	return nil, true
 }
