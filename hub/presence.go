@@ -3,6 +3,7 @@ package hub
 import (
 	"container/list"
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -58,11 +59,27 @@ func (n *news) clear() {
 	n.ahead.topic = ""
 }
 
-// watches counts subscriptions to presence topics.
+func isPresence(name string) bool { return strings.HasPrefix(name, PresenceTopic) }
+
+// watches counts subscriptions to presence topics. Who watches when there was nobody is
+// not told of what was before.
 func (n *news) watches(name string, by int) {
-	if strings.HasPrefix(name, PresenceTopic) {
-		n.watchers += by
+	if !isPresence(name) {
+		return
 	}
+	if n.watchers += by; n.watchers == 0 {
+		n.clear()
+	}
+}
+
+// together has a command's changes be told to who watches at its end, whatever it begins
+// and ends first. It returns what ends that.
+func (s *State) together(names []string) (end func()) {
+	if s.spend(len(names)); !slices.ContainsFunc(names, isPresence) {
+		return func() {}
+	}
+	s.news.watches(PresenceTopic, 1)
+	return func() { s.news.watches(PresenceTopic, -1) }
 }
 
 // present takes note that a connected client has a subscription, or not any more. It

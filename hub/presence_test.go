@@ -92,6 +92,65 @@ func TestPresence(t *testing.T) {
 	}
 }
 
+// A watcher is told of what has changed since it came, and of nothing that was so before:
+// however it comes, and whatever it changes about itself in the same step.
+func TestPresenceOfAWatcherThatComesAndGoes(t *testing.T) {
+	t.Parallel()
+	const watch = PresenceTopic + "cats"
+	for name, c := range map[string]struct {
+		do   func(s *State, user, watcher *Conn)
+		told []string
+	}{
+		"nobody watches when a user comes back": {func(s *State, user, watcher *Conn) {
+			s.SetTopics(watcher, []string{watch})
+			s.SetTopics(user, nil)
+			s.SetTopics(watcher, nil)
+			s.SetTopics(user, []string{"cats"})
+			s.SetTopics(watcher, []string{watch})
+		}, nil},
+		"its own topic first": {func(s *State, _, watcher *Conn) {
+			s.SetTopics(watcher, []string{"cats", watch})
+		}, []string{"join w"}},
+		"its own topic last": {func(s *State, _, watcher *Conn) {
+			s.SetTopics(watcher, []string{watch, "cats"})
+		}, []string{"join w"}},
+		"subscribed, its own topic first": {func(s *State, _, watcher *Conn) {
+			_ = s.Subscribe(watcher, Subscribe{Topics: []string{"cats", watch}})
+		}, []string{"join w"}},
+		"from one way to watch to another": {func(s *State, _, watcher *Conn) {
+			s.SetTopics(watcher, []string{"cats", PresenceTopic + ">"})
+			s.Settle()
+			s.SetTopics(watcher, []string{watch})
+		}, []string{"join w", "leave w"}},
+		"no more": {func(s *State, _, watcher *Conn) {
+			s.SetTopics(watcher, []string{"cats", watch})
+			s.SetTopics(watcher, []string{"cats"})
+		}, nil},
+	} {
+		s := NewState(testOptions())
+		s.Tick(epoch)
+		user, watcher := &Conn{Owner: "u"}, &Conn{Owner: "w"}
+		s.Connect(Registration{ID: testID("u"), User: "u", Topics: []string{"cats"}}, user, From{})
+		s.Connect(Registration{ID: testID("w"), User: "w"}, watcher, From{})
+		c.do(s, user, watcher)
+		s.Settle()
+		var told []string
+		for i := range s.log.entries.len() {
+			var c change
+			if err := json.Unmarshal(s.log.entries.at(i).Message, &c); err != nil {
+				t.Fatal(err)
+			}
+			told = append(told, c.Change+" "+c.User)
+		}
+		if !slices.Equal(told, c.told) {
+			t.Errorf("%s: told %q, want %q", name, told, c.told)
+		}
+		if n := s.news.watchers; n > 1 || n < 0 {
+			t.Errorf("%s: %d watch", name, n)
+		}
+	}
+}
+
 // A crowd is answered in parts, in which each is counted once.
 func TestPresenceOfACrowd(t *testing.T) {
 	t.Parallel()

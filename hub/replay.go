@@ -43,9 +43,11 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	}
 	at := s.at(c)
 	first := len(c.subs)
+	end := s.together(fresh)
 	for _, name := range fresh {
 		s.join(c, name)
 	}
+	end()
 	s.say(conn, Ack{r.Ref, s.cursor(at)}, at)
 	if r.From.given() {
 		s.startReplay(c, r, names, first, at)

@@ -317,6 +317,7 @@ func (s *State) SetTopics(conn *Conn, names []string) bool {
 	if c == nil || c.conn != conn || len(names) > s.opts.MaxSubscriptions || !s.admits(c.grant, names...) {
 		return false
 	}
+	defer s.together(names)()
 	keep := s.set(names)
 	s.leaveAll(c, func(name string) bool { return !keep[name] })
 	for _, name := range s.fresh(c, names) {
