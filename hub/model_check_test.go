@@ -35,6 +35,7 @@ func (w *world) look() {
 	if len(w.told) > 0 {
 		w.t.Fatalf("%s was not told %+v", w.told[0].conn.name, w.told[0])
 	}
+	w.lookForNews()
 }
 
 // check compares the state with the model.
@@ -158,7 +159,7 @@ func (w *world) rest() (busy bool) {
 		for w.report(k) {
 			busy = true
 		}
-		w.s.Settle()
+		w.endStep()
 		k.apply()
 		busy = w.take(k) || busy
 		k.apply()
@@ -170,8 +171,7 @@ func (w *world) rest() (busy bool) {
 	for w.s.Busy() && !w.s.Behind() {
 		w.work()
 		w.look()
-		w.s.Settle()
-		w.look()
+		w.endStep()
 		busy = true
 	}
 	w.check(w.t)
@@ -189,7 +189,7 @@ func (w *world) end() {
 		}
 		w.s.Drain()
 		w.look()
-		w.s.Settle()
+		w.endStep()
 		w.stats.Draining = true
 		w.look()
 		for _, p := range w.polls {

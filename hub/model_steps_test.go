@@ -20,8 +20,7 @@ func (w *world) step(t *rapid.T) {
 	}
 	actions[rapid.IntRange(0, len(actions)-1).Draw(t, "what")]()
 	w.look()
-	w.s.Settle()
-	w.look()
+	w.endStep()
 }
 
 func (w *world) id() ID { return testID(pick(w.t, "a", "b", "c", "d")) }
@@ -220,6 +219,9 @@ func (w *world) tick() {
 }
 
 func (w *world) work() {
+	if !w.s.Behind() && w.s.unsettled() {
+		w.endStep()
+	}
 	if w.s.Behind() || !w.s.Busy() {
 		return
 	}

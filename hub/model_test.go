@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +21,8 @@ import (
 // was not confirmed, or what it asked for.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	exact := []string{"a", "a.b", "a.c", "b", "$s.b"}
-	patterns := append([]string{"a.*", ">", "*", "*.b", "a.>", "$s.*"}, exact...)
+	exact := []string{"a", "a.b", "a.c", "b", "$s.b", "$presence.a", "$presence.a.b"}
+	patterns := append([]string{"a.*", ">", "*", "*.b", "a.>", "$s.*", "$presence.>", "$presence.*"}, exact...)
 	for _, kind := range []struct {
 		name   string
 		topics []string // to subscribe to
@@ -80,7 +81,9 @@ type world struct {
 	polls   map[*Poll]*modelPoll
 	stats   Stats
 	told    []order
-	frames  map[*byte]encoded // by their first byte
+	there   map[attendance]bool // users with connected clients, by topic, when it was looked at last
+	news    []change            // that are to be told
+	frames  map[*byte]encoded   // by their first byte
 }
 
 // An order is an op that a connection's courier still has to get, beside
@@ -164,6 +167,12 @@ var zeros = make([]byte, 1<<20)
 // encode is the hub's encoder. An event's ID is its position.
 func (w *world) encode(enc Encoding, ev *Event, at Cursor) []byte {
 	position, err := strconv.Atoi(ev.ID)
+	if c, is := strings.CutPrefix(ev.ID, "presence-"); is {
+		var cursor Cursor
+		if cursor, is = ParseCursor(c); is {
+			position, err = int(cursor.Position), nil
+		}
+	}
 	if err != nil {
 		w.t.Fatalf("an event that was not published is encoded: %+v", ev)
 	}
@@ -181,11 +190,13 @@ func (w *world) encode(enc Encoding, ev *Event, at Cursor) []byte {
 
 // evict applies retention: by count for each topic and user, then from the
 // front by bytes and age.
-func (w *world) evict() {
+func (w *world) evict() { w.evictOf(w.events) }
+
+func (w *world) evictOf(events []*modelEvent) {
 	type stream struct{ topic, user string }
 	left, topics := make(map[stream]int), make(map[string]int)
 	total := 0
-	for _, e := range slices.Backward(w.events) {
+	for _, e := range slices.Backward(events) {
 		if e.evicted {
 			continue
 		}
@@ -207,7 +218,7 @@ func (w *world) evict() {
 			}
 		}
 	}
-	for _, e := range w.events {
+	for _, e := range events {
 		if e.evicted {
 			continue
 		}
