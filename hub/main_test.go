@@ -9,9 +9,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The same sequences in every run; -rapid.seed=0 looks for new ones. Each
-	// world of TestModel gets so many, 10,000 in all.
-	for name, value := range map[string]string{"rapid.checks": "2500", "rapid.steps": "40", "rapid.seed": "1", "rapid.nofailfile": "true"} {
+	// The same sequences in every run; -rapid.seed=0 looks for new ones. Each of the 4
+	// worlds of TestModel gets so many.
+	for name, value := range map[string]string{"rapid.checks": sequences, "rapid.steps": "40", "rapid.seed": "1", "rapid.nofailfile": "true"} {
 		if err := flag.Set(name, value); err != nil {
 			panic(err)
 		}
