@@ -127,7 +127,7 @@ func (h *heavy) step(name string, do func()) {
 
 // heavySteps is how many steps are taken of what takes long. Those that follow are
 // like them.
-const heavySteps = 25
+const heavySteps = 10
 
 // run does a case and the steps that follow from it, and then removes who came for it.
 func (h *heavy) run(name string, do func(*heavy)) {
