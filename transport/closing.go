@@ -47,9 +47,8 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 		_, f.upTo = k.reached(c, lost)
 	}
 	if lost != nil {
-		before := c.waiting.bytes
 		c.waiting.drop()
-		k.stats.Waiting -= before - c.waiting.bytes
+		k.weigh(c)
 	}
 	if c.opening != nil {
 		k.push(c, &hub.Frame{Bytes: c.opening.refuse(c, f)})
@@ -162,7 +161,7 @@ func (k *courier) bury(c *conn, abort bool) {
 	}
 	k.stats.Closed++
 	if c.waiting != nil {
-		k.stats.Waiting -= c.waiting.bytes
+		k.stats.Waiting -= c.waiting.counted
 		c.waiting = nil
 	}
 	k.finish(c, abort)

@@ -141,7 +141,7 @@ func (s *sim) setUp() {
 	s.opts.ResumeWindow = either(s, 20*time.Second, 0)
 	s.opts.Backlog = either(s, 1000, 20)
 	s.opts.BacklogBytes = either(s, 1<<20, 5000)
-	s.transport.ClientQueueBytes = either(s, 700, 3000, 1<<20)
+	s.transport.ClientQueueBytes = either(s, 1500, 6000, 1<<20)
 	s.opts.MaxLagBytes, s.transport.BurstBytes = s.transport.ClientQueueBytes, s.opts.BacklogBytes
 	s.begin()
 	for i := range 8 {
