@@ -30,7 +30,7 @@ type Config struct {
 	DefaultTopics    []string      `group:"Clients" default:"cats" form:"topics" reload:"yes" help:"Topics of a registration that names none."`
 	ResumeWindow     time.Duration `group:"Clients" default:"30s" range:"0s..24h" help:"How long a client may be away and resume; 0s forgets at once."`
 	RegisterTTL      time.Duration `group:"Clients" default:"10m" range:"1s..24h" help:"How long a registration waits for its first connection."`
-	ClientQueueBytes int           `group:"Clients" default:"1048576" range:"1..1073741824" reload:"yes" help:"Bytes that may wait for one client before it counts as slow. Each event counts 128 besides."`
+	ClientQueueBytes int           `group:"Clients" default:"1048576" range:"1..1073741824" reload:"yes" help:"Bytes that may wait for one client before it counts as slow."`
 	SlowPolicy       string        `group:"Clients" default:"close" form:"close|drop_oldest|latest" help:"What becomes of a slow client: close, drop_oldest or latest."`
 
 	CloudEvents CloudEvents `group:"CloudEvents" embed:"" prefix:"cloudevents-"`

@@ -131,12 +131,13 @@ func (k *courier) release(c *conn, why hub.Reason) {
 }
 
 // pending returns how many bytes written to a connection its peer's TCP has not
-// acknowledged.
+// acknowledged, or may not have.
 func pending(c *conn) int {
-	if c.raw == nil {
-		return 0
+	if st, ok := c.sock.(*httpStream); ok {
+		return st.unacked()
 	}
-	return unacknowledged(c.raw)
+	n, _ := unacknowledged(c.raw) // it is open: only its courier ends it
+	return n
 }
 
 // end closes a connection's socket, at once if its peer has had its time.

@@ -972,7 +972,7 @@ func unread(t *testing.T) (syscall.RawConn, int) {
 			t.Fatal(err)
 		}
 	}
-	n := unacknowledged(raw)
+	n, _ := unacknowledged(raw)
 	if n == 0 {
 		t.Skip("this system does not tell what is not acknowledged")
 	}

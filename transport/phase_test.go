@@ -48,7 +48,7 @@ func newPhaseRig(t *testing.T, kind string) *phaseRig {
 	case "TLS":
 		r.c, _ = sealedPair(t)
 	case "HTTP/2":
-		r.c.sock, r.c.fd = newHTTPStream(&fakeResponse{}, time.Minute), noSocket
+		r.c.sock, r.c.fd = newHTTPStream(&fakeResponse{}, time.Minute, nil), noSocket
 	}
 	r.c.server, r.c.speaks, r.c.pulse = s, v1{}, &pulse{}
 	r.c.opening = &opening{answer: []byte(answer)}

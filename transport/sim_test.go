@@ -165,12 +165,7 @@ func (s *sim) begin() {
 		p.courier = newCourier(i, p, &s.server.opts)
 		p.courier.now = s.clock
 		p.courier.write = func(c *conn, b []byte) (int, error) { return sockOf(c).tryWrite(b) }
-		p.courier.pending = func(c *conn) int {
-			if c.fd == noSocket {
-				return 0 // nothing tells
-			}
-			return len(sockOf(c).kernel)
-		}
+		p.courier.pending = func(c *conn) int { return len(sockOf(c).kernel) }
 		p.courier.listen = func(*conn, []byte) {}
 		p.courier.elsewhere = p.elsewhere
 		s.posts = append(s.posts, p)

@@ -264,6 +264,7 @@ func newServer(cfg config.Config, h http.Handler, answer time.Duration, faults *
 		WriteTimeout:      answer,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeaderBytes,
+		ConnContext:       transport.WithSocket,
 		ErrorLog:          faults,
 	}
 }
