@@ -119,8 +119,8 @@ func ReadMemory() MemoryReading {
 var (
 	descMemory        = prometheus.NewDesc("belfry_memory_bytes", "What the process holds, and the kernel for TCP connections.", nil, nil)
 	descMemoryKernel  = prometheus.NewDesc("belfry_memory_kernel_bytes", "What the kernel holds for all TCP connections of the machine.", nil, nil)
-	descMemoryLimit   = prometheus.NewDesc("belfry_memory_limit_bytes", "Above this nothing new is begun; 0 is no ", nil, nil)
-	descMemoryReserve = prometheus.NewDesc("belfry_memory_reserve_bytes", "What publishers with a key may have above the ", nil, nil)
+	descMemoryLimit   = prometheus.NewDesc("belfry_memory_limit_bytes", "Above this nothing new is begun; 0 is no limit.", nil, nil)
+	descMemoryReserve = prometheus.NewDesc("belfry_memory_reserve_bytes", "What publishers with a key may have above the limit.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
