@@ -37,6 +37,7 @@ type courier struct {
 
 	// Owned by run.
 	queueBytes int           // may wait for one connection
+	pressure   int           // how short memory is; see SetPressure
 	now        int64         // nanoseconds that it has been at work, as of the last wake-up
 	woken      time.Duration // when that was, since its start
 	at         *conn         // the one that it works for
@@ -96,7 +97,6 @@ const (
 	evIdle                        // answer when no connection is left
 	evStats                       // answer now
 	evDo                          // do something
-	evQueueBytes                  // how much may wait for a connection has changed
 )
 
 func newCourier(number int, h broker, opts *Options) *courier {
@@ -280,8 +280,6 @@ func (k *courier) handle(e event) {
 		k.checkIdle()
 	case evDo:
 		e.work()
-	case evQueueBytes:
-		k.queueBytes = e.n
 	case evStats:
 		e.ask <- k.figures()
 	}

@@ -468,6 +468,40 @@ func TestAFullSocketHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// TestPressure: while memory is short less may wait, also for who had more room before.
+func TestPressure(t *testing.T) {
+	const size, events = 1000 - frameOverhead, 32
+	bubble(t, func(l *limits) { l.transport.ClientQueueBytes = events * 1000 }, func(t *testing.T, w *world) {
+		fill := func(n int) *fakeSock {
+			s := w.connect(w.register(), len(answer))
+			for range n {
+				w.publish(sized("x", size))
+			}
+			return s
+		}
+		slow := func() uint64 { return w.stats().Disconnects[hub.SlowConsumer] }
+		fill(events).hangUp()
+		if slow() != 0 {
+			t.Fatal("there is less room than is said")
+		}
+		s := fill(events / 4)
+		w.server.SetPressure(2)
+		synctest.Wait()
+		if want(t, s, ""); slow() != 0 {
+			t.Error("it is closed though nothing more comes")
+		}
+		w.publish(sized("x", size))
+		if slow() != 1 {
+			t.Error("a client for which a quarter waits gets more under pressure")
+		}
+		w.server.SetPressure(0)
+		fill(events).hangUp()
+		if slow() != 1 {
+			t.Error("there is less room when the pressure is gone")
+		}
+	})
+}
+
 func TestASlowConsumerLearnsWhyAndResumes(t *testing.T) {
 	bubble(t, func(l *limits) { l.transport.ClientQueueBytes = 300 }, func(t *testing.T, w *world) {
 		id := w.register()

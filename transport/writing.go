@@ -41,13 +41,16 @@ func (k *courier) holds(c *conn, f *hub.Frame) bool {
 	return c.waiting == nil || c.waiting.size()+frameOverhead+len(f.Bytes) <= k.most(c)
 }
 
+// bound returns how many bytes may wait for a connection, when memory is as short as it is.
+func (k *courier) bound() int { return k.queueBytes >> k.pressure }
+
 // most returns how many bytes may wait for a connection. One that is not closed
 // for being slow gets what was on its way when the hub heard that it is.
 func (k *courier) most(c *conn) int {
 	if c.Slow == hub.SlowClose {
-		return k.queueBytes
+		return k.bound()
 	}
-	return k.queueBytes + k.opts.BurstBytes
+	return k.bound() + k.opts.BurstBytes
 }
 
 // What waits for a connection that is not closed for being slow, in bytes, when
@@ -63,7 +66,7 @@ func (k *courier) lag(c *conn) {
 	if c.Slow == hub.SlowClose || !c.live || c.lagging || c.waiting == nil || c.waiting.flight == 0 {
 		return
 	}
-	enough := min(lagBytes, k.queueBytes/2)
+	enough := min(lagBytes, k.bound()/2)
 	if c.Slow == hub.SlowLatest {
 		enough = lagLatestBytes
 	}
@@ -93,7 +96,7 @@ func (k *courier) weigh(c *conn) {
 
 // control queues a frame that does not matter if too much waits already.
 func (k *courier) control(c *conn, frame []byte) {
-	if c.phase == phaseOpen && c.waiting.size() < k.queueBytes {
+	if c.phase == phaseOpen && c.waiting.size() < k.bound() {
 		k.push(c, &hub.Frame{Bytes: frame})
 	}
 }

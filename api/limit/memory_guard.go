@@ -73,6 +73,9 @@ func lowWater(limit int64) int64 { return limit / 10 * 9 }
 // Overloaded reports whether there is no memory for a need.
 func (g *MemoryGuard) Overloaded(n Need) bool { return int32(n) < g.refused.Load() }
 
+// Level returns how many needs there is no memory for.
+func (g *MemoryGuard) Level() int { return int(g.refused.Load()) }
+
 // limitOf is what may be held when there is a need.
 func (g *MemoryGuard) limitOf(n Need) int64 {
 	return g.limit.Load() + g.reserve.Load()*int64(n)/int64(Needs-1)

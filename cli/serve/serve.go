@@ -72,7 +72,7 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	running.Go(func() { b.transport.Run(actors) })
 	running.Go(func() { b.api.PublishStats(actors) })
 	running.Go(func() { b.panics.every(actors, tidyInterval, "idle memory", new(tidier).look) })
-	running.Go(func() { b.panics.every(actors, limit.MemoryInterval, "memory guard", b.limits.memory.Look) })
+	running.Go(func() { b.panics.every(actors, limit.MemoryInterval, "memory guard", b.lookAtMemory) })
 	running.Go(func() { b.panics.every(actors, certs.Interval, "certificates", b.certs.Look) })
 	defer running.Wait()
 	defer stop()
@@ -97,6 +97,12 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 			return nil
 		}
 	}
+}
+
+// lookAtMemory has everybody know how short memory is.
+func (b *Broker) lookAtMemory() {
+	b.limits.memory.Look()
+	b.transport.SetPressure(b.limits.memory.Level())
 }
 
 // newBroker returns a broker that does not run yet.
