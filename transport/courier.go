@@ -84,19 +84,19 @@ type event struct {
 type eventKind uint8
 
 const (
-	evPing       eventKind = iota // the peer sent a ping
-	evPong                        // the peer sent a pong
-	evPartial                     // the peer has begun a message, and not ended it yet
-	evWhole                       // no message of the peer is under way any more
-	evClose                       // the peer sent a Close frame: its reader has ended
-	evFault                       // the peer broke a rule: its reader only discards from now on
-	evRefused                     // a new connection that the hub is not asked about
-	evGone                        // the peer is gone: its reader has ended
-	evFailed                      // a goroutine of the connection has panicked
-	evWritten                     // a full socket took the rest of a frame, or failed
-	evIdle                        // answer when no connection is left
-	evStats                       // answer now
-	evDo                          // do something
+	evPing    eventKind = iota // the peer sent a ping
+	evPong                     // the peer sent a pong
+	evPartial                  // the peer has begun a message, and not ended it yet
+	evWhole                    // no message of the peer is under way any more
+	evClose                    // the peer sent a Close frame: its reader has ended
+	evFault                    // the peer broke a rule: its reader only discards from now on
+	evRefused                  // a new connection that the hub is not asked about
+	evGone                     // the peer is gone: its reader has ended
+	evFailed                   // a goroutine of the connection has panicked
+	evWritten                  // a full socket took the rest of a frame, or failed
+	evIdle                     // answer when no connection is left
+	evStats                    // answer now
+	evDo                       // do something
 )
 
 func newCourier(number int, h broker, opts *Options) *courier {
