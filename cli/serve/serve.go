@@ -89,9 +89,9 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 		case err := <-served:
 			return err
 		case <-hangups:
-			b.reload(again)
+			b.panics.guarded("configuration", func() { b.reload(again) })
 		case <-b.keys.changed:
-			b.recheck()
+			b.panics.guarded("rights", b.recheck)
 		case <-ctx.Done():
 			b.shutDown()
 			return nil
