@@ -297,7 +297,7 @@ func testLimits() limits {
 			Queue:        16,
 			PingInterval: 25 * time.Second, PongTimeout: 8 * time.Second, CloseTimeout: 2 * time.Second, MessageTimeout: 10 * time.Second,
 			Heartbeat: 15 * time.Second, ReconnectDelay: time.Second, StallTimeout: 33 * time.Second,
-			Panicked: panicked, Log: zap.NewNop(),
+			Denied: func(string, string, string) {}, Panicked: panicked, Log: zap.NewNop(),
 		},
 	}
 }

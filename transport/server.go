@@ -38,6 +38,7 @@ type Options struct {
 	// that renews its own.
 	Authenticate func(token string) (user string, grant *hub.Grant, publish hub.Publisher, err error)
 	CloudEvents  CloudEventDefaults
+	Denied       func(code, reason, op string)                 // logs why the hub does not permit an operation
 	Panicked     func(v any, where string, about ...zap.Field) // counts and logs what was recovered from
 	Log          *zap.Logger
 }

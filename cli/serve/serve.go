@@ -151,6 +151,7 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 		BurstBytes:     cfg.CourierBacklogBytes,
 		CloudEvents:    cloudEventDefaults(cfg),
 		Authenticate:   b.authenticate,
+		Denied:         b.denied,
 		Panicked:       b.panics.took,
 		Log:            log.Logger,
 	})
