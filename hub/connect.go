@@ -209,7 +209,7 @@ type Release struct {
 	// was.
 	Last Position
 	// Unconfirmed is how many of the last bytes of frames that were written
-	// the peer's TCP has not acknowledged.
+	// the peer's TCP may not have acknowledged.
 	Unconfirmed int
 	Reason      Reason // why, unless the hub closed it
 }

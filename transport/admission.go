@@ -42,9 +42,9 @@ func (l *admission) Accept() (net.Conn, error) {
 		}
 		switch sock := sock.(type) {
 		case *net.TCPConn:
-			return &socket{sock, visit}, nil
+			return &socket{TCPConn: sock, Visit: visit}, nil
 		case *net.UnixConn:
-			return &unixSocket{sock, visit}, nil
+			return &unixSocket{UnixConn: sock, Visit: visit}, nil
 		}
 		visit.Closed() // of another kind, whose end nobody would hear of
 		sock.Close()
@@ -55,11 +55,15 @@ func (l *admission) Accept() (net.Conn, error) {
 type socket struct {
 	*net.TCPConn
 	Visit
+	tail closedTail
 }
+
+func (s *socket) unacked() int { return s.tail.look(s.TCPConn) }
 
 // Close closes the connection and says so.
 func (s *socket) Close() error {
 	defer s.Closed()
+	s.unacked() // while it can be asked
 	return s.TCPConn.Close()
 }
 
@@ -67,11 +71,15 @@ func (s *socket) Close() error {
 type unixSocket struct {
 	*net.UnixConn
 	Visit
+	tail closedTail
 }
+
+func (s *unixSocket) unacked() int { return s.tail.look(s.UnixConn) }
 
 // Close closes the connection and says so.
 func (s *unixSocket) Close() error {
 	defer s.Closed()
+	s.unacked() // while it can be asked
 	return s.UnixConn.Close()
 }
 

@@ -21,9 +21,22 @@ type backlog struct {
 	first   int          // the oldest that is not written whole
 	written int          // bytes of it that are in the kernel
 	bytes   int          // of all frames from first on
-	answers int          // of them, those that are no events: each is this connection's alone
 	mortal  bool         // some of its frames may expire
 	flight  int          // bytes behind those in the kernel that a goroutine writes; 0: none does
+	copied  int          // bytes held for that write beside the frames
+	counted int          // of its size, as the courier's figures have it
+}
+
+// frameOverhead is what a frame that waits takes beside its bytes, in bytes: itself, its
+// place, what allocations are rounded up by. See TestAccounting.
+const frameOverhead = 128
+
+// size is what a backlog takes in memory if nobody else has its frames.
+func (b *backlog) size() int {
+	if b == nil {
+		return 0
+	}
+	return b.bytes + frameOverhead*len(b.waiting()) + b.copied
 }
 
 func (b *backlog) empty() bool { return b.first == len(b.frames) }
@@ -39,30 +52,19 @@ func (b *backlog) push(f *hub.Frame) {
 	}
 	b.frames = append(b.frames, f)
 	b.bytes += len(f.Bytes)
-	b.answers += isAnswer(f)
 	b.mortal = b.mortal || !f.Expires.IsZero()
-}
-
-// isAnswer returns 1 for a frame that is no event of the log, else 0.
-func isAnswer(f *hub.Frame) int {
-	if f.Position == 0 || f.Position >= originMark {
-		return 1
-	}
-	return 0
 }
 
 // bury empties frames that have expired by now, unless they
 // are in the kernel in part or on their way there. How far the connection is they
-// still say. It returns the bytes of them.
-func (b *backlog) bury(now time.Time) (bytes int) {
+// still say.
+func (b *backlog) bury(now time.Time) {
 	for i, f := range b.untouched() {
 		if !f.Expires.IsZero() && !now.Before(f.Expires) {
 			b.untouched()[i] = &hub.Frame{Position: f.Position}
-			bytes += len(f.Bytes)
+			b.bytes -= len(f.Bytes)
 		}
 	}
-	b.bytes -= bytes
-	return bytes
 }
 
 // rest returns what is left of the first frame.
@@ -102,7 +104,6 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int, not
 		b.first++
 		b.written -= size
 		b.bytes -= size
-		b.answers -= isAnswer(f)
 		switch {
 		case f.Position == 0:
 			behind += size
@@ -124,7 +125,6 @@ func (b *backlog) drop() {
 	lost := b.untouched()
 	for _, f := range lost {
 		b.bytes -= len(f.Bytes)
-		b.answers -= isAnswer(f)
 	}
 	clear(lost)
 	b.frames = b.frames[:len(b.frames)-len(lost)]

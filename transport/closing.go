@@ -47,9 +47,8 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 		_, f.upTo = k.reached(c, lost)
 	}
 	if lost != nil {
-		before := c.waiting.bytes
 		c.waiting.drop()
-		k.stats.Waiting -= before - c.waiting.bytes
+		k.weigh(c)
 	}
 	if c.opening != nil {
 		k.push(c, &hub.Frame{Bytes: c.opening.refuse(c, f)})
@@ -132,12 +131,13 @@ func (k *courier) release(c *conn, why hub.Reason) {
 }
 
 // pending returns how many bytes written to a connection its peer's TCP has not
-// acknowledged.
+// acknowledged, or may not have.
 func pending(c *conn) int {
-	if c.raw == nil {
-		return 0
+	if st, ok := c.sock.(*httpStream); ok {
+		return st.unacked()
 	}
-	return unacknowledged(c.raw)
+	n, _ := unacknowledged(c.raw) // it is open: only its courier ends it
+	return n
 }
 
 // end closes a connection's socket, at once if its peer has had its time.
@@ -162,7 +162,7 @@ func (k *courier) bury(c *conn, abort bool) {
 	}
 	k.stats.Closed++
 	if c.waiting != nil {
-		k.stats.Waiting -= c.waiting.bytes
+		k.stats.Waiting -= c.waiting.counted
 		c.waiting = nil
 	}
 	k.finish(c, abort)

@@ -37,6 +37,7 @@ type courier struct {
 
 	// Owned by run.
 	queueBytes int           // may wait for one connection
+	pressure   int           // how short memory is; see SetPressure
 	now        int64         // nanoseconds that it has been at work, as of the last wake-up
 	woken      time.Duration // when that was, since its start
 	at         *conn         // the one that it works for
@@ -83,20 +84,19 @@ type event struct {
 type eventKind uint8
 
 const (
-	evPing       eventKind = iota // the peer sent a ping
-	evPong                        // the peer sent a pong
-	evPartial                     // the peer has begun a message, and not ended it yet
-	evWhole                       // no message of the peer is under way any more
-	evClose                       // the peer sent a Close frame: its reader has ended
-	evFault                       // the peer broke a rule: its reader only discards from now on
-	evRefused                     // a new connection that the hub is not asked about
-	evGone                        // the peer is gone: its reader has ended
-	evFailed                      // a goroutine of the connection has panicked
-	evWritten                     // a full socket took the rest of a frame, or failed
-	evIdle                        // answer when no connection is left
-	evStats                       // answer now
-	evDo                          // do something
-	evQueueBytes                  // how much may wait for a connection has changed
+	evPing    eventKind = iota // the peer sent a ping
+	evPong                     // the peer sent a pong
+	evPartial                  // the peer has begun a message, and not ended it yet
+	evWhole                    // no message of the peer is under way any more
+	evClose                    // the peer sent a Close frame: its reader has ended
+	evFault                    // the peer broke a rule: its reader only discards from now on
+	evRefused                  // a new connection that the hub is not asked about
+	evGone                     // the peer is gone: its reader has ended
+	evFailed                   // a goroutine of the connection has panicked
+	evWritten                  // a full socket took the rest of a frame, or failed
+	evIdle                     // answer when no connection is left
+	evStats                    // answer now
+	evDo                       // do something
 )
 
 func newCourier(number int, h broker, opts *Options) *courier {
@@ -280,8 +280,6 @@ func (k *courier) handle(e event) {
 		k.checkIdle()
 	case evDo:
 		e.work()
-	case evQueueBytes:
-		k.queueBytes = e.n
 	case evStats:
 		e.ask <- k.figures()
 	}

@@ -65,7 +65,7 @@ func (c *conn) info() hub.ConnInfo {
 		info.Address = sock.RemoteAddr().String()
 	}
 	if c.waiting != nil {
-		info.QueueBytes, info.Blocked = c.waiting.bytes, c.waiting.flight > 0
+		info.QueueBytes, info.Blocked = c.waiting.size(), c.waiting.flight > 0
 	}
 	return info
 }

@@ -17,7 +17,7 @@ func desc(name, help string) *prometheus.Desc {
 var (
 	descConnections = desc("connections", "Connections that are open or closing.")
 	descBlocked     = desc("connections_blocked", "Connections whose socket is full.")
-	descWaiting     = desc("client_queue_bytes", "Bytes that wait for the sockets of all connections.")
+	descWaiting     = desc("client_queue_bytes", "What waits for the sockets of all connections takes, in bytes, unless they share it.")
 	descPartial     = desc("unfinished_message_bytes", "Bytes held of messages from clients that are not whole.")
 	descEvents      = desc("courier_queue", "Events of connections waiting for couriers.")
 	descOpened      = desc("connections_opened_total", "Connections opened.")

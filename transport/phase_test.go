@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ func newPhaseRig(t *testing.T, kind string) *phaseRig {
 	case "TLS":
 		r.c, _ = sealedPair(t)
 	case "HTTP/2":
-		r.c.sock, r.c.fd = newHTTPStream(&fakeResponse{}, time.Minute), noSocket
+		r.c.sock, r.c.fd = newHTTPStream(&fakeResponse{}, time.Minute, nil), noSocket
 	}
 	r.c.server, r.c.speaks, r.c.pulse = s, v1{}, &pulse{}
 	r.c.opening = &opening{answer: []byte(answer)}
@@ -288,33 +289,40 @@ func TestEveryOrder(t *testing.T) {
 		for _, first := range phaseEvents {
 			t.Run(kind+"/"+first.name, func(t *testing.T) {
 				t.Parallel()
-				for _, second := range phaseEvents {
-					orders := [][]phaseEvent{{first, second}}
-					for _, third := range phaseEvents {
-						if kind != "TLS" {
-							orders = append(orders, []phaseEvent{first, second, third})
-						}
-					}
-					for _, order := range orders {
-						inOrder(t, kind, phaseNew, order)
-						inOrder(t, kind, phaseOpen, order)
-					}
-				}
+				inOrders(t, kind, phaseNew, phaseNew, nil, first)
+				inOrders(t, kind, phaseOpen, phaseOpen, nil, first)
 			})
 		}
 	}
 }
 
-func inOrder(t *testing.T, kind string, start phase, order []phaseEvent) {
+// inOrders has an event happen after others, if it can happen in the phase to which
+// those lead, and then each that can happen after it.
+func inOrders(t *testing.T, kind string, start, at phase, before []phaseEvent, next phaseEvent) {
+	if next.to[at] < 0 || next.name == "courier ends" {
+		return
+	}
+	order := append(slices.Clip(before), next)
+	at = inOrder(t, kind, start, order)
+	if len(order) == 3 || len(order) == 2 && kind == "TLS" {
+		return
+	}
+	for _, e := range phaseEvents {
+		inOrders(t, kind, start, at, order, e)
+	}
+}
+
+// inOrder returns the phase to which some events lead.
+func inOrder(t *testing.T, kind string, start phase, order []phaseEvent) (at phase) {
 	t.Helper()
 	r, what := newPhaseRig(t, kind), fmt.Sprintf("%s from phase %d:", kind, start)
 	r.enter(start)
 	for _, e := range order {
-		if e.to[r.c.phase] >= 0 && e.name != "courier ends" {
-			e.do(r)
-			r.flush()
-			what += " " + e.name
-		}
+		e.do(r)
+		r.flush()
+		what += " " + e.name
 	}
+	at = r.c.phase
 	r.end(t, what, false)
+	return at
 }

@@ -38,6 +38,7 @@ type Options struct {
 	// that renews its own.
 	Authenticate func(token string) (user string, grant *hub.Grant, publish hub.Publisher, err error)
 	CloudEvents  CloudEventDefaults
+	Denied       func(code, reason, op string)                 // logs why the hub does not permit an operation
 	Panicked     func(v any, where string, about ...zap.Field) // counts and logs what was recovered from
 	Log          *zap.Logger
 }
@@ -60,6 +61,7 @@ type Server struct {
 	open     atomic.Int64 // connections whose socket is not closed
 	partial  atomic.Int64 // bytes of messages that are not whole
 	ignored  atomic.Uint64
+	pressure atomic.Int32   // see SetPressure
 	work     sync.WaitGroup // couriers, and what they have started
 }
 
@@ -77,7 +79,18 @@ func New(h *hub.Hub, couriers int, opts Options) *Server {
 func (s *Server) SetLimits(l Limits) {
 	s.limits.Store(&l)
 	for _, k := range s.couriers {
-		k.tell(event{kind: evQueueBytes, n: l.ClientQueueBytes})
+		k.tell(event{kind: evDo, work: func() { k.queueBytes = l.ClientQueueBytes }})
+	}
+}
+
+// SetPressure says how short memory is. With each level half as much may wait for a
+// connection; one for which more does is slow as soon as there is more for it.
+func (s *Server) SetPressure(level int) {
+	if s.pressure.Swap(int32(level)) == int32(level) {
+		return
+	}
+	for _, k := range s.couriers {
+		k.tell(event{kind: evDo, work: func() { k.pressure = level }})
 	}
 }
 

@@ -278,13 +278,13 @@ func (s *sim) bounded() {
 		if b == nil {
 			continue
 		}
-		waiting[k.conn.courier.number] += b.bytes
+		waiting[k.conn.courier.number] += b.size()
 		most := s.transport.ClientQueueBytes + 2*s.size + 1500
 		if k.conn.Slow != hub.SlowClose {
 			most += s.transport.BurstBytes
 		}
-		if b.bytes > most && !s.draining {
-			s.failf("%d bytes wait for a connection", b.bytes)
+		if b.size()-b.copied > most && !s.draining {
+			s.failf("%d bytes wait for a connection", b.size())
 		}
 	}
 	for i, p := range s.posts {

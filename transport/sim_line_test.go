@@ -26,9 +26,6 @@ type line struct {
 	answered bool   // the request was
 	welcomed bool
 	begun    hub.Position // in this log
-	// unsure: of events up to here nobody knows whether an earlier stream over HTTP/2
-	// has brought them. It is for peers that have been told no cursor yet.
-	unsure hub.Position
 
 	subs    map[string]hub.Position // its subscriptions: events up to there are not for it
 	excused map[string]hub.Position // by subscription: where the last gap ends

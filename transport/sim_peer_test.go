@@ -209,9 +209,6 @@ func (p *peer) attach(l *line, c *conn, want hub.Want) {
 		l.sparse = p.sparse // also if an earlier connection asked for it and did not begin
 	}
 	if want.Registered {
-		if p.h2 && !p.fresh && want.From.After == nil {
-			l.unsure = head
-		}
 		if p.fresh && state.Admit(want.ID) == nil && p.id == want.ID {
 			p.fresh, p.seen = false, head
 		}

@@ -112,7 +112,7 @@ func (s *sim) settle() {
 	s.room = 1 << 24                       // or who is far behind would be slow again and again
 	s.transport.ClientQueueBytes = 1 << 20 // the same for streams, which are lent less than there is room for
 	for _, p := range s.posts {
-		p.courier.handle(event{kind: evQueueBytes, n: s.transport.ClientQueueBytes})
+		p.courier.queueBytes = s.transport.ClientQueueBytes
 	}
 	for range 4 {
 		s.rest()

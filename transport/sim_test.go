@@ -141,7 +141,7 @@ func (s *sim) setUp() {
 	s.opts.ResumeWindow = either(s, 20*time.Second, 0)
 	s.opts.Backlog = either(s, 1000, 20)
 	s.opts.BacklogBytes = either(s, 1<<20, 5000)
-	s.transport.ClientQueueBytes = either(s, 700, 3000, 1<<20)
+	s.transport.ClientQueueBytes = either(s, 1500, 6000, 1<<20)
 	s.opts.MaxLagBytes, s.transport.BurstBytes = s.transport.ClientQueueBytes, s.opts.BacklogBytes
 	s.begin()
 	for i := range 8 {
@@ -165,12 +165,7 @@ func (s *sim) begin() {
 		p.courier = newCourier(i, p, &s.server.opts)
 		p.courier.now = s.clock
 		p.courier.write = func(c *conn, b []byte) (int, error) { return sockOf(c).tryWrite(b) }
-		p.courier.pending = func(c *conn) int {
-			if c.fd == noSocket {
-				return 0 // nothing tells
-			}
-			return len(sockOf(c).kernel)
-		}
+		p.courier.pending = func(c *conn) int { return len(sockOf(c).kernel) }
 		p.courier.listen = func(*conn, []byte) {}
 		p.courier.elsewhere = p.elsewhere
 		s.posts = append(s.posts, p)

@@ -70,11 +70,11 @@ func tryWriteTo(fd int32, p []byte) (int, error) {
 }
 
 // unacknowledged returns how many bytes written to a connection its peer's
-// TCP has not acknowledged.
-func unacknowledged(raw syscall.RawConn) (n int) {
-	_ = raw.Control(func(fd uintptr) {
+// TCP has not acknowledged. It fails for one that is closed.
+func unacknowledged(raw syscall.RawConn) (n int, err error) {
+	err = raw.Control(func(fd uintptr) {
 		// A socket that cannot tell any more has nothing to add.
 		n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 	})
-	return n
+	return n, err
 }

@@ -28,4 +28,4 @@ func tryWriteTo(int32, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 func tryRead(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
-func unacknowledged(syscall.RawConn) int { return 0 }
+func unacknowledged(syscall.RawConn) (int, error) { return 0, nil }

@@ -48,4 +48,4 @@ func tryWriteTo(fd int32, p []byte) (int, error) {
 
 // unacknowledged cannot be asked for here: what the peer's TCP had not
 // acknowledged when its connection ended is lost.
-func unacknowledged(syscall.RawConn) int { return 0 }
+func unacknowledged(syscall.RawConn) (int, error) { return 0, nil }

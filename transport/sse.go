@@ -133,7 +133,7 @@ func transient(err error) bool {
 // stream gives a connection to the hub: its socket, if it can be had.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *conn, want hub.Want, retry []byte) error {
 	if r.ProtoMajor >= 2 {
-		st := newHTTPStream(w, s.opts.StallTimeout)
+		st := newHTTPStream(w, s.opts.StallTimeout, tailOf(r.Context()))
 		c.sock, c.fd = st, noSocket
 		c.opening = &opening{answer: retry, refuse: func(c *conn, f farewell) []byte {
 			if f.comesBack() {
@@ -194,14 +194,15 @@ type httpStream struct {
 	w      http.ResponseWriter
 	to     *http.ResponseController
 	stall  time.Duration // how long a write may take
+	below  tail          // nil: nobody knows
 	writes chan []byte   // of capacity 1: the courier lends one at a time
 	hungUp chan struct{} // of capacity 1
 	ended  chan struct{} // closed when the courier has ended the connection
 }
 
-func newHTTPStream(w http.ResponseWriter, stall time.Duration) *httpStream {
+func newHTTPStream(w http.ResponseWriter, stall time.Duration, below tail) *httpStream {
 	return &httpStream{
-		w: w, to: http.NewResponseController(w), stall: stall,
+		w: w, to: http.NewResponseController(w), stall: stall, below: below,
 		writes: make(chan []byte, 1), hungUp: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 }

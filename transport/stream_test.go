@@ -49,6 +49,11 @@ func (r *fakeResponse) Write(p []byte) (int, error) {
 func (r *fakeResponse) FlushError() error                { return nil }
 func (r *fakeResponse) SetWriteDeadline(time.Time) error { return nil }
 
+// A fixedTail is what is below a stream whose peer has acknowledged all but that.
+type fixedTail int
+
+func (t fixedTail) unacked() int { return int(t) }
+
 // A fakeStream is a request for a stream over HTTP/2.
 type fakeStream struct {
 	*fakeResponse
@@ -61,7 +66,7 @@ type fakeStream struct {
 // stream begins a request, without giving its connection to the hub.
 func (w *world) stream(id hub.ID) *fakeStream {
 	s := &fakeStream{fakeResponse: &fakeResponse{header: make(http.Header)}, answered: make(chan struct{})}
-	st := newHTTPStream(s.fakeResponse, w.server.opts.StallTimeout)
+	st := newHTTPStream(s.fakeResponse, w.server.opts.StallTimeout, fixedTail(0))
 	s.conn = &conn{server: w.server, speaks: sse{}, deaf: true, discards: true, pulse: &pulse{}, sock: st, fd: noSocket}
 	s.conn.opening = &opening{answer: []byte("retry: 1\n"), refuse: func(*conn, farewell) []byte { return nil }}
 	w.server.assign(s.conn, hub.Want{Registered: true, ID: id})
@@ -189,7 +194,7 @@ func TestAStreamOfExpiredEvents(t *testing.T) {
 	b := &tallyBroker{}
 	l := testLimits()
 	k := newCourier(0, b, &l.transport)
-	st := newHTTPStream(&fakeResponse{}, time.Minute)
+	st := newHTTPStream(&fakeResponse{}, time.Minute, nil)
 	c := &conn{sock: st, fd: noSocket, speaks: sse{}, pulse: &pulse{}, opening: &opening{}}
 	c.phase = phaseOpen
 	k.deliver(c, &hub.Frame{Position: 1, Bytes: []byte("gone"), Expires: time.Unix(1, 0)})

@@ -211,7 +211,8 @@ func (k *courier) seal(c *conn) bool {
 	c.trailer += uint32(n)
 	c.stalled = true
 	k.stats.Blocked++
-	c.waiting.flight = len(p)
+	c.waiting.flight, c.waiting.copied = len(p), cap(records)
+	k.weigh(c)
 	k.lag(c)
 	k.elsewhere(c, func() {
 		e := event{kind: evWritten, c: c, err: errNotWritten}

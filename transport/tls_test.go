@@ -10,21 +10,28 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"belfry/hub"
 )
 
-// sealedPair returns both ends of a TLS connection, the broker's one taken over.
-func sealedPair(tb testing.TB) (c *conn, client *tls.Conn) {
-	tb.Helper()
+// testCertificate is one for all tests: to make it takes longer than most of them.
+var testCertificate = sync.OnceValues(func() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		tb.Fatal(err)
+		return tls.Certificate{}, err
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+})
+
+// sealedPair returns both ends of a TLS connection, the broker's one taken over.
+func sealedPair(tb testing.TB) (c *conn, client *tls.Conn) {
+	tb.Helper()
+	certificate, err := testCertificate()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -32,7 +39,7 @@ func sealedPair(tb testing.TB) (c *conn, client *tls.Conn) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ln := ListenTLS(below, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	ln := ListenTLS(below, &tls.Config{Certificates: []tls.Certificate{certificate}})
 	defer ln.Close()
 	accepted := make(chan error, 1)
 	c = &conn{}

@@ -183,7 +183,9 @@ func (v1) message(c *conn, m message) {
 	case err == nil || errors.Is(err, hub.ErrUnknownClient) || errors.Is(err, hub.ErrClosed):
 		return // done, or the connection is about to end
 	case !errors.As(err, &no):
-		no = refusalOf(err)
+		if no = refusalOf(err); errors.Is(err, hub.ErrForbidden) {
+			c.server.opts.Denied(no.code, err.Error(), op.Op)
+		}
 	}
 	text := appendRef([]byte(`{"type":"error"`), op.Ref)
 	text = appendMember(text, `,"code":`, no.code)

@@ -38,23 +38,19 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 
 // holds reports whether a connection's backlog has room for a frame.
 func (k *courier) holds(c *conn, f *hub.Frame) bool {
-	return c.waiting == nil || c.waiting.bytes+len(f.Bytes) <= k.most(c) && c.waiting.answers < k.mostAnswers()
+	return c.waiting == nil || c.waiting.size()+frameOverhead+len(f.Bytes) <= k.most(c)
 }
 
-// answerBytes is the least that an answer counts for.
-const answerBytes = 64
-
-// mostAnswers returns how many answers may wait for a connection. A peer may ask for
-// any number of small ones, and what it takes to keep each is many times its bytes.
-func (k *courier) mostAnswers() int { return max(k.queueBytes/answerBytes, 1024) }
+// bound returns how many bytes may wait for a connection, when memory is as short as it is.
+func (k *courier) bound() int { return k.queueBytes >> k.pressure }
 
 // most returns how many bytes may wait for a connection. One that is not closed
 // for being slow gets what was on its way when the hub heard that it is.
 func (k *courier) most(c *conn) int {
 	if c.Slow == hub.SlowClose {
-		return k.queueBytes
+		return k.bound()
 	}
-	return k.queueBytes + k.opts.BurstBytes
+	return k.bound() + k.opts.BurstBytes
 }
 
 // What waits for a connection that is not closed for being slow, in bytes, when
@@ -70,7 +66,7 @@ func (k *courier) lag(c *conn) {
 	if c.Slow == hub.SlowClose || !c.live || c.lagging || c.waiting == nil || c.waiting.flight == 0 {
 		return
 	}
-	enough := min(lagBytes, k.queueBytes/2)
+	enough := min(lagBytes, k.bound()/2)
 	if c.Slow == hub.SlowLatest {
 		enough = lagLatestBytes
 	}
@@ -88,12 +84,19 @@ func (k *courier) push(c *conn, f *hub.Frame) {
 		k.dirty = append(k.dirty, c)
 	}
 	c.waiting.push(f)
-	k.stats.Waiting += len(f.Bytes)
+	k.weigh(c)
+}
+
+// weigh counts anew what waits for a connection.
+func (k *courier) weigh(c *conn) {
+	size := c.waiting.size()
+	k.stats.Waiting += size - c.waiting.counted
+	c.waiting.counted = size
 }
 
 // control queues a frame that does not matter if too much waits already.
 func (k *courier) control(c *conn, frame []byte) {
-	if c.phase == phaseOpen && (c.waiting == nil || c.waiting.bytes < k.queueBytes && c.waiting.answers < k.mostAnswers()) {
+	if c.phase == phaseOpen && c.waiting.size() < k.bound() {
 		k.push(c, &hub.Frame{Bytes: frame})
 	}
 }
@@ -126,7 +129,7 @@ func (k *courier) flushOne(c *conn) {
 		return
 	}
 	if b.mortal {
-		k.stats.Waiting -= b.bury(time.Now())
+		b.bury(time.Now())
 		k.advance(c, 0, 0)
 	}
 	for !b.empty() {
@@ -164,9 +167,8 @@ func (k *courier) writeOtherwise(c *conn) bool {
 // advance counts n bytes as written. Over TLS they went in records of so many
 // bytes on the wire, and an event is confirmed when all of its record is.
 func (k *courier) advance(c *conn, n, wire int) {
-	before := c.waiting.bytes
 	events, last, behind, noted := c.waiting.advance(n)
-	k.stats.Waiting -= before - c.waiting.bytes
+	k.weigh(c)
 	if last > 0 {
 		c.upTo = last
 	}
@@ -205,12 +207,14 @@ var errNotWritten = errors.New("the write has panicked")
 // tells when it has written that. It reports whether there may be more to write
 // at once: frames without bytes, such as of events that have expired, are not lent.
 func (k *courier) lend(c *conn) bool {
-	p := c.waiting.next(make([]byte, 0, min(scratchBytes, c.waiting.bytes)))
+	buf := make([]byte, 0, min(scratchBytes, c.waiting.bytes))
+	p := c.waiting.next(buf)
 	if len(p) == 0 {
 		k.advance(c, 0, 0)
 		return true
 	}
-	c.waiting.flight = len(p)
+	c.waiting.flight, c.waiting.copied = len(p), cap(buf)
+	k.weigh(c)
 	k.lag(c)
 	k.stats.Writes++
 	c.sock.(byteStream).take(p)
@@ -225,7 +229,7 @@ func (k *courier) written(c *conn, n, wire int, err error) {
 	if c.phase == phaseEnded {
 		return
 	}
-	c.waiting.flight = 0
+	c.waiting.flight, c.waiting.copied = 0, 0
 	k.advance(c, n, wire)
 	if err != nil {
 		k.end(c)

@@ -73,6 +73,9 @@ func lowWater(limit int64) int64 { return limit / 10 * 9 }
 // Overloaded reports whether there is no memory for a need.
 func (g *MemoryGuard) Overloaded(n Need) bool { return int32(n) < g.refused.Load() }
 
+// Level returns how many needs there is no memory for.
+func (g *MemoryGuard) Level() int { return int(g.refused.Load()) }
+
 // limitOf is what may be held when there is a need.
 func (g *MemoryGuard) limitOf(n Need) int64 {
 	return g.limit.Load() + g.reserve.Load()*int64(n)/int64(Needs-1)
@@ -119,8 +122,8 @@ func ReadMemory() MemoryReading {
 var (
 	descMemory        = prometheus.NewDesc("belfry_memory_bytes", "What the process holds, and the kernel for TCP connections.", nil, nil)
 	descMemoryKernel  = prometheus.NewDesc("belfry_memory_kernel_bytes", "What the kernel holds for all TCP connections of the machine.", nil, nil)
-	descMemoryLimit   = prometheus.NewDesc("belfry_memory_limit_bytes", "Above this nothing new is begun; 0 is no ", nil, nil)
-	descMemoryReserve = prometheus.NewDesc("belfry_memory_reserve_bytes", "What publishers with a key may have above the ", nil, nil)
+	descMemoryLimit   = prometheus.NewDesc("belfry_memory_limit_bytes", "Above this nothing new is begun; 0 is no limit.", nil, nil)
+	descMemoryReserve = prometheus.NewDesc("belfry_memory_reserve_bytes", "What publishers with a key may have above the limit.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].

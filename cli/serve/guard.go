@@ -111,10 +111,15 @@ func (b *Broker) authenticate(token string) (user string, grant *hub.Grant, publ
 		err = who.Has(auth.Subscribe)
 	}
 	if denial, ok := errors.AsType[*auth.Denial](err); ok {
-		b.denials.Info("denied", zap.String("code", denial.Code), zap.String("reason", denial.Reason), zap.String("op", "auth"))
+		b.denied(denial.Code, denial.Reason, "auth")
 	}
 	if err != nil {
 		return "", nil, nil, err
 	}
 	return who.User, who.Grant(), b.api.Publisher(who), nil
+}
+
+// denied logs why an operation over a connection is not done: the client is told a code.
+func (b *Broker) denied(code, reason, op string) {
+	b.denials.Info("denied", zap.String("code", code), zap.String("reason", reason), zap.String("op", op))
 }

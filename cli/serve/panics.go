@@ -23,6 +23,7 @@ const PanicMessage = "recovered from a panic: please report it with its stack"
 //	what $stats tells                            one message               api/stats.go
 //	keys of an issuer                            one fetch                 api/auth/jwks.go
 //	memory guard, certificates, idle memory      one look                  here
+//	the configuration, when it is read again     that reading              here
 //	the hub, a courier's loop, the log's writer  the process
 //
 // What is in the last line can't go on with half of a step done.

@@ -72,7 +72,7 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	running.Go(func() { b.transport.Run(actors) })
 	running.Go(func() { b.api.PublishStats(actors) })
 	running.Go(func() { b.panics.every(actors, tidyInterval, "idle memory", new(tidier).look) })
-	running.Go(func() { b.panics.every(actors, limit.MemoryInterval, "memory guard", b.limits.memory.Look) })
+	running.Go(func() { b.panics.every(actors, limit.MemoryInterval, "memory guard", b.lookAtMemory) })
 	running.Go(func() { b.panics.every(actors, certs.Interval, "certificates", b.certs.Look) })
 	defer running.Wait()
 	defer stop()
@@ -89,14 +89,20 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 		case err := <-served:
 			return err
 		case <-hangups:
-			b.reload(again)
+			b.panics.guarded("configuration", func() { b.reload(again) })
 		case <-b.keys.changed:
-			b.recheck()
+			b.panics.guarded("rights", b.recheck)
 		case <-ctx.Done():
 			b.shutDown()
 			return nil
 		}
 	}
+}
+
+// lookAtMemory has everybody know how short memory is.
+func (b *Broker) lookAtMemory() {
+	b.limits.memory.Look()
+	b.transport.SetPressure(b.limits.memory.Level())
 }
 
 // newBroker returns a broker that does not run yet.
@@ -145,6 +151,7 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 		BurstBytes:     cfg.CourierBacklogBytes,
 		CloudEvents:    cloudEventDefaults(cfg),
 		Authenticate:   b.authenticate,
+		Denied:         b.denied,
 		Panicked:       b.panics.took,
 		Log:            log.Logger,
 	})
@@ -264,6 +271,7 @@ func newServer(cfg config.Config, h http.Handler, answer time.Duration, faults *
 		WriteTimeout:      answer,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeaderBytes,
+		ConnContext:       transport.WithSocket,
 		ErrorLog:          faults,
 	}
 }

@@ -87,7 +87,13 @@ type rawH2 struct {
 
 func (b *Broker) RawH2(t *testing.T) *rawH2 {
 	t.Helper()
-	conn, err := net.Dial("tcp", b.Addr)
+	return b.RawH2From(t, net.Dialer{})
+}
+
+// RawH2From is RawH2 with a socket of the dialer's.
+func (b *Broker) RawH2From(t *testing.T, dialer net.Dialer) *rawH2 {
+	t.Helper()
+	conn, err := dialer.Dial("tcp", b.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package hostile_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -22,6 +23,33 @@ func TestPublishFromReserve(t *testing.T) {
 	}
 	if status, page := b.Ask(t, "backend", "GET", "/metrics", ""); !strings.Contains(page, "belfry_memory_reserve_bytes 1.099511627776e+12\n") {
 		t.Errorf("the metrics say something else: %d", status)
+	}
+}
+
+// What may wait for a slow client shrinks while there is no memory: one that has had
+// room until then is closed at its next event.
+func TestQueuesUnderPressure(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "off")
+	const file = "keys: []\nmemory_reserve: 1099511627776\nmax_memory: %d\n"
+	b := harness.StartKeyed(t, fmt.Sprintf(file, 1<<40), "--client-queue-bytes=1048576")
+	harness.SlowReader(t, b.Broker)
+	n := 0
+	harness.Eventually(t, "more than half of what may wait does", func() bool {
+		n++
+		b.Publish(t, harness.Event("cats", harness.Padded(n)))
+		return b.Metric(t, "belfry_client_queue_bytes") > 700_000
+	})
+	b.Reload(t, fmt.Sprintf(file, 1))
+	harness.Eventually(t, "the guard has looked", func() bool {
+		return strings.Contains(b.Call(t, "GET", "/health/ready", "").Body, "over_capacity")
+	})
+	harness.Eventually(t, "the client is closed", func() bool {
+		n++
+		b.Publish(t, harness.Event("cats", harness.Padded(n)))
+		return b.Metric(t, `belfry_disconnects_total{reason="slow_consumer"}`) == 1
+	})
+	if n > 240 { // of 4 KB: even without pressure it would be
+		t.Errorf("it is closed after %d events", n)
 	}
 }
 
