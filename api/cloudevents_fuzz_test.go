@@ -17,7 +17,7 @@ import (
 
 // asObject delivers events as what a client of cloudevents.json gets is made of.
 func asObject(h *hub.Options, _ *api.Options) {
-	h.Encode = func(_ hub.Encoding, e *hub.Event, _ hub.Cursor) []byte {
+	h.Encoders[0] = func(e *hub.Event, _ hub.Cursor) []byte {
 		d := e.Details
 		text := fmt.Appendf(nil, `{"specversion":"1.0","sequence":"1","belfryuser":"","traceparent":"","subject":%s,"id":%s,"source":%s,"type":%s,"time":%s`,
 			quoted(e.Topic), quoted(e.ID), quoted(d.Source), quoted(d.Type), quoted(d.Published))

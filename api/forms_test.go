@@ -13,7 +13,7 @@ import (
 
 // showing has events delivered as all that the hub knows of them.
 func showing(h *hub.Options, o *api.Options) {
-	h.Encode = func(_ hub.Encoding, e *hub.Event, _ hub.Cursor) []byte {
+	h.Encoders[0] = func(e *hub.Event, _ hub.Cursor) []byte {
 		text := e.Topic
 		if e.User != "" {
 			text += " for " + e.User

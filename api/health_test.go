@@ -46,7 +46,7 @@ func TestUnresponsive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		b := newBroker(t, func(h *hub.Options, _ *api.Options) {
-			h.Encode = func(hub.Encoding, *hub.Event, hub.Cursor) []byte { <-release; return nil }
+			h.Encoders[0] = func(*hub.Event, hub.Cursor) []byte { <-release; return nil }
 		})
 		b.connect(b.register(`{"user_id":1}`))
 		published := make(chan int)

@@ -95,24 +95,34 @@ func (b *Batch) empty() *Batch {
 // An outbox is what waits for a courier.
 type outbox struct {
 	batch    *Batch
-	sent     Position              // Head of the last batch taken
-	announce bool                  // take a batch even without ops, for its Head
-	gather   [MaxEncodings][]*Conn // targets of the event that is being delivered
+	sent     Position   // Head of the last batch taken
+	announce bool       // take a batch even without ops, for its Head
+	gather   [][]*Conn  // by encoding, targets of the event that is being delivered
+	wanted   []Encoding // of those that have targets
+}
+
+// add gathers a connection for the event that is being delivered.
+func (out *outbox) add(c *Conn) {
+	to := &out.gather[c.Encoding]
+	if len(*to) == 0 {
+		out.wanted = append(out.wanted, c.Encoding)
+	}
+	*to = append(*to, c)
 }
 
 // seal turns the gathered targets of an entry into ops.
 func (s *State) seal(e *entry) {
 	for i := range s.outboxes {
 		out := &s.outboxes[i]
-		for enc := range out.gather {
-			if to := out.gather[enc]; len(to) > 0 {
-				f := s.frame(e, Encoding(enc))
-				out.batch.addAll(Op{Kind: OpDeliver, Frame: f}, to)
-				out.batch.bytes += len(f.Bytes)
-				clear(to)
-				out.gather[enc] = to[:0]
-			}
+		for _, enc := range out.wanted {
+			to := out.gather[enc]
+			f := s.frame(e, enc)
+			out.batch.addAll(Op{Kind: OpDeliver, Frame: f}, to)
+			out.batch.bytes += len(f.Bytes)
+			clear(to)
+			out.gather[enc] = to[:0]
 		}
+		out.wanted = out.wanted[:0]
 	}
 }
 

@@ -24,7 +24,8 @@ type Options struct {
 	// ends after a time; 0 is no bound. More of it was none in which clients could have
 	// come: the process was stopped, or the clock was set.
 	MaxStep time.Duration
-	Encode  func(Encoding, *Event, Cursor) []byte // the wire form of an event; a pure function
+	// Encoders write events as the protocols of connections send them; at least one.
+	Encoders []Encoder
 
 	Limits
 	RegisterTTL  time.Duration // a registration that never connects lives so long

@@ -290,16 +290,14 @@ func checkLog(s *State) error {
 		last = e.position
 		if e.evicted() {
 			husks++
-			if e.stream != nil || e.Message != nil || e.frames != [MaxEncodings]*Frame{} {
+			if e.stream != nil || e.Message != nil || e.frames != nil {
 				return fmt.Errorf("log: husk %d holds on to something", e.position)
 			}
 			continue
 		}
 		size := entryOverhead + len(e.ID) + len(e.Message)
-		for _, f := range e.frames {
-			if f != nil {
-				size += frameOverhead + len(f.Bytes)
-			}
+		for f := e.frames; f != nil; f = f.next {
+			size += frameOverhead + len(f.Bytes)
 		}
 		if size != e.size {
 			return fmt.Errorf("log: %d has %d bytes, counted %d", e.position, size, e.size)
@@ -409,6 +407,9 @@ func checkOutboxes(s *State) error {
 		}
 		if end != len(b.targets) || bytes != b.bytes {
 			return fmt.Errorf("courier %d: %d targets, %d bytes; counted %d, %d", i, len(b.targets), b.bytes, end, bytes)
+		}
+		if n := len(s.outboxes[i].wanted); n > 0 {
+			return fmt.Errorf("courier %d: %d encodings are left from an event", i, n)
 		}
 		for _, to := range s.outboxes[i].gather {
 			if rest := to[:cap(to)]; len(to) > 0 || slices.ContainsFunc(rest, func(c *Conn) bool { return c != nil }) {

@@ -32,20 +32,22 @@ const MaxExpires = 365 * 24 * time.Hour
 // expired reports whether nobody gets an event any more.
 func (ev *Event) expired(now time.Time) bool { return !ev.Expires.IsZero() && !now.Before(ev.Expires) }
 
-// An Encoding is a number for the form in which a connection gets its events.
-// The transport gives the numbers their meaning by [Options.Encode].
+// An Encoder writes an event as one protocol sends it. It must be a pure function.
+type Encoder func(ev *Event, at Cursor) []byte
+
+// An Encoding is the number of an encoder among [Options.Encoders].
 type Encoding uint8
 
-// MaxEncodings is the number of encodings there can be.
-const MaxEncodings = 8
-
-// A Frame is an event in the form in which it goes over the wire, shared by
-// all connections of one encoding. It must not be changed.
+// A Frame is an event as the bytes of one encoding. All connections of that encoding
+// share it, so it must not be changed.
 type Frame struct {
 	Bytes    []byte
 	Position Position  // 0: it says nothing about how far its connection is
 	Topic    string    // of the event
-	Expires  time.Time // from when on nobody gets it; zero is never
+	Expires  time.Time // nobody gets the event from then on; zero is never
+
+	encoding Encoding
+	next     *Frame // of the same entry, in another encoding
 }
 
 // An entry is an event in the log.
@@ -55,7 +57,7 @@ type entry struct {
 	stream   *stream
 	born     time.Duration // in the hub's time
 	size     int           // bytes accounted for; 0 once evicted
-	frames   [MaxEncodings]*Frame
+	frames   *Frame        // one for each encoding that was asked for
 }
 
 // noEntry stands for the newest event of a topic that has had none.
@@ -213,22 +215,24 @@ func firstAfter(entries *deque[*entry], p Position) int {
 	return entries.search(func(e *entry) bool { return e.position > p })
 }
 
-// frame returns an entry in an encoding, encoded at the first use.
+// frame returns an entry in an encoding. It is encoded when that is asked for first.
 func (s *State) frame(e *entry, enc Encoding) *Frame {
-	f := e.frames[enc]
-	if f == nil {
-		f = &Frame{Bytes: s.encode(enc, e, e.position), Position: e.position, Topic: e.Topic, Expires: e.Expires}
-		e.frames[enc] = f
-		e.size += f.size()
-		s.log.bytes += f.size()
+	for f := e.frames; f != nil; f = f.next {
+		if f.encoding == enc {
+			return f
+		}
 	}
+	f := &Frame{Bytes: s.encode(enc, e, e.position), Position: e.position, Topic: e.Topic, Expires: e.Expires, encoding: enc, next: e.frames}
+	e.frames = f
+	e.size += f.size()
+	s.log.bytes += f.size()
 	return f
 }
 
 // encode has an entry encoded as one that stands at a position.
 func (s *State) encode(enc Encoding, e *entry, at Position) []byte {
 	s.spend(encodeWork)
-	return s.opts.Encode(enc, &e.Event, s.cursor(at))
+	return s.opts.Encoders[enc](&e.Event, s.cursor(at))
 }
 
 // cursor names a position of this log.

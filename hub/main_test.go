@@ -27,7 +27,7 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func testOptions() Options {
 	return Options{
 		Epoch:          1,
-		Encode:         encodeTest,
+		Encoders:       testEncoders(encodeTest),
 		Limits:         Limits{MaxClients: 100, MaxConnections: 100, MaxSubscriptions: 128},
 		RegisterTTL:    10 * time.Minute,
 		ResumeWindow:   30 * time.Second,
@@ -40,6 +40,18 @@ func testOptions() Options {
 		Queue:          16,
 		PublishTimeout: time.Second,
 	}
+}
+
+// testEncodings is how many encodings there are in tests.
+const testEncodings = 8
+
+// testEncoders are encoders by one function that is told the encoding.
+func testEncoders(encode func(Encoding, *Event, Cursor) []byte) []Encoder {
+	all := make([]Encoder, testEncodings)
+	for i := range all {
+		all[i] = func(ev *Event, at Cursor) []byte { return encode(Encoding(i), ev, at) }
+	}
+	return all
 }
 
 func encodeTest(enc Encoding, ev *Event, _ Cursor) []byte {

@@ -109,7 +109,7 @@ type modelEvent struct {
 	born        time.Time
 	expires     time.Time // zero: never
 	size        int       // accounted bytes
-	encoded     [MaxEncodings]int
+	encoded     [testEncodings]int
 	evicted     bool
 }
 
@@ -151,7 +151,7 @@ type modelConn struct {
 func newWorld(t *rapid.T, opts Options, bound int, topics []string, sizes []int) *world {
 	w := &world{t: t, opts: opts, topics: topics, sizes: sizes, now: epoch, clients: make(map[ID]*modelClient),
 		polls: make(map[*Poll]*modelPoll), frames: make(map[*byte]encoded)}
-	w.opts.Encode = w.encode
+	w.opts.Encoders = testEncoders(w.encode)
 	w.s = NewState(w.opts)
 	w.s.Tick(w.now)
 	for i := range opts.Couriers {

@@ -127,6 +127,5 @@ func (s *State) deliver(e *entry, c *client, r *Receipt) {
 		c.missed(e)
 		return
 	}
-	to := &s.outboxes[c.conn.Courier].gather[c.conn.Encoding]
-	*to = append(*to, c.conn)
+	s.outboxes[c.conn.Courier].add(c.conn)
 }

@@ -204,7 +204,7 @@ func TestAccounting(t *testing.T) { // not in parallel: it measures the heap
 			opts := testOptions()
 			opts.MaxClients, opts.MaxConnections, opts.DedupeBytes = 1<<20, 1<<20, 1<<30
 			opts.HistoryEvents, opts.HistoryBytes, opts.ResumeWindow = 3, 1<<30, time.Hour
-			opts.Encode = func(_ Encoding, ev *Event, _ Cursor) []byte { return make([]byte, 40+len(ev.Message)) }
+			opts.Encoders = testEncoders(func(_ Encoding, ev *Event, _ Cursor) []byte { return make([]byte, 40+len(ev.Message)) })
 			s := NewState(opts)
 			s.Tick(epoch)
 			if kind.setUp != nil {

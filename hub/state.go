@@ -171,7 +171,7 @@ func NewState(opts Options) *State {
 		outboxes:    make([]outbox, opts.Couriers),
 	}
 	for i := range s.outboxes {
-		s.outboxes[i].batch = &Batch{}
+		s.outboxes[i] = outbox{batch: &Batch{}, gather: make([][]*Conn, len(opts.Encoders))}
 	}
 	s.stats.Disconnects = make([]uint64, reasons)
 	s.stats.Removals = make([]uint64, reasons)

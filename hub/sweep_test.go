@@ -29,7 +29,7 @@ type turn struct {
 // newLatestReader connects a client that reads from the beginning of the log. Events
 // are told by their ids, which are positions.
 func newLatestReader(t *testing.T, opts Options, topics ...string) *latestReader {
-	opts.Encode = func(_ Encoding, ev *Event, _ Cursor) []byte { return []byte(ev.Topic + ":" + ev.ID) }
+	opts.Encoders = testEncoders(func(_ Encoding, ev *Event, _ Cursor) []byte { return []byte(ev.Topic + ":" + ev.ID) })
 	r := &latestReader{t: t, s: NewState(opts), last: make(map[string]Position)}
 	r.s.Tick(epoch)
 	if _, err := r.s.Register(Registration{ID: testID("a"), User: "u", Topics: topics}); err != nil {

@@ -57,14 +57,14 @@ type CloudEventDefaults struct {
 	Type   string
 }
 
-// Encoder returns [Encode], with those defaults.
-func Encoder(d CloudEventDefaults) func(hub.Encoding, *hub.Event, hub.Cursor) []byte {
-	return func(enc hub.Encoding, ev *hub.Event, at hub.Cursor) []byte {
-		if enc == CloudEvents {
-			return d.appendFrame(ev, at)
-		}
-		return Encode(enc, ev, at)
+// Encoders are those of all protocols, for [hub.Options].
+func Encoders(d CloudEventDefaults) []hub.Encoder {
+	all := make([]hub.Encoder, SSEWholeChunked+1)
+	for i := range all {
+		all[i] = func(ev *hub.Event, at hub.Cursor) []byte { return Encode(hub.Encoding(i), ev, at) }
 	}
+	all[CloudEvents] = d.appendFrame
+	return all
 }
 
 // appendFrame returns an event as a CloudEvent: its subject is the topic, the

@@ -286,7 +286,7 @@ func newWorld(t *testing.T, adjust func(*limits)) *world {
 func testLimits() limits {
 	return limits{
 		Options: hub.Options{
-			Epoch: 1, Clock: time.Now, Encode: Encode,
+			Epoch: 1, Clock: time.Now, Encoders: Encoders(CloudEventDefaults{}),
 			Limits:      hub.Limits{MaxClients: 10_000, MaxConnections: 10_000, MaxSubscriptions: 8},
 			RegisterTTL: time.Hour, ResumeWindow: time.Hour,
 			HistoryEvents: 10_000, HistoryAge: time.Hour, HistoryBytes: 64 << 20,

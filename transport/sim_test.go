@@ -153,7 +153,7 @@ func (s *sim) setUp() {
 func (s *sim) begin() {
 	s.logs = append(s.logs, nil)
 	s.opts.Epoch = uint64(len(s.logs))
-	s.opts.Encode = Encode
+	s.opts.Encoders = Encoders(CloudEventDefaults{})
 	s.transport.Panicked = func(v any, _ string, _ ...zap.Field) { panic(v) } // also a simFault
 	s.state = hub.NewState(s.opts)
 	s.state.Tick(s.now)

@@ -122,7 +122,7 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 		Epoch:          newEpoch(),
 		Clock:          clock,
 		MaxStep:        time.Second, // several of the hub's looks at its clock
-		Encode:         transport.Encoder(cloudEventDefaults(cfg)),
+		Encoders:       transport.Encoders(cloudEventDefaults(cfg)),
 		Limits:         hubLimits(cfg),
 		RegisterTTL:    cfg.RegisterTTL,
 		ResumeWindow:   cfg.ResumeWindow,
