@@ -196,3 +196,19 @@ func jsonText(t *testing.T, value any) []byte {
 	}
 	return text
 }
+
+// TestDescriptionsAreWhole: within braces a comma ends a text that is not quoted,
+// and what follows it becomes a member of its own.
+func TestDescriptionsAreWhole(t *testing.T) {
+	t.Parallel()
+	for name, draft := range map[string]*jsonschema.Draft{"docs/openapi.yaml": jsonschema.Draft2020, "docs/asyncapi.yaml": jsonschema.Draft7} {
+		loadSpec(t, name, draft).node().walk(func(n node) {
+			members, _ := n.value.(map[string]any)
+			for member := range members {
+				if strings.Contains(member, " ") {
+					t.Errorf("%s: %s: quote the text before %q", name, n.at, member)
+				}
+			}
+		})
+	}
+}
