@@ -9,10 +9,10 @@ import (
 
 // Broker says where the commands that talk to a broker find it, and what admits them there.
 type Broker struct {
-	URL         string `group:"The broker" default:"http://127.0.0.1:8000" placeholder:"URL" form:"broker" help:"Where it is: http://, https:// or unix:PATH; also $BELFRY_URL (${default})."`
-	KeyFile     string `group:"The broker" default:"" placeholder:"FILE" form:"file" help:"File with the API key or token; without it $BELFRY_KEY is one."`
-	CA          string `name:"ca" group:"The broker" default:"" placeholder:"FILE" form:"file" help:"PEM file with the certificates to trust instead of the system's."`
-	InsecureTLS bool   `name:"insecure-tls" group:"The broker" help:"Trust any certificate: whoever is in between can read and change everything."`
+	URL         string `group:"The broker" default:"http://127.0.0.1:8000" placeholder:"URL" form:"broker" help:"Where the broker is: http://, https:// or unix:PATH. Else $BELFRY_URL (${default})."`
+	KeyFile     string `group:"The broker" default:"" placeholder:"FILE" form:"file" help:"File with the API key or token. Else $BELFRY_KEY."`
+	CA          string `name:"ca" group:"The broker" default:"" placeholder:"FILE" form:"file" help:"PEM file with certificates to trust instead of the system's."`
+	InsecureTLS bool   `name:"insecure-tls" group:"The broker" help:"Trust any certificate. Then anybody in between can read and change everything."`
 
 	Key   Secret         `kong:"-"` // what admits; nil: nothing does
 	Roots *x509.CertPool `kong:"-"` // the certificates of CA; nil: the system's

@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// What a command's flags must keep to together.
+// The rules between the flags of a command.
 
 func (in *input) publish(c *Publish) {
 	in.broker(&c.Broker)
@@ -10,17 +10,15 @@ func (in *input) publish(c *Publish) {
 	others := c.Lines || c.JSON || c.User != "" || c.ID != "" || c.Key != "" || c.ExpiresIn != 0
 	switch {
 	case c.File != "" && (c.Topic != "" || others):
-		in.problem("file", "--file with a topic, a message or flags about them: the file's lines have all of that")
+		in.problem("file", "--file with a topic, a message or flags about them: want all of that in the lines of the file")
 	case c.File == "" && c.Topic == "":
 		in.problem("topic", "want a topic to publish to, or --file")
 	case c.Lines && !fromStdin:
-		in.problem("lines", "--lines with a message: want the lines of stdin")
+		in.problem("lines", "--lines with a message: want the lines of stdin instead")
 	case c.Lines && (c.ID != "" || c.Key != ""):
-		in.problem("lines", "--lines with --id or --key: want those for one event only")
+		in.problem("lines", "--lines with --id or --key: want those with a single event only")
 	case strings.HasPrefix(c.Key, "bk_"):
 		in.problem("key", "--key is an API key: want it in $%s or --key-file, where others can't read it", keyVariable)
-	case c.Key != "" && (len(c.Key) > 255 || strings.ContainsFunc(c.Key, func(r rune) bool { return r < ' ' || r > '~' })):
-		in.problem("key", "--key: want 1 to 255 printable ASCII characters, such as a UUID")
 	}
 	if fromStdin {
 		c.Message = nil

@@ -18,21 +18,21 @@ var ErrDone = errors.New("done")
 type commandLine struct {
 	Version kong.VersionFlag `help:"Print the version."`
 
-	Serve Config `cmd:"" default:"withargs" help:"Run the broker; also what happens without a command."`
+	Serve Config `cmd:"" default:"withargs" help:"Run the broker. It is also run without a command."`
 	Key   struct {
 		Create KeyCreate `cmd:"" help:"Make an API key."`
 	} `cmd:"" help:"Make API keys."`
 	Token struct {
 		Create TokenCreate `cmd:"" help:"Make a token, for tests and small set-ups."`
-		Check  TokenCheck  `cmd:"" help:"Say what the broker would make of a token, and why."`
+		Check  TokenCheck  `cmd:"" help:"Check a token as the broker does, and print each check."`
 	} `cmd:"" help:"Make and check tokens (JWTs)."`
 
-	Publish        Publish    `cmd:"" help:"Publish an event, or many."`
+	Publish        Publish    `cmd:"" help:"Publish one event or many."`
 	Subscribe      Subscribe  `cmd:"" help:"Print events as they come."`
-	Health         Health     `cmd:"" help:"Ask the broker how it is."`
-	Top            Top        `cmd:"" help:"Show what the broker does."`
+	Health         Health     `cmd:"" help:"Check the health of the broker."`
+	Top            Top        `cmd:"" help:"Show the broker's rates and sizes."`
 	Bench          Bench      `cmd:"" help:"Measure the broker."`
-	VersionCommand Version    `cmd:"" name:"version" help:"Print what the program is made of."`
+	VersionCommand Version    `cmd:"" name:"version" help:"Print the version, the revision and the platform."`
 	Completion     Completion `cmd:"" help:"Print a script that makes a shell complete commands."`
 }
 

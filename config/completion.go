@@ -60,7 +60,7 @@ func (c *Completion) complete(model *kong.Application) {
 	}
 }
 
-// A node is a place on the command line: a command, or a group of them, and what may come behind it.
+// A node is a place on the command line: a command or a group of commands, and what may follow it.
 type node struct {
 	path  string // its name without the program's; "" is the beginning
 	words []string
@@ -92,7 +92,7 @@ func nodes(model *kong.Application) (all []node) {
 	return all
 }
 
-// bashScript gets the commands, and what may come behind each.
+// bashScript gets the commands, and what may follow each.
 const bashScript = `_belfry() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} at='' i choice flags files
   for ((i = 1; i < COMP_CWORD; i++)); do

@@ -218,7 +218,7 @@ func (f *file) setting(setting *kong.Flag, node *yaml.Node, path string) {
 	if !f.value(node, path, setting.Tag, target, wantOf(setting.Value), setting.Name) {
 		return
 	}
-	if form := setting.Tag.Get("form"); form == "file" || form == "files" {
+	if form := setting.Tag.Get("form"); form == "file" || form == "files" || form == "folder" {
 		f.beside(target)
 	}
 	f.values[setting.Name] = fileValue{node.Line, target}

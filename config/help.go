@@ -9,8 +9,8 @@ import (
 )
 
 const helpNotes = `Every flag is also a variable: --history-events is $BELFRY_HISTORY_EVENTS. The flag wins.
-In a file (--config) it is events in the group history. API keys stand in the file alone.
-Durations are written like 90s, 10m or 1h30m; sizes are bytes; lists are separated by commas.`
+In a file (--config) it is events in the group history. Only the file can have API keys.
+Durations are written as 90s, 10m or 1h30m. Sizes are in bytes. Commas separate lists.`
 
 // printHelp shows the broker's settings with their defaults, a line each.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {

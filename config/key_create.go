@@ -14,14 +14,14 @@ import (
 
 // KeyCreate makes an API key.
 type KeyCreate struct {
-	Name   string   `default:"" placeholder:"NAME" form:"new-name" help:"Names the key in logs and metrics; made up unless given."`
-	Rights []string `default:"publish,register" placeholder:"RIGHTS" some:"yes" form:"publish|register|subscribe|admin" help:"What the key may do, of publish, register, subscribe and admin (${default})."`
-	Topics []string `default:">" placeholder:"PATTERNS" some:"yes" form:"topics" help:"Topics and patterns that it may do so with (${default})."`
-	JSON   bool     `help:"Print everything on stdout, as a JSON object."`
+	Name   string   `default:"" placeholder:"NAME" form:"new-name" help:"Name of the key in logs and metrics. It is made up unless given."`
+	Rights []string `default:"publish,register" placeholder:"RIGHTS" some:"yes" form:"publish|register|subscribe|admin" help:"What the key may do: publish, register, subscribe, admin (${default})."`
+	Topics []string `default:">" placeholder:"PATTERNS" some:"yes" form:"topics" help:"Topics and patterns for which it may do so (${default})."`
+	JSON   bool     `help:"Print everything on stdout as a JSON object."`
 }
 
-const keyNotes = `# That key is shown only now: nobody keeps it. Programs send it as "Authorization: Bearer KEY".
-# The broker gets its hash, in the list keys of its configuration file (--config):
+const keyNotes = `# The key is shown only this once. Programs send it as "Authorization: Bearer KEY".
+# Put this entry into the list keys of the configuration file (--config). It has only the hash:
 `
 
 // Run makes a key. Stdout gets the key alone, so that KEY=$(belfry key create) keeps it; stderr gets the rest, which is

@@ -137,21 +137,43 @@ func negative(text string) bool {
 	return len(text) > 1 && text[0] == '-' && '0' <= text[1] && text[1] <= '9'
 }
 
+// rules are those between two settings, which are named by their flags.
+var rules = []struct {
+	a, b string
+	ok   func(Config) bool
+	want string // of an error
+	why  string // of the documentation
+}{
+	{
+		"max-message", "max-body", func(c Config) bool { return c.MaxMessage <= c.MaxBody },
+		"max_message <= max_body", "a message is sent in a body",
+	},
+	{
+		"client-queue-bytes", "max-message", func(c Config) bool { return c.ClientQueueBytes >= 2*c.MaxMessage },
+		"client_queue_bytes >= 2 * max_message", "one large message must not make a client count as slow",
+	},
+	{
+		"tls-cert-file", "tls-key-file", func(c Config) bool { return (c.TLS.CertFile == "") == (c.TLS.KeyFile == "") },
+		"both or none", "a certificate is of no use without its key",
+	},
+	{
+		"tls-cert-file", "tls-acme-hosts", func(c Config) bool { return c.TLS.CertFile == "" || len(c.TLS.ACMEHosts) == 0 },
+		"one of them", "certificates come from files or from ACME",
+	},
+	{
+		"tls-acme-hosts", "tls-acme-dir", func(c Config) bool { return len(c.TLS.ACMEHosts) == 0 || c.TLS.ACMEDir != "" },
+		"a folder to keep certificates in", "without it each start would ask the issuer again, which limits that",
+	},
+	{
+		"default-topics", "max-subscriptions", func(c Config) bool { return len(c.DefaultTopics) <= c.MaxSubscriptions },
+		"at most max_subscriptions topics", "a registration that names no topics would be refused",
+	},
+}
+
 // conflicts tells which settings are right alone but not together.
 func (in *input) conflicts(c Config, parsed *kong.Context) {
-	for _, rule := range []struct {
-		a, b string
-		ok   bool
-		want string
-	}{
-		{"max-message", "max-body", c.MaxMessage <= c.MaxBody, "max_message <= max_body"},
-		{"client-queue-bytes", "max-message", c.ClientQueueBytes >= 2*c.MaxMessage, "client_queue_bytes >= 2 * max_message"},
-		{"tls-cert-file", "tls-key-file", (c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "both or none"},
-		{"tls-cert-file", "tls-acme-hosts", c.TLS.CertFile == "" || len(c.TLS.ACMEHosts) == 0, "one of them"},
-		{"tls-acme-hosts", "tls-acme-dir", len(c.TLS.ACMEHosts) == 0 || c.TLS.ACMEDir != "", "a folder to keep certificates in"},
-		{"default-topics", "max-subscriptions", len(c.DefaultTopics) <= c.MaxSubscriptions, "at most max_subscriptions topics"},
-	} {
-		if !rule.ok && !in.wrong[rule.a] && !in.wrong[rule.b] {
+	for _, rule := range rules {
+		if !rule.ok(c) && !in.wrong[rule.a] && !in.wrong[rule.b] {
 			in.problem(rule.a, "%s with %s: want %s", in.written(rule.a, parsed), in.written(rule.b, parsed), rule.want)
 		}
 	}

@@ -27,7 +27,7 @@ func TestReference(t *testing.T) {
 	t.Parallel()
 	page := template.Must(template.New("configuration.md").Funcs(template.FuncMap{
 		"settings": settingsTables, "keys": keyTable, "example": example,
-		"commands": commandRows, "flags": flagTable, "flagTables": flagTables,
+		"commands": commandRows, "flags": flagTable, "flagTables": flagTables, "rules": ruleTable,
 	}).ParseFiles("testdata/configuration.md"))
 	var want bytes.Buffer
 	if err := page.Execute(&want, nil); err != nil {
@@ -61,11 +61,11 @@ func settingsTables() string {
 	var out strings.Builder
 	names, of := groups()
 	for _, name := range names {
-		fmt.Fprintf(&out, "\n### %s\n\n| key in the file | flag, variable | type | values | default | |\n| --- | --- | --- | --- | --- | --- |\n", name)
+		fmt.Fprintf(&out, "\n### %s\n\n| key in the file | flag, variable | type | values | default | means |\n| --- | --- | --- | --- | --- | --- |\n", name)
 		for _, s := range of[name] {
 			help := s.field.Tag.Get("help")
 			if s.field.Tag.Get("reload") != "" {
-				help += " *Changes while running.*"
+				help += " *Reloads.*"
 			}
 			fmt.Fprintf(&out, "| %s | `%s`<br>`%s` | %s | %s | %s | %s |\n", orNone(s.key, s.flag == "--"+fileFlag),
 				s.flag, s.variable, kind(s.field.Type), values(s.field), code(s.field.Tag.Get("default")), help)
@@ -76,7 +76,7 @@ func settingsTables() string {
 
 func keyTable() string {
 	var out strings.Builder
-	out.WriteString("| entry | type | values | default | |\n| --- | --- | --- | --- | --- |\n")
+	out.WriteString("| entry | type | values | default | means |\n| --- | --- | --- | --- | --- |\n")
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Key]()) {
 		standard := code(field.Tag.Get("default"))
 		if field.Tag.Get("required") != "" {
@@ -84,6 +84,20 @@ func keyTable() string {
 		}
 		fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s |\n",
 			strings.ToLower(field.Name), kind(field.Type), values(field), standard, field.Tag.Get("help"))
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// ruleTable has the rules between two settings.
+func ruleTable() string {
+	keys := make(map[string]string)
+	for _, s := range settings() {
+		keys[strings.TrimPrefix(s.flag, "--")] = s.key
+	}
+	var out strings.Builder
+	out.WriteString("| settings | rule | because |\n| --- | --- | --- |\n")
+	for _, rule := range rules {
+		fmt.Fprintf(&out, "| `%s`, `%s` | %s | %s |\n", keys[rule.a], keys[rule.b], rule.want, rule.why)
 	}
 	return strings.TrimSpace(out.String())
 }
@@ -130,7 +144,7 @@ func flagTable(name string) string {
 				continue
 			}
 			if out.Len() == 0 {
-				out.WriteString("| flag | values | default | |\n| --- | --- | --- | --- |\n")
+				out.WriteString("| flag | values | default | means |\n| --- | --- | --- | --- |\n")
 			}
 			what := strings.Replace(flag.Tag.Get("range"), "..", " to ", 1)
 			if what == "" {

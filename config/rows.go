@@ -20,8 +20,8 @@ type Row struct {
 	Help    string
 }
 
-// Rows returns the settings in the order of the struct, and the API keys behind them. What is
-// secret is not in them: of a key its name and what it may do, of a URL what is before its query.
+// Rows returns the settings in the order of the struct, and then the API keys. It shows no secret:
+// a key has its name and its rights, a URL has no query.
 func (c Config) Rows() []Row {
 	line := commandLine{Serve: c}
 	parser, err := newParser(&line, &input{})

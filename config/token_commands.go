@@ -17,13 +17,13 @@ import (
 
 // TokenCreate makes a token, for tests and where no issuer is at hand.
 type TokenCreate struct {
-	User       string        `default:"" placeholder:"NAME" form:"user" help:"The token's user (sub); none unless given."`
-	Subscribe  []string      `default:"" placeholder:"PATTERNS" form:"topics" help:"Topics and patterns that it may subscribe to."`
-	Publish    []string      `default:"" placeholder:"PATTERNS" form:"topics" help:"Topics and patterns that it may publish to."`
-	Expires    time.Duration `default:"1h" range:"1s..8760h" help:"How long it counts (${default})."`
-	Audience   []string      `default:"" placeholder:"NAMES" form:"audiences" help:"Whom it is for (aud)."`
-	Issuer     string        `default:"" placeholder:"NAME" form:"issuer" help:"Who has made it (iss)."`
-	KeyID      string        `name:"key-id" default:"" placeholder:"NAME" form:"issuer" help:"The key's name in a JWK set (kid)."`
+	User       string        `default:"" placeholder:"NAME" form:"user" help:"The token's user (sub). Without it the token has no user."`
+	Subscribe  []string      `default:"" placeholder:"PATTERNS" form:"topics" help:"Topics and patterns that the user may subscribe to."`
+	Publish    []string      `default:"" placeholder:"PATTERNS" form:"topics" help:"Topics and patterns that the user may publish to."`
+	Expires    time.Duration `default:"1h" range:"1s..8760h" help:"How long the token is valid (${default})."`
+	Audience   []string      `default:"" placeholder:"NAMES" form:"audiences" help:"Services that the token is for (aud)."`
+	Issuer     string        `default:"" placeholder:"NAME" form:"issuer" help:"Issuer of the token (iss)."`
+	KeyID      string        `name:"key-id" default:"" placeholder:"NAME" form:"issuer" help:"Name of the key in a JWK set (kid)."`
 	SecretFile string        `default:"" placeholder:"FILE" form:"file" help:"File with the secret to sign with (HS256)."`
 	PrivateKey string        `default:"" placeholder:"FILE" form:"file" help:"PEM file with the private key to sign with (RS256, ES256 or EdDSA)."`
 
@@ -33,7 +33,7 @@ type TokenCreate struct {
 
 // TokenCheck says what the broker with these settings would make of a token.
 type TokenCheck struct {
-	Token  string `arg:"" optional:"" default:"-" form:"token" help:"The token; - or none reads it from stdin, where no history keeps it."`
+	Token  string `arg:"" optional:"" default:"-" form:"token" help:"The token. Without it, or with -, it is read from stdin, which no shell history keeps."`
 	Config `embed:""`
 }
 

@@ -102,30 +102,33 @@ type form struct {
 }
 
 var forms = map[string]form{
-	"address":       {"host:port, such as 127.0.0.1:8000 or :0, or unix:PATH", isAddress},
-	"admin-address": {"host:port or unix:PATH, such as 127.0.0.1:8001", func(text string) bool { return text == "" || isAddress(text) }},
-	"mode":          {"permissions as an octal number, such as 0660", isMode},
-	"networks":      {"addresses, networks or unix, such as 10.0.0.0/8,192.0.2.7", isNetwork},
-	"hosts":         {"host names, such as events.example.com", isHostName},
-	"email":         {"an e-mail address", func(text string) bool { return text == "" || isPlain(text) && strings.Contains(text, "@") }},
-	"source":        {"a URI reference, such as https://events.example.com or /belfry", isURI},
-	"plain":         {"1 to 255 bytes without control characters", func(text string) bool { return isSome(text) && len(text) <= 255 }},
-	"file":          {"the path of a file", isPlain},
-	"files":         {"paths of files, such as a.pem,b.pem", isSome},
-	"jwks":          {"an https URL (http for this machine only), such as https://id.example.com/jwks.json", isJWKS},
-	"audiences":     {"names without control characters, such as belfry,chat", isSome},
-	"issuer":        {"a name without control characters, such as https://id.example.com", isPlain},
-	"user":          {"a user id of at most 255 bytes without control characters", func(text string) bool { return len(text) <= 255 && isPlain(text) }},
-	"broker":        {"http://HOST:PORT, https://HOST:PORT or unix:PATH", isBroker},
-	"id":            {"an id of at most 255 bytes without control characters", func(text string) bool { return len(text) <= 255 && isPlain(text) }},
-	"topic":         {"a topic of 1 to 255 bytes of UTF-8 without control characters, such as cats", func(text string) bool { return text == "" || isTopic(text) }},
-	"token":         {"a token, or -", func(string) bool { return true }},
-	"name":          {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", isName},
-	"new-name":      {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", func(text string) bool { return text == "" || isName(text) }},
-	"sha256":        {"64 hexadecimal digits, as belfry key create shows them", isSum},
-	"url":           {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
-	"origins":       {"auto, * or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
-	"topics":        {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
+	"address":         {"host:port, such as 127.0.0.1:8000 or :0, or unix:PATH", isAddress},
+	"admin-address":   {"host:port or unix:PATH, such as 127.0.0.1:8001", func(text string) bool { return text == "" || isAddress(text) }},
+	"mode":            {"permissions as an octal number, such as 0660", isMode},
+	"networks":        {"addresses, networks or unix, such as 10.0.0.0/8,192.0.2.7", isNetwork},
+	"hosts":           {"host names, such as events.example.com", isHostName},
+	"email":           {"an e-mail address", func(text string) bool { return text == "" || isPlain(text) && strings.Contains(text, "@") }},
+	"source":          {"a URI reference, such as https://events.example.com or /belfry", isURI},
+	"plain":           {"1 to 255 bytes without control characters", func(text string) bool { return isSome(text) && len(text) <= 255 }},
+	"file":            {"the path of a file", isPlain},
+	"files":           {"paths of files, such as a.pem,b.pem", isSome},
+	"jwks":            {"an https URL (http for this machine only), such as https://id.example.com/jwks.json", isJWKS},
+	"audiences":       {"names without control characters, such as belfry,chat", isSome},
+	"issuer":          {"a name without control characters, such as https://id.example.com", isPlain},
+	"user":            {"a user id of at most 255 bytes without control characters", func(text string) bool { return len(text) <= 255 && isPlain(text) }},
+	"broker":          {"http://HOST:PORT, https://HOST:PORT or unix:PATH", isBroker},
+	"cursor":          {"a cursor, as --cursor prints it", isPlain},
+	"folder":          {"the path of a folder", isPlain},
+	"id":              {"an id of at most 255 bytes without control characters", func(text string) bool { return len(text) <= 255 && isPlain(text) }},
+	"topic":           {"a topic of 1 to 255 bytes of UTF-8 without control characters, such as cats", func(text string) bool { return text == "" || isTopic(text) }},
+	"idempotency-key": {"1 to 255 printable ASCII characters, such as a UUID", isIdempotencyKey},
+	"token":           {"a token, or -", func(string) bool { return true }},
+	"name":            {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", isName},
+	"new-name":        {"1 to 64 of the characters A-Z a-z 0-9 . _ -, such as backend", func(text string) bool { return text == "" || isName(text) }},
+	"sha256":          {"64 hexadecimal digits, as belfry key create shows them", isSum},
+	"url":             {"an http, https, ws or wss URL without a query, such as https://events.example.com", isPublicURL},
+	"origins":         {"auto, * or lower-case origins without a path, such as https://www.example.com,https://example.com", isOrigin},
+	"topics":          {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
 }
 
 // formOf is a form by its name, or the choice between the words of its tag.
@@ -210,6 +213,10 @@ func isName(text string) bool {
 func isSum(text string) bool {
 	sum, err := hex.DecodeString(text)
 	return err == nil && len(sum) == 32
+}
+
+func isIdempotencyKey(text string) bool {
+	return len(text) <= 255 && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 func isURI(text string) bool {

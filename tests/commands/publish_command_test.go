@@ -70,7 +70,7 @@ func TestPublishCommandRefused(t *testing.T) {
 		"publish a --lines --key x":          {2, "--lines with --id or --key"},
 		"publish a --file x":                 {2, "--file with a topic"},
 		"publish a b --key bk_secret":        {2, "--key is an API key: want it in $BELFRY_KEY"},
-		"publish a b --key é":                {2, "--key: want 1 to 255"},
+		"publish a b --key é":                {2, `--key="é": want 1 to 255`},
 		"publish a b --expires-in -1s":       {2, "--expires-in"},
 		"publish a b --url ftp://x":          {2, "want http://HOST:PORT"},
 		"publish a b --key-file nowhere":     {2, "--key-file=nowhere"},
