@@ -26,7 +26,7 @@ type Broker struct {
 	Insecure bool           // trust any certificate
 }
 
-// localhost is the name by which a broker behind a unix socket is called.
+// localhost is the name by which a broker at a unix socket is called.
 const localhost = "http://localhost"
 
 // Base is the URL that the paths of calls are added to.

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"belfry/client"
 )
 
 // TopOptions say how to look.
@@ -68,7 +70,7 @@ func Top(ctx context.Context, b Broker, o TopOptions, s Streams) error {
 	}
 }
 
-// topEnd is how the command ends: nobody who ends it has been refused anything.
+// topEnd is the error that the command ends with: none if it was interrupted.
 func topEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -77,7 +79,7 @@ func topEnd(ctx context.Context, err error) error {
 }
 
 // draw shows a text on the whole terminal, as much of it as there is room for.
-// Nothing flickers: each line is overwritten, and then what is left behind it.
+// Nothing flickers: each line is overwritten, and then the rest after it is cleared.
 func (s Streams) draw(text string) error {
 	columns, rows := s.Size()
 	var out strings.Builder
@@ -98,6 +100,9 @@ func (s Streams) draw(text string) error {
 
 func (b Broker) look(ctx context.Context, c *http.Client) (look, error) {
 	found, err := b.figures(ctx, c)
+	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Code == "not_found" {
+		err = fmt.Errorf("%w; if the broker has an admin_addr, give that one: --url http://ADMIN_ADDR", err)
+	}
 	if err != nil {
 		return look{}, err
 	}
@@ -111,7 +116,7 @@ func (b Broker) look(ctx context.Context, c *http.Client) (look, error) {
 		UptimeS int64 `json:"uptime_s"`
 	}
 	if err := json.Unmarshal(text, &health); err != nil {
-		return look{}, errors.New("what answers to /health is no broker")
+		return look{}, errors.New("what answers to /health is not a broker")
 	}
 	l.version, l.uptime = health.Version, seconds(health.UptimeS)
 	return l, nil
@@ -134,7 +139,7 @@ func frame(b Broker, before, now look) string {
 	case f["belfry_draining"] > 0:
 		state = "shutting down"
 	case f["belfry_behind"] > 0:
-		state = "behind: publishes wait"
+		state = "busy: publishes wait"
 	}
 	row("belfry", "%s at %s, up %v: %s", printable(now.version), printable(b.URL), now.uptime, state)
 	row("publishes", "%10.1f /s   %12.0f in all   %10.1f /s repeats", rate("events_published_total"), f["belfry_events_published_total"], rate("events_repeated_total"))

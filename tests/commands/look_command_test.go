@@ -48,8 +48,8 @@ func TestHealthCommand(t *testing.T) {
 	}
 }
 
-// TestCommandsElsewhere: commands reach a broker behind a unix socket, and one
-// whose certificate they are told to trust.
+// TestCommandsElsewhere: commands reach a broker at a unix socket, and one whose
+// certificate they are told to trust.
 func TestCommandsElsewhere(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
@@ -108,6 +108,18 @@ func TestTopCommand(t *testing.T) {
 		t.Error("it is higher than the terminal")
 	}
 	belfry(b, t, 1, "", "top", "--url", "http://"+closed)
+}
+
+// TestTopElsewhere: where the figures are at another address, top says so.
+func TestTopElsewhere(t *testing.T) {
+	t.Parallel()
+	b := harness.Start(t, "--admin-addr=127.0.0.1:0")
+	for _, url := range []string{"http://" + b.Addr, "http://" + b.Addr + "/x"} {
+		_, errs := belfry(b, t, 1, "", "top", "--once", "--url", url)
+		if !strings.Contains(errs, "not_found (404)") || !strings.Contains(errs, "if the broker has an admin_addr, give that one: --url http://ADMIN_ADDR") {
+			t.Errorf("%s: %s", url, errs)
+		}
+	}
 }
 
 // TestVersionCommand: what the program is made of.
