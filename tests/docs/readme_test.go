@@ -3,7 +3,6 @@ package docs_test
 import (
 	"bufio"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -11,19 +10,18 @@ import (
 	"belfry/tests/harness"
 )
 
-// The README's first three lines, typed into a shell.
+// TestReadme types the first event of the README into a shell, and waits until it is there.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	harness.Installed(t, "curl")
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := harness.Start(t)
 	var lines []string
-	for line := range strings.SplitSeq(string(readme), "\n") {
-		if code, ok := strings.CutPrefix(line, "    "); ok && strings.Contains(code, "curl") {
-			lines = append(lines, strings.ReplaceAll(code, "127.0.0.1:8000", b.Addr)+"\n")
+	blocks, _ := blocksOf(read(t, "README.md"))
+	for _, block := range blocks {
+		for line := range strings.Lines(block.code) {
+			if strings.Contains(line, "curl") {
+				lines = append(lines, strings.ReplaceAll(line, "127.0.0.1:8000", b.Addr))
+			}
 		}
 	}
 	if len(lines) != 3 {

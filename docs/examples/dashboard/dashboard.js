@@ -1,15 +1,16 @@
-// A dashboard: the newest value of each sensor, and how it came to be. ?broker= and ?topic= choose others than the defaults.
+// A dashboard: the newest value of each sensor, and its history. The parameters broker and topic of
+// the URL replace the defaults.
 const query = new URLSearchParams(location.search);
 const broker = query.get('broker') || 'http://127.0.0.1:8000';
 const topic = query.get('topic') || 'sensors.>';
-const KEPT = 120; // values of a sensor
-const COLOURS = 6; // of style.css
+const KEPT = 120; // values per sensor
+const COLOURS = 6; // in style.css
 
 const $ = (id) => document.getElementById(id);
 const sensors = new Map(); // by topic
 let due = false;
 
-/** What is published is a number, { value, unit }, or anything else, which is shown as text. */
+/** Takes an event. Its data is a number or { value, unit }. Anything else is shown as text. */
 function take({ topic, time, data }) {
   let sensor = sensors.get(topic);
   if (!sensor) sensors.set(topic, sensor = newSensor(topic));
@@ -24,7 +25,7 @@ function take({ topic, time, data }) {
   paintSoon();
 }
 
-// Whatever a topic or a message holds is text here, and never HTML.
+// Topics and messages are shown as text, never as HTML.
 function newSensor(topic) {
   const row = document.createElement('tr');
   const cell = (kind, className) => row.appendChild(Object.assign(document.createElement(kind), { className }));
@@ -120,7 +121,7 @@ function follow({ connect }) {
     $('state').textContent = $('state').className = detail.state;
   });
   client.addEventListener('error', ({ detail }) => say(detail.message));
-  client.addEventListener('gap', () => say('Some values are missing: the broker does not have them any more.'));
+  client.addEventListener('gap', () => say('Some values are missing: the broker no longer has them.'));
   client.subscribe(topic, { last: 60 }, take);
 }
 
