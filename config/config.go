@@ -19,7 +19,7 @@ type Config struct {
 	Addr           string   `group:"Listening" default:"127.0.0.1:8000" form:"address" help:"Where to listen: host:port or unix:PATH. Port 0 is a free one."`
 	AdminAddr      string   `group:"Listening" default:"" placeholder:"ADDR" form:"admin-address" help:"Address of metrics, pprof, console and admin calls, if not addr."`
 	SocketMode     string   `group:"Listening" default:"0660" form:"mode" help:"Permissions of a unix socket: who may connect to it."`
-	PublicURL      string   `group:"Listening" default:"" placeholder:"URL" form:"url" help:"How browsers reach the broker: the base of URLs that it gives out."`
+	PublicURL      string   `group:"Listening" default:"" placeholder:"URL" form:"url" help:"Base of the URLs that the broker gives out, as browsers reach it."`
 	AllowedOrigins []string `group:"Listening" default:"auto" form:"origins" reload:"yes" help:"Origins of pages to admit. auto: all with keys, else local ones."`
 	Protocols      string   `group:"Listening" default:"http1" form:"http1|http1+http2" help:"http1, or http1+http2 for proxies that speak HTTP/2 without TLS."`
 	TrustedProxies []string `group:"Listening" default:"" placeholder:"NETWORKS" form:"networks" reload:"yes" help:"Networks of proxies that may name the client; or unix."`

@@ -295,7 +295,7 @@ func TestErrors(t *testing.T) {
 			"BELFRY_PING_INTERVAL=soon BELFRY_HISTORY_BYTES=64MiB BELFRY_LOG_LEVEL=loud",
 			"--max-clients -5 --addr nowhere",
 			`--max-clients="-5": want a whole number of 1 to 10000000, such as 200000
---addr="nowhere": want host:port, such as 127.0.0.1:8000 or :0, or unix:PATH
+--addr="nowhere": want host:port or unix:PATH, such as 127.0.0.1:8000 or :0
 BELFRY_HISTORY_BYTES="64MiB": want a whole number of 65536 to 68719476736, such as 67108864
 BELFRY_PING_INTERVAL="soon": want a duration of 10ms to 1h, such as 25s
 BELFRY_LOG_LEVEL="loud": want one of debug, info, warn, error`,

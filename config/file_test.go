@@ -80,7 +80,7 @@ func TestEmptyFiles(t *testing.T) {
 func TestFileErrors(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
-		"addr: nowhere\nhistory:\n  events: -1\n  age: soon\nping_interval: 5\nlog_level: loud": `FILE:1: addr="nowhere": want host:port, such as 127.0.0.1:8000 or :0, or unix:PATH
+		"addr: nowhere\nhistory:\n  events: -1\n  age: soon\nping_interval: 5\nlog_level: loud": `FILE:1: addr="nowhere": want host:port or unix:PATH, such as 127.0.0.1:8000 or :0
 FILE:3: history.events="-1": want a whole number of 1 to 1000000, such as 100
 FILE:4: history.age="soon": want a duration of 1s to 168h, such as 10m
 FILE:5: ping_interval="5": want a duration of 10ms to 1h, such as 25s
@@ -100,7 +100,7 @@ FILE:1: default_topics="x\ny": want topics of 1 to 255 bytes of UTF-8 without co
 		"history: 5":                          `FILE:1: history: want a group of settings, not "5"`,
 		"- addr":                              `FILE:1: want a group of settings, not a list`,
 		"[a]: b":                              `FILE:1: want names, not a list`,
-		"log_level: &x info\naddr: *x":        `FILE:2: addr: want host:port, such as 127.0.0.1:8000 or :0, or unix:PATH, not an alias`,
+		"log_level: &x info\naddr: *x":        `FILE:2: addr: want host:port or unix:PATH, such as 127.0.0.1:8000 or :0, not an alias`,
 		"<<: {addr: \":0\"}":                  `FILE:1: unknown setting "<<"`,
 		"config: x":                           `FILE:1: unknown setting "config"`,
 		"version: x":                          `FILE:1: unknown setting "version"`,

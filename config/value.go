@@ -102,7 +102,7 @@ type form struct {
 }
 
 var forms = map[string]form{
-	"address":         {"host:port, such as 127.0.0.1:8000 or :0, or unix:PATH", isAddress},
+	"address":         {"host:port or unix:PATH, such as 127.0.0.1:8000 or :0", isAddress},
 	"admin-address":   {"host:port or unix:PATH, such as 127.0.0.1:8001", func(text string) bool { return text == "" || isAddress(text) }},
 	"mode":            {"permissions as an octal number, such as 0660", isMode},
 	"networks":        {"addresses, networks or unix, such as 10.0.0.0/8,192.0.2.7", isNetwork},
