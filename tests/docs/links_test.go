@@ -19,9 +19,6 @@ var (
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	for _, name := range pagesOf(t) {
-		if isUnpolished(name) {
-			continue
-		}
 		for n, line := range prose(read(t, name)) {
 			for _, found := range link.FindAllStringSubmatch(line, -1) {
 				target, anchor, _ := strings.Cut(found[1], "#")

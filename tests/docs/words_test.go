@@ -8,21 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-// unpolished are the pages, and folders of pages, whose words and links are not checked yet.
-var unpolished = []string{
-	"docs/adr/",
-	"docs/architecture.md",
-	"docs/benchmarks.md",
-	"docs/dependencies.md",
-	"docs/floods.md",
-	"docs/operations.md",
-	"docs/protocol.md",
-}
-
-func isUnpolished(page string) bool {
-	return slices.ContainsFunc(unpolished, func(exempt string) bool { return strings.HasPrefix(page, exempt) })
-}
-
 // maxColumns bounds a line of a page.
 const maxColumns = 100
 
@@ -37,9 +22,6 @@ var (
 func TestWords(t *testing.T) {
 	t.Parallel()
 	for _, name := range pagesOf(t) {
-		if isUnpolished(name) {
-			continue
-		}
 		for n, line := range prose(read(t, name)) {
 			table := strings.HasPrefix(line, "|")
 			if width := utf8.RuneCountInString(line); width > maxColumns && !table && !unbreakable.MatchString(line) {
