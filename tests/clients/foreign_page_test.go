@@ -16,8 +16,6 @@ import (
 // brokers that are set up in several ways, in a real browser.
 func TestForeignPagesInChromium(t *testing.T) {
 	t.Parallel()
-	harness.Npm(t, "playwright-core")
-	node, browser := harness.Installed(t, "node"), harness.Installed(t, "chromium", "chromium-browser", "google-chrome")
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html>") }))
 	defer web.Close()
 	_, port, _ := net.SplitHostPort(web.Listener.Addr().String())
@@ -60,7 +58,7 @@ func TestForeignPagesInChromium(t *testing.T) {
 		t.Fatal(err)
 	}
 	published := make(map[*harness.Broker]int) // in the end
-	s := harness.Meet(t, node, "tests/testdata/clients/foreign_page.mjs", browser, string(cases))
+	s := chromiumPlays(t, "foreign_page.mjs", string(cases))
 	for _, row := range rows {
 		got := s.Next().Message
 		if !strings.HasPrefix(got, row.want+" blind "+map[bool]string{true: "failed", false: "opaque"}[row.what == "DNS rebinding"]) {

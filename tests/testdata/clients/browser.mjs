@@ -9,7 +9,7 @@ const browser = await chromium.launch({
   executablePath: process.argv[2],
   timeout: 180_000, // on a busy machine
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--ignore-certificate-errors'],
+    '--disable-sync', '--ignore-certificate-errors', '--no-proxy-server', '--host-resolver-rules=MAP evil.example 127.0.0.1'],
 });
 
 async function play(socket) {

@@ -1,16 +1,6 @@
 // Pages in Chromium try all that a page can do with a broker: see foreign_page_test.go. The argument is a list of cases, each
-// with the page's address, the broker's host and port and perhaps a token; a line says what came of each. The names
-// evil.example and events.example lead to this machine, as whoever owns them may have them do.
-import { chromium } from 'playwright-core';
-
-const [executablePath, cases] = process.argv.slice(2);
-const browser = await chromium.launch({
-  timeout: 150_000, // on a busy machine
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync',
-    '--host-resolver-rules=MAP evil.example 127.0.0.1,MAP events.example 127.0.0.1'],
-});
+// with the page's address, the broker's host and port and perhaps a token; a line says what came of each. The name
+// evil.example leads to this machine, as whoever owns it may have it do: see browser.mjs. Each has a context of its own.
 
 async function tryAll([broker, token]) {
   const query = token ? '&access_token=' + token : '';
@@ -39,10 +29,11 @@ async function tryAll([broker, token]) {
   ].join(' ');
 }
 
-for (const { page: address, broker, token } of JSON.parse(cases)) {
-  const page = await browser.newPage();
-  const answer = await page.goto(address);
-  console.log(JSON.stringify({ message: answer.status() + ' ' + await page.evaluate(tryAll, [broker, token]) }));
-  await page.close();
+export default async function play(page, say, told, cases) {
+  for (const { page: address, broker, token } of JSON.parse(cases)) {
+    const foreign = await page.context().browser().newPage();
+    const answer = await foreign.goto(address);
+    say({ message: answer.status() + ' ' + await foreign.evaluate(tryAll, [broker, token]) });
+    await foreign.close();
+  }
 }
-await browser.close();

@@ -4,7 +4,7 @@ function playEventSource(EventSource, urls, say, told) {
   return new Promise((over) => {
     (function begin([url, ...others]) {
       const source = new EventSource(url);
-      source.onopen = () => say({ open: true });
+      source.addEventListener('welcome', () => say({ open: true })); // by then it has a cursor, which it may have to come back with
       source.onmessage = ({ data, lastEventId }) => say({ message: data, cursor: lastEventId });
       source.addEventListener('gap', ({ data }) => {
         const { topics, from, to, reason } = JSON.parse(data);
