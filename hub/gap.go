@@ -13,7 +13,7 @@ func (s *State) gaps(subs []subscription, user string, rd *reading) (found []Gap
 		// Of what is older only the newest that can be had is wanted.
 		p = max(p, rd.last.bound)
 	}
-	if p >= s.log.evicted {
+	if p >= s.log.dropped {
 		rd.search, rd.checked = nil, s.log.losses
 		return nil, true
 	}
@@ -36,6 +36,7 @@ func (s *State) gaps(subs []subscription, user string, rd *reading) (found []Gap
 			rd.search = f.keep()
 			return found, false
 		}
+		floor = min(floor, s.log.gone) // what only the window has dropped can still be read
 		if floor > known {
 			s.spend(1 + len(found))
 			sub.told = floor

@@ -26,6 +26,8 @@ type Options struct {
 	MaxStep time.Duration
 	// Encoders write events as the protocols of connections send them; at least one.
 	Encoders []Encoder
+	// EncodePresence returns the message that tells of a change of presence: JSON.
+	EncodePresence func(PresenceChange) []byte
 
 	Limits
 	RegisterTTL  time.Duration // a registration that never connects lives so long

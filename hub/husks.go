@@ -13,7 +13,7 @@ const sweepStep = 4096
 
 // sweep goes on with a sweep, or begins one when husks are the greater part. It
 // returns how many entries it has looked at.
-func (l *log) sweep() (work int) {
+func (l *window) sweep() (work int) {
 	if l.hole == nil {
 		if l.husks <= 64 || l.husks <= l.entries.len()/2 {
 			return 0
@@ -39,7 +39,7 @@ func (l *log) sweep() (work int) {
 }
 
 // popHusk removes a husk from the front.
-func (l *log) popHusk() {
+func (l *window) popHusk() {
 	l.entries.pop()
 	l.husks--
 	l.kept, l.looked = max(l.kept-1, 0), max(l.looked-1, 0)

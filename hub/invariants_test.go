@@ -314,8 +314,8 @@ func checkLog(s *State) error {
 	switch {
 	case husks != l.husks || bytes != l.bytes:
 		return fmt.Errorf("log: %d husks, %d bytes; counted %d, %d", husks, bytes, l.husks, l.bytes)
-	case l.floor > l.evicted || l.evicted > l.head:
-		return fmt.Errorf("log: floor %d, evicted %d, head %d", l.floor, l.evicted, l.head)
+	case l.floor > l.dropped || l.dropped > l.head || l.gone > l.dropped:
+		return fmt.Errorf("log: floor %d, evicted %d, head %d", l.floor, l.dropped, l.head)
 	case l.entries.len() > 0 && l.entries.at(0).evicted():
 		return fmt.Errorf("log: the front is a husk")
 	case husks > 64 && husks > l.entries.len()/2:

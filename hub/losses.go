@@ -57,7 +57,7 @@ func first(levels string) string {
 }
 
 // lose takes note of a stream's floor, and returns how many nodes it has looked at.
-func (l *log) lose(st *stream) (nodes int) {
+func (l *window) lose(st *stream) (nodes int) {
 	if st.loss == nil {
 		nodes += l.place(st)
 	}
@@ -75,7 +75,7 @@ func (l *log) lose(st *stream) (nodes int) {
 }
 
 // place gives a stream its node, and returns how many it has looked at.
-func (l *log) place(st *stream) (nodes int) {
+func (l *window) place(st *stream) (nodes int) {
 	tree, rest := treeOf(st.topic.name, st.user), st.topic.name
 	n := l.lossy[tree]
 	if n == nil {
@@ -124,7 +124,7 @@ func commonLevels(a, b string) (n int) {
 
 // forget takes a stream out of the tree, and returns how many nodes it has looked at.
 // The stream's floor is the log's by now.
-func (l *log) forget(st *stream) (nodes int) {
+func (l *window) forget(st *stream) (nodes int) {
 	n := st.loss
 	if n == nil {
 		return 0

@@ -24,7 +24,7 @@ type lossPlace struct {
 
 // begin begins to look for the floor of a pattern, for everybody's events and a
 // user's. Floors that are not above one that is known do not matter.
-func (f *lossSearch) begin(l *log, pattern, user string, known Position) {
+func (f *lossSearch) begin(l *window, pattern, user string, known Position) {
 	f.begun, f.floor, f.places = true, known, f.places[:0]
 	for _, name := range [2]string{"", user} {
 		if n := l.lossy[treeOf(pattern, name)]; n != nil && n.at > f.since {

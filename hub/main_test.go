@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"encoding/json"
 	"flag"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ func testOptions() Options {
 	return Options{
 		Epoch:          1,
 		Encoders:       testEncoders(encodeTest),
+		EncodePresence: encodePresence,
 		Limits:         Limits{MaxClients: 100, MaxConnections: 100, MaxSubscriptions: 128},
 		RegisterTTL:    10 * time.Minute,
 		ResumeWindow:   30 * time.Second,
@@ -40,6 +42,25 @@ func testOptions() Options {
 		Queue:          16,
 		PublishTimeout: time.Second,
 	}
+}
+
+// A change is a [PresenceChange] as tests write it.
+type change struct {
+	Change string `json:"change"` // "join" or "leave"
+	Topic  string `json:"topic"`
+	User   string `json:"user_id"`
+}
+
+func encodePresence(c PresenceChange) []byte {
+	what := "leave"
+	if c.Joins {
+		what = "join"
+	}
+	text, err := json.Marshal(change{what, c.Topic, c.User})
+	if err != nil {
+		panic(err) // of strings it can
+	}
+	return text
 }
 
 // testEncodings is how many encodings there are in tests.

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -40,23 +39,23 @@ func (w *world) watched(is func(sub string) bool) bool {
 func (w *world) lookForNews() {
 	before, there := w.there, w.attendances()
 	w.there = there
-	var fresh []change
-	note := func(at attendance, what string) {
-		same := func(c change) bool { return c.User == at.user && c.Topic == at.topic }
+	var fresh []PresenceChange
+	note := func(at attendance, joins bool) {
+		same := func(c PresenceChange) bool { return c.User == at.user && c.Topic == at.topic }
 		if slices.ContainsFunc(w.news, same) {
 			w.news = slices.DeleteFunc(w.news, same)
 		} else {
-			fresh = append(fresh, change{what, at.topic, at.user})
+			fresh = append(fresh, PresenceChange{at.topic, at.user, joins})
 		}
 	}
 	for at := range before {
 		if !there[at] {
-			note(at, "leave")
+			note(at, false)
 		}
 	}
 	for at := range there {
 		if !before[at] {
-			note(at, "join")
+			note(at, true)
 		}
 	}
 	if !w.watched(func(sub string) bool { return strings.HasPrefix(sub, PresenceTopic) }) {
@@ -75,9 +74,9 @@ func (w *world) lookForNews() {
 }
 
 // untold returns the news that the state has still to tell.
-func (w *world) untold() (news []change) {
+func (w *world) untold() (news []PresenceChange) {
 	for e := w.s.news.order.Front(); e != nil; e = e.Next() {
-		news = append(news, e.Value.(change))
+		news = append(news, e.Value.(PresenceChange))
 	}
 	return news
 }
@@ -93,16 +92,13 @@ func (w *world) endStep() {
 		if !w.watched(func(sub string) bool { return naiveMatch(sub, topic) }) {
 			continue
 		}
-		message, err := json.Marshal(c)
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		message := encodePresence(c)
 		e := &modelEvent{position: w.head() + 1, topic: topic, born: w.now}
 		e.size = entryOverhead + len("presence-") + CursorLen + len(message)
 		w.events = append(w.events, e)
 		at = append(at, i)
 	}
-	w.s.tellNews()
+	w.s.publishOutput()
 	told := int(w.s.log.head) - before
 	if told > len(at) {
 		w.t.Fatalf("%d events tell of %v", told, w.news)

@@ -82,7 +82,7 @@ type world struct {
 	stats   Stats
 	told    []order
 	there   map[attendance]bool // users with connected clients, by topic, when it was looked at last
-	news    []change            // that are to be told
+	news    []PresenceChange    // that are to be told
 	frames  map[*byte]encoded   // by their first byte
 }
 

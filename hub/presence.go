@@ -2,7 +2,6 @@ package hub
 
 import (
 	"container/list"
-	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -11,11 +10,11 @@ import (
 // and leave it: the rest is that topic's name.
 const PresenceTopic = "$presence."
 
-// A change is what such a topic tells.
-type change struct {
-	Change string `json:"change"` // "join" or "leave"
-	Topic  string `json:"topic"`
-	User   string `json:"user_id"`
+// A PresenceChange is what such a topic tells.
+type PresenceChange struct {
+	Topic string
+	User  string
+	Joins bool // else it leaves
 }
 
 // An attendance is a user at a topic.
@@ -32,7 +31,7 @@ type news struct {
 }
 
 // add takes note that a user came to a topic or left it.
-func (n *news) add(c change) {
+func (n *news) add(c PresenceChange) {
 	key := attendance{c.User, c.Topic}
 	if e := n.changed[key]; e != nil {
 		n.order.Remove(e)
@@ -46,8 +45,8 @@ func (n *news) add(c change) {
 }
 
 // take removes the oldest change.
-func (n *news) take() change {
-	c := n.order.Remove(n.order.Front()).(change)
+func (n *news) take() PresenceChange {
+	c := n.order.Remove(n.order.Front()).(PresenceChange)
 	delete(n.changed, attendance{c.User, c.Topic})
 	return c
 }
@@ -94,11 +93,7 @@ func (s *State) present(c *client, sub *subject, here bool) {
 	if s.news.watchers == 0 || len(PresenceTopic)+len(sub.name) > MaxTopicBytes {
 		return
 	}
-	what := "leave"
-	if here {
-		what = "join"
-	}
-	s.news.add(change{what, sub.name, u.name})
+	s.news.add(PresenceChange{sub.name, u.name, here})
 }
 
 // presentEverywhere does so for all of a client's subscriptions.
@@ -145,13 +140,15 @@ func (s *State) recount(u *user) {
 	}
 }
 
-// tellNews publishes news, as much as a step may do.
-func (s *State) tellNews() {
+// output returns the next event that the hub itself has to publish, as far as a step may
+// look for it. Nothing of that is appended by a command: the authority orders it, as it
+// does what others publish.
+func (s *State) output(end uint64) (ev Event, ok bool) {
 	n := &s.news
-	for end := s.allowance(); n.order.Len() > 0 && s.work < end && !s.Behind(); {
-		topic := PresenceTopic + n.order.Front().Value.(change).Topic
+	for n.order.Len() > 0 && s.work < end && !s.Behind() {
+		topic := PresenceTopic + n.order.Front().Value.(PresenceChange).Topic
 		if !s.prepare(&n.ahead, topic, end) {
-			return
+			return ev, false
 		}
 		c := n.take()
 		if t := s.topics[topic]; len(n.ahead.found) == 0 && (t == nil || len(t.members) == 0) {
@@ -159,10 +156,16 @@ func (s *State) tellNews() {
 			continue // nobody watches it
 		}
 		s.spend(encodeWork)
-		message, err := json.Marshal(c)
-		if err != nil {
-			continue // of strings it can
-		}
-		s.publish(Event{ID: "presence-" + s.cursor(s.log.head+1).String(), Topic: topic, Time: s.now, Message: message}, &n.ahead)
+		return Event{Topic: topic, Time: s.now, Message: s.opts.EncodePresence(c)}, true
+	}
+	return ev, false
+}
+
+// publishOutput publishes what the hub itself has to say, as much as a step may do.
+func (s *State) publishOutput() {
+	end := s.allowance()
+	for ev, ok := s.output(end); ok; ev, ok = s.output(end) {
+		at := s.authority.orderOutput(&ev)
+		s.apply(at, ev, &s.news.ahead)
 	}
 }

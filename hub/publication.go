@@ -24,7 +24,7 @@ func (s *State) Begin(p Publication) (*Taking, error) {
 		return nil, ErrDraining
 	}
 	if p.Key.given() {
-		r, err := s.dedupe.find(&p.Key)
+		r, err := s.authority.keys.find(&p.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +55,7 @@ func (s *State) checkKeys(p *Publication) error {
 		if !k.given() {
 			continue
 		}
-		if r, err := s.dedupe.find(k); err != nil {
+		if r, err := s.authority.keys.find(k); err != nil {
 			return err
 		} else if r != nil {
 			continue
@@ -67,7 +67,7 @@ func (s *State) checkKeys(p *Publication) error {
 			return ErrKeyReused
 		}
 	}
-	if size > 0 && s.dedupe.bytes+size > s.opts.DedupeBytes {
+	if size > 0 && s.authority.keys.bytes+size > s.opts.DedupeBytes {
 		return ErrTooManyKeys
 	}
 	return nil
@@ -91,7 +91,7 @@ func (s *State) Continue(t *Taking) (done bool) {
 	}
 	if t.Key.given() {
 		s.spend(len(t.receipts))
-		s.dedupe.remember(t.Key, s.age, t.receipts)
+		s.authority.keys.remember(t.Key, s.age, t.receipts)
 	}
 	return true
 }
@@ -101,12 +101,12 @@ func (s *State) publishOnce(ev Event, key *Key) Receipt {
 	if key == nil {
 		return s.publish(ev, &s.ahead)
 	}
-	if r, _ := s.dedupe.find(key); r != nil { // of the same event: Begin has checked it
+	if r, _ := s.authority.keys.find(key); r != nil { // of the same event: Begin has checked it
 		s.ahead.topic = ""
 		return s.repeated(r)[0]
 	}
 	receipt := s.publish(ev, &s.ahead)
-	s.dedupe.remember(*key, s.age, []Receipt{receipt})
+	s.authority.keys.remember(*key, s.age, []Receipt{receipt})
 	return receipt
 }
 

@@ -102,7 +102,7 @@ func TestAccounting(t *testing.T) { // not in parallel: it measures the heap
 		}},
 		{"keys", nil, func(s *State) {
 			for i := range 10_000 {
-				s.dedupe.remember(Key{Name: [16]byte(id(i)), Print: [16]byte(id(i))}, s.age, []Receipt{{ID: name("id", i)}})
+				s.authority.keys.remember(Key{Name: [16]byte(id(i)), Print: [16]byte(id(i))}, s.age, []Receipt{{ID: name("id", i)}})
 			}
 		}},
 		{"registrations", nil, func(s *State) {

@@ -122,8 +122,8 @@ type State struct {
 	topics       map[string]*topic
 	patterns     node
 	patternCount int
-	log          log
-	dedupe       dedupe
+	log          window
+	authority    authority
 
 	unconnected schedule // registered and never connected
 	away        schedule // disconnected, may still come back
@@ -165,7 +165,8 @@ func NewState(opts Options) *State {
 		topics:      make(map[string]*topic),
 		polls:       make(map[*client]*Poll),
 		asked:       make(map[*Conn][]func()),
-		dedupe:      dedupe{records: make(map[[16]byte]*record)},
+		authority:   authority{epoch: opts.Epoch, keys: dedupe{records: make(map[[16]byte]*record)}},
+		log:         window{retention: retention{maxEvents: opts.HistoryEvents, maxAge: opts.HistoryAge, maxBytes: opts.HistoryBytes}},
 		unconnected: schedule{wait: opts.RegisterTTL},
 		away:        schedule{wait: opts.ResumeWindow},
 		outboxes:    make([]outbox, opts.Couriers),

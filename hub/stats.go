@@ -48,8 +48,8 @@ func (s *State) Stats() Stats {
 		st.Deliveries += len(s.outboxes[i].batch.targets)
 	}
 	st.Retained, st.RetainedBytes, st.Head = s.log.entries.len()-s.log.husks, s.log.bytes, s.log.head
-	st.ClientBytes = s.held
-	st.Keys, st.KeyBytes = s.dedupe.order.len(), s.dedupe.bytes
+	st.ClientBytes, st.Evicted = s.held, s.log.evictions
+	st.Keys, st.KeyBytes = s.authority.keys.order.len(), s.authority.keys.bytes
 	st.Disconnects = append([]uint64(nil), s.stats.Disconnects...)
 	st.Removals = append([]uint64(nil), s.stats.Removals...)
 	return st

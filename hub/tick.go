@@ -13,7 +13,7 @@ func (s *State) Tick(now time.Time) {
 		}
 	}
 	s.expire(end)
-	s.dedupe.forget(s.age-s.opts.DedupeWindow, func() bool { s.spend(2); return s.work < end })
+	s.authority.keys.forget(s.age-s.opts.DedupeWindow, func() bool { s.spend(2); return s.work < end })
 	s.overdue = !s.trimTo(end) || s.work >= end
 }
 

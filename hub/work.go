@@ -62,7 +62,7 @@ func (s *State) answer(conn *Conn) {
 // to say. So nothing of that comes before the answers to what has led to it.
 func (s *State) Settle() {
 	s.answerLate()
-	s.tellNews()
+	s.publishOutput()
 }
 
 // answerLate does what was deferred, until the turn is over.

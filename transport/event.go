@@ -48,6 +48,16 @@ func AppendCursor(dst []byte, at hub.Cursor) []byte {
 	return append(dst, '"')
 }
 
+// EncodePresence returns what tells of a change of presence, for [hub.Options].
+func EncodePresence(c hub.PresenceChange) []byte {
+	text := []byte(`{"change":"leave"`)
+	if c.Joins {
+		text = []byte(`{"change":"join"`)
+	}
+	text = appendMember(text, `,"topic":`, c.Topic)
+	return append(appendMember(text, `,"user_id":`, c.User), '}')
+}
+
 // AppendReceipt appends what became of an event of a topic, as a JSON object.
 func AppendReceipt(text []byte, topic string, r hub.Receipt) []byte {
 	text = appendMember(text, `{"id":`, r.ID)

@@ -123,6 +123,7 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 		Clock:          clock,
 		MaxStep:        time.Second, // several of the hub's looks at its clock
 		Encoders:       transport.Encoders(cloudEventDefaults(cfg)),
+		EncodePresence: transport.EncodePresence,
 		Limits:         hubLimits(cfg),
 		RegisterTTL:    cfg.RegisterTTL,
 		ResumeWindow:   cfg.ResumeWindow,
