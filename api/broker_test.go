@@ -137,6 +137,15 @@ func newBroker(t testing.TB, setups ...setup) *broker {
 	return b
 }
 
+// receiptOf publishes, and waits for the receipt.
+func receiptOf(publish hub.Publisher, req hub.PublishRequest) (hub.Receipt, error) {
+	receipt, err := publish(req)
+	if err != nil {
+		return hub.Receipt{}, err
+	}
+	return receipt()
+}
+
 // deliver plays the courier.
 func (b *broker) deliver(ctx context.Context) {
 	for {

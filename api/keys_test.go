@@ -234,7 +234,7 @@ func TestKeysOfBothWays(t *testing.T) {
 			w := b.call("POST", "/publish", catsBody, "Idempotency-Key", key)
 			return fmt.Sprint(w.Code, strings.Contains(w.Body.String(), `"duplicate":true`))
 		}
-		receipt, err := operation(hub.PublishRequest{Topic: "cats", Message: []byte("1"), Key: &key})
+		receipt, err := receiptOf(operation, hub.PublishRequest{Topic: "cats", Message: []byte("1"), Key: &key})
 		if refused, ok := err.(interface{ Refusal() (code, detail string) }); ok {
 			code, _ := refused.Refusal()
 			return map[string]string{"idempotency_key_reused": "422 false"}[code]

@@ -276,7 +276,7 @@ func TestNeeds(t *testing.T) {
 	publish := keyed.Publisher(backend)
 	for n, want := range map[int32]bool{0: true, 2: true, 3: false} {
 		refused.Store(n)
-		if _, err := publish(hub.PublishRequest{Topic: "orders.1", Message: []byte("1")}); (err == nil) != want {
+		if _, err := receiptOf(publish, hub.PublishRequest{Topic: "orders.1", Message: []byte("1")}); (err == nil) != want {
 			t.Errorf("a publish over a connection, when %d needs are refused: %v", n, err)
 		}
 	}

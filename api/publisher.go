@@ -19,17 +19,23 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 	if who.Has(auth.Publish) != nil {
 		return nil
 	}
-	return func(req hub.PublishRequest) (hub.Receipt, error) {
+	return func(req hub.PublishRequest) (receipt func() (hub.Receipt, error), err error) {
 		p, err := s.publicationOf(&caller{who: who, limits: s.limits.Load()}, &req)
 		if err != nil {
-			return hub.Receipt{}, s.asProblem(err)
+			return nil, s.asProblem(err)
 		}
 		// The hub bounds how long this waits.
-		done, err := s.opts.Hub.PublishAll(context.Background(), p)
+		pending, err := s.opts.Hub.Submit(context.Background(), p)
 		if err != nil {
-			return hub.Receipt{}, s.asProblem(err)
+			return nil, s.asProblem(err)
 		}
-		return done[0], nil
+		return func() (hub.Receipt, error) {
+			done, err := pending.Receipts()
+			if err != nil {
+				return hub.Receipt{}, s.asProblem(err)
+			}
+			return done[0], nil
+		}, nil
 	}
 }
 

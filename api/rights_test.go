@@ -250,7 +250,7 @@ func TestOperatorsPublish(t *testing.T) {
 		if w := ask("GET", "/ws?topic=cats", ""); w.Code != 200 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
-		if _, err := want.Publish(hub.PublishRequest{Topic: "cats", Message: []byte("1")}); err != nil {
+		if _, err := receiptOf(want.Publish, hub.PublishRequest{Topic: "cats", Message: []byte("1")}); err != nil {
 			t.Errorf("over a connection: %v", err)
 		}
 		g.use(t, nil, testKey("l", auth.Publish, ">"))

@@ -240,7 +240,7 @@ func TestDenialsOfPublishersAreLogged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Publisher(who)(hub.PublishRequest{Topic: "cats", Message: []byte("1")}); err == nil {
+	if _, err := receiptOf(b.Publisher(who), hub.PublishRequest{Topic: "cats", Message: []byte("1")}); err == nil {
 		t.Error("it was published")
 	}
 	denied := logs.FilterMessage("denied").All()

@@ -88,5 +88,6 @@ type PublishRequest struct {
 	Details   *Details  // may be nil
 }
 
-// A Publisher publishes events for a client, and returns their receipts.
-type Publisher func(PublishRequest) (Receipt, error)
+// A Publisher publishes an event for a client. It returns when the hub has taken the
+// event, and what waits for the receipt, which is to be called once.
+type Publisher func(PublishRequest) (receipt func() (Receipt, error), err error)

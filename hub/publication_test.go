@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -262,4 +264,42 @@ func TestExpiredAtOnce(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Many publications of one publisher may be under way. They are published in the order in
+// which they were submitted.
+func TestManyUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opts := testOptions()
+		opts.Clock = time.Now
+		h := New(opts)
+		ctx, stop := context.WithCancel(t.Context())
+		go h.Run(ctx)
+		var all []Pending
+		for i := range 64 {
+			p, err := h.Submit(ctx, Publication{Events: slices.Repeat([]Event{{Topic: "cats", Message: []byte("m")}}, 1+i%3)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, p)
+		}
+		last := Position(0)
+		for i, p := range all {
+			receipts, err := p.Receipts()
+			if err != nil || len(receipts) != 1+i%3 || receipts[0].Cursor.Position != last+1 {
+				t.Fatalf("publication %d after position %d: %v, %v", i, last, receipts, err)
+			}
+			last += Position(len(receipts))
+		}
+		p, err := h.Submit(ctx, Publication{Events: []Event{{Topic: "cats", Message: []byte("m")}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		<-h.Done()
+		if _, err := p.Receipts(); err != nil && err != ErrClosed {
+			t.Errorf("the hub has ended: %v", err)
+		}
+	})
 }

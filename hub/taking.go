@@ -98,17 +98,39 @@ func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
 	return wait(h, p.reply)
 }
 
-// PublishAll publishes events together. Until the hub begins to take them it
-// waits as Publish does; from then on all are published, however long that
-// takes. See [State.Begin].
+// PublishAll publishes events together, and waits for their receipts. See [Hub.Submit].
 func (h *Hub) PublishAll(ctx context.Context, many Publication) ([]Receipt, error) {
-	p := h.spare()
-	defer h.keep(p)
-	p.many, p.all = &many, make(chan result[[]Receipt], 1)
-	if err := h.offer(ctx, p); err != nil {
+	p, err := h.Submit(ctx, many)
+	if err != nil {
 		return nil, err
 	}
-	return wait(h, p.all)
+	return p.Receipts()
+}
+
+// A Pending is a publication that the hub has taken and not answered yet.
+type Pending struct {
+	hub     *Hub
+	publish *publish
+}
+
+// Submit publishes events together. Until the hub takes them it waits as Publish does;
+// from then on all are published, however long that takes. So a publisher can have many
+// under way; those that it submits one after the other are published in that order. It
+// must ask for the receipts once. See [State.Begin].
+func (h *Hub) Submit(ctx context.Context, many Publication) (Pending, error) {
+	p := h.spare()
+	p.many, p.all = &many, make(chan result[[]Receipt], 1)
+	if err := h.offer(ctx, p); err != nil {
+		h.keep(p)
+		return Pending{}, err
+	}
+	return Pending{h, p}, nil
+}
+
+// Receipts waits until the publication is answered.
+func (p Pending) Receipts() ([]Receipt, error) {
+	defer p.hub.keep(p.publish)
+	return wait(p.hub, p.publish.all)
 }
 
 // offer waits until the hub takes p.

@@ -357,7 +357,11 @@ func (op *operation) publish(c *conn) error {
 			return &refusal{"invalid_user_id", "an empty text is not a user; leave it out"}
 		}
 	}
-	receipt, err := c.pulse.publish(ev)
+	wait, err := c.pulse.publish(ev)
+	if err != nil {
+		return err
+	}
+	receipt, err := wait()
 	if err != nil {
 		return err
 	}
