@@ -38,6 +38,21 @@ type Encoder func(ev *Event, at Cursor) []byte
 // An Encoding is the number of an encoder among [Options.Encoders].
 type Encoding uint8
 
+// A FrameKind says what a frame means for how far its connection is.
+type FrameKind uint8
+
+// The kinds of frames.
+const (
+	// FrameEvent is an event's: the connection has everything up to Position then. One
+	// without a position means nothing.
+	FrameEvent FrameKind = iota
+	// FrameNote tells what is gone, or which topics a connection has. Up to Position it
+	// has everything before.
+	FrameNote
+	// FrameOriginGap is a note of a gap after the cursor that a connection began with.
+	FrameOriginGap
+)
+
 // A Frame is an event as the bytes of one encoding. All connections of that encoding
 // share it, so it must not be changed.
 type Frame struct {
@@ -46,6 +61,7 @@ type Frame struct {
 	Topic    string    // of the event
 	Expires  time.Time // nobody gets the event from then on; zero is never
 
+	Kind     FrameKind
 	encoding Encoding
 	next     *Frame // of the same entry, in another encoding
 }

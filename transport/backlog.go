@@ -6,14 +6,6 @@ import (
 	"belfry/hub"
 )
 
-// The frame of a gap, or of an answer, has a mark, and the position up to which
-// its connection has everything before it: until the peer has heard what is gone,
-// or which topics it has, its resume point does not go further.
-const (
-	noteMark   hub.Position = 1 << 63
-	originMark hub.Position = 1 << 62 // of a gap behind the cursor that the connection began with
-)
-
 // A backlog is what waits to be written to one connection. A connection at
 // rest has none.
 type backlog struct {
@@ -22,7 +14,7 @@ type backlog struct {
 	written int          // bytes of it that are in the kernel
 	bytes   int          // of all frames from first on
 	mortal  bool         // some of its frames may expire
-	flight  int          // bytes behind those in the kernel that a goroutine writes; 0: none does
+	flight  int          // bytes after those in the kernel that a goroutine writes; 0: none does
 	copied  int          // bytes held for that write beside the frames
 	counted int          // of its size, as the courier's figures have it
 }
@@ -42,7 +34,12 @@ func (b *backlog) size() int {
 func (b *backlog) empty() bool { return b.first == len(b.frames) }
 
 // waiting returns the frames that are not written whole.
-func (b *backlog) waiting() []*hub.Frame { return b.frames[b.first:] }
+func (b *backlog) waiting() []*hub.Frame {
+	if b == nil {
+		return nil
+	}
+	return b.frames[b.first:]
+}
 
 func (b *backlog) push(f *hub.Frame) {
 	if b.first > 64 && b.first > len(b.frames)/2 {
@@ -61,7 +58,7 @@ func (b *backlog) push(f *hub.Frame) {
 func (b *backlog) bury(now time.Time) {
 	for i, f := range b.untouched() {
 		if !f.Expires.IsZero() && !now.Before(f.Expires) {
-			b.untouched()[i] = &hub.Frame{Position: f.Position}
+			b.untouched()[i] = &hub.Frame{Position: f.Position, Kind: f.Kind}
 			b.bytes -= len(f.Bytes)
 		}
 	}
@@ -88,11 +85,8 @@ func (b *backlog) next(scratch []byte) []byte {
 	return p
 }
 
-// advance counts n bytes as written. It returns how many events' frames they
-// completed, the position of the last of these, the bytes of other frames
-// completed behind it and behind the last note with a mark, and whether there was
-// such a note.
-func (b *backlog) advance(n int) (events int, last hub.Position, behind int, noted bool) {
+// advance counts n bytes as written. It returns what they completed.
+func (b *backlog) advance(n int) (d done) {
 	b.written += n
 	for !b.empty() {
 		f := b.frames[b.first]
@@ -104,19 +98,9 @@ func (b *backlog) advance(n int) (events int, last hub.Position, behind int, not
 		b.first++
 		b.written -= size
 		b.bytes -= size
-		switch {
-		case f.Position == 0:
-			behind += size
-		case f.Position < originMark:
-			last, behind = f.Position, 0
-			if size > 0 {
-				events++
-			}
-		default:
-			behind, noted = 0, true
-		}
+		d.add(f)
 	}
-	return events, last, behind, noted
+	return d
 }
 
 // drop forgets what waits, but for frames that are in the kernel in part or on

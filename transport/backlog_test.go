@@ -26,18 +26,18 @@ func (m *plainBacklog) rest() (all []byte) {
 	return all[m.written:]
 }
 
-func (m *plainBacklog) advance(n int) (events int, last hub.Position, behind int) {
+func (m *plainBacklog) advance(n int) (events int, last hub.Position, after int) {
 	m.written += n
 	for len(m.frames) > 0 && m.written >= len(m.frames[0].Bytes) {
 		f := m.frames[0]
 		m.frames = m.frames[1:]
 		m.written -= len(f.Bytes)
-		behind += len(f.Bytes)
+		after += len(f.Bytes)
 		if f.Position > 0 {
-			events, last, behind = events+1, f.Position, 0
+			events, last, after = events+1, f.Position, 0
 		}
 	}
-	return events, last, behind
+	return events, last, after
 }
 
 // Whatever is pushed, written, dropped and reset, in whatever order.
@@ -64,10 +64,10 @@ func TestBacklog(t *testing.T) {
 			p := b.next(scratch)
 			checkNext(t, p, &m, cap(scratch))
 			n := rapid.IntRange(0, len(p)).Draw(t, "written")
-			events, last, behind, _ := b.advance(n)
-			wantEvents, wantLast, wantBehind := m.advance(n)
-			if events != wantEvents || last != wantLast || behind != wantBehind {
-				t.Fatalf("advance(%d) = %d, %d, %d; want %d, %d, %d", n, events, last, behind, wantEvents, wantLast, wantBehind)
+			d := b.advance(n)
+			wantEvents, wantLast, wantAfter := m.advance(n)
+			if d.events != wantEvents || d.last != wantLast || d.after != wantAfter {
+				t.Fatalf("advance(%d) = %d, %d, %d; want %d, %d, %d", n, d.events, d.last, d.after, wantEvents, wantLast, wantAfter)
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){

@@ -3,7 +3,6 @@ package transport
 import (
 	"crypto/tls"
 	"io"
-	"slices"
 
 	"belfry/hub"
 )
@@ -43,19 +42,19 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 		lost = c.waiting.untouched()
 	}
 	f := farewell{why: why, code: code, text: text}
-	if c.pulse != nil && c.pulse.welcomed {
-		_, f.upTo = k.reached(c, lost)
+	if c.resume.welcomed {
+		f.upTo = k.reached(c, lost)
 	}
 	if lost != nil {
 		c.waiting.drop()
 		k.weigh(c)
 	}
 	if c.opening != nil {
-		k.push(c, &hub.Frame{Bytes: c.opening.refuse(c, f)})
+		k.pushPlain(c, c.opening.refuse(c, f))
 		c.opening = nil
 		return
 	}
-	k.push(c, &hub.Frame{Bytes: c.speaks.farewell(c, f)})
+	k.pushPlain(c, c.speaks.farewell(c, f))
 }
 
 // A farewell is what a peer is told at the end of its connection.
@@ -71,63 +70,30 @@ func (f farewell) comesBack() bool {
 	return f.code >= 4100 || f.code == closeRestart || f.code == closeTryLater
 }
 
-// queued returns the position up to which everything for a connection is
-// written or waits in its backlog.
-func (k *courier) queued(c *conn) hub.Position {
-	upTo := c.upTo
-	if c.pulse != nil {
-		upTo = max(upTo, c.pulse.base)
+// reached returns the resume point that a connection's peer should know if some of the
+// last frames in its backlog are lost.
+func (k *courier) reached(c *conn, lost []*hub.Frame) hub.Cursor {
+	upTo, origin := c.resume.reach(c.waiting.waiting(), lost, k.head)
+	if origin {
+		return c.resume.origin
 	}
-	if c.live {
-		upTo = max(upTo, k.head)
-	}
-	if c.waiting != nil {
-		for _, f := range slices.Backward(c.waiting.waiting()) {
-			if f.Position > 0 && f.Position < originMark {
-				return max(upTo, f.Position) // the last of them
-			}
-		}
-	}
-	return upTo
-}
-
-// reached returns the position that a connection comes to if some of the last
-// frames in its backlog are lost, and the resume point that its peer should
-// know then: another one if it began with a cursor of another log and will not
-// hear that this is a gap.
-func (k *courier) reached(c *conn, lost []*hub.Frame) (upTo hub.Position, at hub.Cursor) {
-	for _, f := range lost {
-		switch p := f.Position &^ (noteMark | originMark); {
-		case f.Position&originMark != 0:
-			return p, c.pulse.origin
-		case f.Position&noteMark != 0:
-			return p, k.hub.Cursor(p)
-		case p > 0:
-			return p - 1, k.hub.Cursor(p - 1)
-		}
-	}
-	upTo = k.queued(c)
-	return upTo, k.hub.Cursor(upTo)
+	return k.hub.Cursor(upTo)
 }
 
 // release reports to the hub how far a connection came, once.
 func (k *courier) release(c *conn, why hub.Reason) {
-	var lost []*hub.Frame
-	behind := int(c.trailer)
-	if c.waiting != nil {
-		if c.fd != sealedSocket { // whose trailer has all that is behind
-			behind += c.waiting.written
+	r := hub.Release{Conn: &c.Conn, Last: c.resume.written, Reason: why}
+	waiting := c.waiting.waiting()
+	r.UpTo, _ = c.resume.reach(waiting, waiting, k.head)
+	if r.Last > 0 || c.pulse != nil { // else there is no event and no gap that may have to be repeated
+		part := 0
+		if c.waiting != nil && c.fd != sealedSocket { // whose records count as a whole
+			part = c.waiting.written
 		}
-		lost = c.waiting.waiting()
-	}
-	upTo, _ := k.reached(c, lost)
-	unconfirmed := 0
-	if c.upTo > 0 || c.pulse != nil { // else there is no event and no gap that may have to be repeated
-		// What was written behind the last whole one is not one, either.
-		unconfirmed = max(0, k.pending(c)-behind)
+		r.Unconfirmed = c.resume.unconfirmed(k.pending(c), part)
 	}
 	// If the hub has ended, so will this courier.
-	_ = k.hub.Released(hub.Release{Conn: &c.Conn, UpTo: upTo, Last: c.upTo, Unconfirmed: unconfirmed, Reason: why})
+	_ = k.hub.Released(r)
 }
 
 // pending returns how many bytes written to a connection its peer's TCP has not
@@ -264,7 +230,7 @@ func (k *courier) beat(c *conn) {
 	k.beats.add(&c.pulse.deadline, k.now)
 	beats := c.pulse.quiet && (c.waiting == nil || c.waiting.flight == 0) // to a full socket it would come late
 	if beats {
-		if beat := c.speaks.heartbeat(k.hub.Cursor(k.queued(c))); beat != nil {
+		if beat := c.speaks.heartbeat(k.reached(c, nil)); beat != nil {
 			k.control(c, beat)
 		}
 	}

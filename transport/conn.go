@@ -20,11 +20,10 @@ type conn struct {
 
 	// Owned by the courier from its hub.OpOpen on. What a delivery needs comes
 	// first, to lie together in the cache.
-	waiting *backlog     // nil when nothing waits
-	upTo    hub.Position // of the last event written whole
-	fd      int32        // the socket's, valid until finish closes it; or noSocket
+	waiting *backlog // nil when nothing waits
+	resume  resume
+	fd      int32 // the socket's, valid until finish closes it; or noSocket
 	phase   phase
-	live    bool   // the hub has said so: everything up to a batch's Head is here
 	lagging bool   // the hub was told that it is slow
 	chunk   bool   // the hub waits to hear that nothing waits
 	pulse   *pulse // of a protocol with heartbeats; nil without
@@ -34,7 +33,6 @@ type conn struct {
 	readerDone bool
 	discards   bool       // the read side is deaf: it will not hear the peer's Close frame
 	reason     hub.Reason // why it is closing
-	trailer    uint32     // bytes of frames that are no events, written behind upTo; over TLS, of records
 	deadline   deadline
 	partial    *deadline // of the end of a message that has begun; nil: none has
 	opening    *opening  // nil once its request is answered
@@ -70,15 +68,10 @@ type opening struct {
 // A pulse is what a connection with heartbeats has besides.
 type pulse struct {
 	deadline
-	quiet bool         // nothing but pings and pongs was given to it since the last look
-	base  hub.Position // everything up to here was handed over before the reading under way
+	quiet bool // nothing but pings and pongs was given to it since the last look
 
 	admin   bool          // it may subscribe to the broker's own topics; owned by the read side
 	publish hub.Publisher // nil: the peer may not; owned by the read side
-
-	welcomed bool       // the peer was told where it begins
-	origin   hub.Cursor // that is where
-	asked    bool       // the peer has asked for more since
 }
 
 // inputs are read buffers; connections at rest have none.

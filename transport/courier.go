@@ -141,6 +141,8 @@ func (k *courier) run(ctx context.Context) {
 			k.apply(b)
 			k.takeEvents()
 			k.flush()
+			// Invariant: everything up to head was given to its connections. So head
+			// follows the flush: one that ends during the batch may lack a part of it.
 			k.head = b.Head
 			if k.hub.Ready(k.number, b) != nil {
 				k.cutAll()
@@ -216,16 +218,17 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 	case hub.OpOpen:
 		k.open(c)
 	case hub.OpNewest:
-		op.Frame.Position = noteMark | op.At
-		k.deliver(c, op.Frame)
+		f := *op.Frame // which is shared
+		f.Position, f.Kind = op.At, hub.FrameNote
+		k.deliver(c, &f)
 	case hub.OpReport:
 		k.report(c)
 	case hub.OpLive:
-		c.live, c.lagging = true, false
+		c.resume.live, c.lagging = true, false
 	case hub.OpPause:
-		c.live = false
+		c.resume.live = false
 		if c.pulse != nil {
-			c.pulse.base = op.At
+			c.resume.handed = op.At
 		}
 	case hub.OpNote:
 		k.note(c, op.Note, op.At)
@@ -312,7 +315,7 @@ func (k *courier) open(c *conn) {
 
 // answer answers the request that a connection began with.
 func (k *courier) answer(c *conn) {
-	k.push(c, &hub.Frame{Bytes: c.opening.answer})
+	k.pushPlain(c, c.opening.answer)
 	c.opening = nil
 }
 
@@ -332,22 +335,12 @@ func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 		return
 	}
 	f := &hub.Frame{Bytes: c.speaks.note(c, n)}
-	c.pulse.base = at // also if there is nothing to tell the peer
-	switch n := n.(type) {
-	case hub.Welcome:
-		c.pulse.welcomed, c.pulse.origin = true, n.Cursor
+	c.resume.note(f, n, at)
+	if _, ok := n.(hub.Welcome); ok {
 		k.beats.add(&c.pulse.deadline, k.now)
 		if c.opening != nil {
 			k.answer(c)
 		}
-	case hub.Gap:
-		f.Position = noteMark | at
-		if n.Reason == hub.GapRestarted && !c.pulse.asked {
-			f.Position |= originMark
-		}
-	case hub.Ack:
-		f.Position = noteMark | at
-		c.pulse.asked = true
 	}
 	if f.Bytes != nil {
 		k.deliver(c, f)

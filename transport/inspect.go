@@ -57,7 +57,7 @@ func (k *courier) do(ctx context.Context, work func()) bool {
 
 // info is what its courier knows of a connection.
 func (c *conn) info() hub.ConnInfo {
-	info := hub.ConnInfo{Protocol: c.speaks.name(), Address: c.address, Written: c.upTo}
+	info := hub.ConnInfo{Protocol: c.speaks.name(), Address: c.address, Written: c.resume.written}
 	if c.phase == phaseEnded {
 		return info
 	}

@@ -201,7 +201,7 @@ func TestAStreamOfExpiredEvents(t *testing.T) {
 	k.flush()
 	k.deliver(c, &hub.Frame{Position: 2, Bytes: []byte("gone"), Expires: time.Unix(1, 0)})
 	k.flush()
-	if c.waiting != nil || len(st.writes) != 0 || c.upTo != 2 || k.stats.Waiting != 0 {
-		t.Errorf("waiting: %v, %d lent, up to %d", c.waiting, len(st.writes), c.upTo)
+	if c.waiting != nil || len(st.writes) != 0 || c.resume.written != 2 || k.stats.Waiting != 0 {
+		t.Errorf("waiting: %v, %d lent, up to %d", c.waiting, len(st.writes), c.resume.written)
 	}
 }

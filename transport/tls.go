@@ -208,7 +208,7 @@ func (k *courier) seal(c *conn) bool {
 		return true
 	}
 	k.records = nil // what is left goes with who waits for the socket
-	c.trailer += uint32(n)
+	c.resume.wrote(done{after: n})
 	c.stalled = true
 	k.stats.Blocked++
 	c.waiting.flight, c.waiting.copied = len(p), cap(records)

@@ -117,8 +117,8 @@ func TestSealedTrailer(t *testing.T) {
 			}
 			k.flush()
 		}
-		if c.waiting != nil || c.trailer != test.want || c.upTo != test.upTo {
-			t.Errorf("%s: %d bytes behind event %d, want %d behind %d; waiting: %v", test.what, c.trailer, c.upTo, test.want, test.upTo, c.waiting)
+		if c.waiting != nil || c.resume.after != test.want || c.resume.written != test.upTo {
+			t.Errorf("%s: %d bytes after event %d, want %d after %d; waiting: %v", test.what, c.resume.after, c.resume.written, test.want, test.upTo, c.waiting)
 		}
 	}
 }

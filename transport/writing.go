@@ -63,7 +63,7 @@ const (
 // lag tells the hub of a connection that takes its events more slowly than they
 // come. It is told of it once, until the connection is live again.
 func (k *courier) lag(c *conn) {
-	if c.Slow == hub.SlowClose || !c.live || c.lagging || c.waiting == nil || c.waiting.flight == 0 {
+	if c.Slow == hub.SlowClose || !c.resume.live || c.lagging || c.waiting == nil || c.waiting.flight == 0 {
 		return
 	}
 	enough := min(lagBytes, k.bound()/2)
@@ -87,6 +87,11 @@ func (k *courier) push(c *conn, f *hub.Frame) {
 	k.weigh(c)
 }
 
+// pushPlain appends a frame that means nothing for how far its connection is.
+func (k *courier) pushPlain(c *conn, frame []byte) {
+	k.push(c, &hub.Frame{Bytes: frame})
+}
+
 // weigh counts anew what waits for a connection.
 func (k *courier) weigh(c *conn) {
 	size := c.waiting.size()
@@ -97,7 +102,7 @@ func (k *courier) weigh(c *conn) {
 // control queues a frame that does not matter if too much waits already.
 func (k *courier) control(c *conn, frame []byte) {
 	if c.phase == phaseOpen && c.waiting.size() < k.bound() {
-		k.push(c, &hub.Frame{Bytes: frame})
+		k.pushPlain(c, frame)
 	}
 }
 
@@ -164,26 +169,17 @@ func (k *courier) writeOtherwise(c *conn) bool {
 	return k.lend(c)
 }
 
-// advance counts n bytes as written. Over TLS they went in records of so many
-// bytes on the wire, and an event is confirmed when all of its record is.
+// advance counts n bytes as written. Over TLS they went in a record of so many bytes on
+// the wire.
 func (k *courier) advance(c *conn, n, wire int) {
-	events, last, behind, noted := c.waiting.advance(n)
+	d := c.waiting.advance(n)
 	k.weigh(c)
-	if last > 0 {
-		c.upTo = last
-	}
-	told := last > 0 || noted
-	if told {
-		c.trailer = 0
-	}
-	switch {
-	case c.fd != sealedSocket:
-		c.trailer += uint32(behind)
-	case !told:
-		c.trailer += uint32(wire)
-	}
-	k.stats.Frames += uint64(events)
+	k.stats.Frames += uint64(d.events)
 	k.stats.Bytes += uint64(n)
+	if c.fd == sealedSocket {
+		d.inRecord(wire)
+	}
+	c.resume.wrote(d)
 }
 
 // block leaves a full socket to a goroutine that waits for it.
