@@ -36,7 +36,7 @@ func (l *admission) Accept() (net.Conn, error) {
 		}
 		visit, ok := l.admit(sock.RemoteAddr())
 		if !ok {
-			cut(sock)
+			abort(sock)
 			runtime.Gosched() // as many as want to come, others have their turn
 			continue
 		}
@@ -86,7 +86,7 @@ func (s *unixSocket) Close() error {
 // taken says that a socket is a client's from now on, if anybody wants to know.
 func taken(sock io.Closer) {
 	if secure, ok := sock.(*tls.Conn); ok {
-		if s, ok := secure.NetConn().(*sealed); ok {
+		if s, ok := secure.NetConn().(*tlsSocket); ok {
 			s.visit().Taken()
 		}
 		return

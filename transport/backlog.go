@@ -28,7 +28,7 @@ func (b *backlog) size() int {
 	if b == nil {
 		return 0
 	}
-	return b.bytes + frameOverhead*len(b.waiting()) + b.copied
+	return b.bytes + frameOverhead*(len(b.frames)-b.first) + b.copied
 }
 
 func (b *backlog) empty() bool { return b.first == len(b.frames) }

@@ -42,7 +42,7 @@ func WithSocket(ctx context.Context, sock net.Conn) context.Context {
 	if secure, ok := sock.(*tls.Conn); ok {
 		sock = secure.NetConn()
 	}
-	if s, ok := sock.(*sealed); ok {
+	if s, ok := sock.(*tlsSocket); ok {
 		sock = s.Conn
 	}
 	if t, ok := sock.(tail); ok {

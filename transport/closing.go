@@ -1,11 +1,6 @@
 package transport
 
-import (
-	"crypto/tls"
-	"io"
-
-	"belfry/hub"
-)
+import "belfry/hub"
 
 // How a courier ends connections.
 
@@ -87,23 +82,13 @@ func (k *courier) release(c *conn, why hub.Reason) {
 	r.UpTo, _ = c.resume.reach(waiting, waiting, k.head)
 	if r.Last > 0 || c.pulse != nil { // else there is no event and no gap that may have to be repeated
 		part := 0
-		if c.waiting != nil && c.fd != sealedSocket { // whose records count as a whole
+		if c.waiting != nil && !c.sink.records() { // which count as a whole
 			part = c.waiting.written
 		}
 		r.Unconfirmed = c.resume.unconfirmed(k.pending(c), part)
 	}
 	// If the hub has ended, so will this courier.
 	_ = k.hub.Released(r)
-}
-
-// pending returns how many bytes written to a connection its peer's TCP has not
-// acknowledged, or may not have.
-func pending(c *conn) int {
-	if st, ok := c.sock.(*httpStream); ok {
-		return st.unacked()
-	}
-	n, _ := unacknowledged(c.raw) // it is open: only its courier ends it
-	return n
 }
 
 // end closes a connection's socket, at once if its peer has had its time.
@@ -133,27 +118,6 @@ func (k *courier) bury(c *conn, abort bool) {
 	}
 	k.finish(c, abort)
 	k.checkIdle()
-}
-
-// hangUp ends the sending side of a socket (RFC 6455 section 7.1.1): a peer whose
-// Close frame will not be heard sees the end all the same, and what it has sent
-// does not turn the end into a reset, which might overtake our Close frame.
-func hangUp(sock io.Closer) {
-	if half, ok := sock.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // fails only for a socket that is gone
-	}
-}
-
-// cut ends a connection without waiting for what it has not sent. Its TLS is not
-// ended: that would say that there is no more.
-func cut(sock io.Closer) {
-	if secure, ok := sock.(*tls.Conn); ok {
-		sock = secure.NetConn()
-	}
-	if tcp, ok := sock.(interface{ SetLinger(seconds int) error }); ok {
-		_ = tcp.SetLinger(0) // fails only for a socket that is gone
-	}
-	sock.Close()
 }
 
 // finish closes a socket in a goroutine of its own: it takes a while.

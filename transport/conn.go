@@ -21,13 +21,15 @@ type conn struct {
 	// Owned by the courier from its hub.OpOpen on. What a delivery needs comes
 	// first, to lie together in the cache.
 	waiting *backlog // nil when nothing waits
-	resume  resume
-	fd      int32 // the socket's, valid until finish closes it; or noSocket
-	phase   phase
-	lagging bool   // the hub was told that it is slow
-	chunk   bool   // the hub waits to hear that nothing waits
+	sink    sink
 	pulse   *pulse // of a protocol with heartbeats; nil without
-	stalled bool   // its socket was full since the last ping
+	fd      int32  // of a plain socket, valid until finish closes it
+	phase   phase
+	lagging bool // the hub was told that it is slow
+	chunk   bool // the hub waits to hear that nothing waits
+	stalled bool // its socket was full since the last ping
+	blocked bool // a goroutine waits for its socket
+	resume  resume
 	// readerDone says that the read side has nobody any more: the peer has
 	// closed, or is gone.
 	readerDone bool
@@ -42,7 +44,7 @@ type conn struct {
 	courier *courier
 	speaks  protocol
 	sock    io.ReadWriteCloser
-	raw     syscall.RawConn // nil without a socket
+	raw     syscall.RawConn // nil if nothing comes but its end
 	handle  hub.Handle
 	address string // of the peer, if its socket does not tell
 
@@ -53,10 +55,6 @@ type conn struct {
 	controls int32    // control frames that came in it
 	deaf     bool     // the peer broke a rule: what it sends is discarded
 }
-
-// noSocket stands for the descriptor of a connection whose bytes go through a
-// [httpStream].
-const noSocket = -1
 
 // An opening is what a connection begins with.
 type opening struct {
@@ -82,7 +80,7 @@ func (c *conn) start(early []byte) {
 	defer c.recovered(true)
 	switch more := early == nil || c.take(early); {
 	case !more:
-	case c.fd == sealedSocket: // which may hold what has come: it was decrypted together with the request
+	case c.sink.records(): // of which one may hold what has come: it was decrypted together with the request
 		c.read()
 	case early == nil:
 		c.wait()
@@ -118,7 +116,7 @@ func (c *conn) read() {
 		case err != nil:
 			c.leave(event{kind: evGone, c: c})
 			return
-		case c.fd != sealedSocket:
+		case !c.sink.records():
 			go c.wait() // what more there is it will see
 			return
 		}
@@ -228,12 +226,13 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 // without waiting for what is unsent.
 func (c *conn) finish(abort bool) {
 	defer c.server.ended(c)
-	if st, ok := c.sock.(byteStream); ok && abort {
-		st.interrupt()
-	}
 	if abort {
-		cut(c.sock)
+		c.sink.abort(c)
 	} else {
-		c.sock.Close()
+		c.sink.close(c)
 	}
 }
+
+// torn reports whether there may be a part of a record in the kernel: then
+// nothing can follow, not even an end.
+func (c *conn) torn() bool { return c.sink.records() && c.waiting != nil && c.waiting.flight > 0 }

@@ -107,7 +107,7 @@ func newCourier(number int, h broker, opts *Options) *courier {
 		inbox:   make(chan event, opts.Queue),
 		done:    make(chan struct{}),
 		write:   tryWrite,
-		pending: pending,
+		pending: func(c *conn) int { return c.sink.pending(c) },
 		listen:  func(c *conn, early []byte) { go c.start(early) },
 		elsewhere: func(c *conn, work func()) {
 			c.server.work.Go(func() {
@@ -308,7 +308,7 @@ func (k *courier) open(c *conn) {
 	if c.opening.refuse == nil {
 		k.answer(c)
 	}
-	if c.fd != noSocket {
+	if c.raw != nil {
 		k.listen(c, early)
 	}
 }

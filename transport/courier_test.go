@@ -338,7 +338,7 @@ func newConn(tb testing.TB, server *Server, id hub.ID, s *fakeSock) *conn {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := &conn{server: server, speaks: bare{}, sock: s, raw: raw, opening: &opening{answer: []byte(answer)}}
+	c := &conn{server: server, speaks: bare{}, sock: s, raw: raw, sink: tcpSink{}, opening: &opening{answer: []byte(answer)}}
 	server.assign(c, hub.Want{Registered: true, ID: id})
 	return c
 }

@@ -45,11 +45,12 @@ func newPhaseRig(t *testing.T, kind string) *phaseRig {
 	r.c = &conn{}
 	switch kind {
 	case "plain":
-		r.c.sock = newFakeSock(plenty)
+		r.c.sock, r.c.sink = newFakeSock(plenty), tcpSink{}
 	case "TLS":
 		r.c, _ = sealedPair(t)
 	case "HTTP/2":
-		r.c.sock, r.c.fd = newHTTPStream(&fakeResponse{}, time.Minute, nil), noSocket
+		st := newHTTPStream(&fakeResponse{}, time.Minute, nil)
+		r.c.sock, r.c.sink = st, http2Sink{st}
 	}
 	r.c.server, r.c.speaks, r.c.pulse = s, v1{}, &pulse{}
 	r.c.opening = &opening{answer: []byte(answer)}
@@ -92,7 +93,7 @@ func (r *phaseRig) breakWrites() {
 	case *fakeSock:
 		sock.broken = true
 	case *tls.Conn:
-		hangUp(r.c.below().Conn)
+		closeWrite(r.c.below().Conn)
 	case *httpStream:
 		sock.w.(*fakeResponse).broken = true
 	}

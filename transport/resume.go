@@ -12,14 +12,13 @@ import (
 
 // A resume is how far a connection is. Its courier owns it.
 type resume struct {
-	written hub.Position // of the last event that is written whole
-	handed  hub.Position // everything up to here was handed over before the reading under way
-	after   uint32       // bytes written after that event and the last note; over TLS, of records
-	live    bool         // the hub has said so: everything up to a batch's Head is here
-
-	welcomed bool       // the peer was told where it begins
-	asked    bool       // the peer has asked for more since
-	origin   hub.Cursor // where it begins
+	written  hub.Position // of the last event that is written whole
+	after    uint32       // bytes written after that event and the last note; over TLS, of records
+	live     bool         // the hub has said so: everything up to a batch's Head is here
+	welcomed bool         // the peer was told where it begins
+	asked    bool         // the peer has asked for more since
+	handed   hub.Position // everything up to here was handed over before the reading under way
+	origin   hub.Cursor   // where it begins
 }
 
 // A done is what a write has completed.

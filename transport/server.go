@@ -216,7 +216,7 @@ func (c *conn) use(sock net.Conn) error {
 	if err != nil {
 		return err
 	}
-	c.sock, c.raw = sock, raw
+	c.sock, c.raw, c.sink = sock, raw, tcpSink{}
 	return raw.Control(func(fd uintptr) {
 		c.fd = int32(fd)
 		if c.Slow == hub.SlowLatest {

@@ -189,7 +189,7 @@ func (k *simSock) unblock() {
 		n, err := k.Write(p)
 		k.post.tell(event{kind: evWritten, c: k.conn, n: n, err: err})
 	}
-	if k.fin && !k.told && k.conn.fd == noSocket {
+	if k.fin && !k.told && k.isStream() {
 		k.told = true
 		k.post.tell(event{kind: evGone, c: k.conn})
 	}
@@ -203,7 +203,7 @@ func (k *simSock) gone() {
 	if k.sim.rng.IntN(2) == 0 {
 		k.unblock()
 	}
-	if !k.told && (k.conn.phase != phaseNew || k.conn.fd == noSocket) {
+	if !k.told && (k.conn.phase != phaseNew || k.isStream()) {
 		k.told = true
 		k.post.tell(event{kind: evGone, c: k.conn})
 	}
@@ -221,6 +221,11 @@ func sockOf(c *conn) *simSock {
 	return c.sock.(*simSock)
 }
 
+func (k *simSock) isStream() bool {
+	_, ok := k.conn.sock.(simStream)
+	return ok
+}
+
 // A simStream is a stream over HTTP/2.
 type simStream struct{ *simSock }
 
@@ -234,7 +239,9 @@ func (st simStream) take(p []byte) {
 	st.lent = p
 }
 
-func (st simStream) interrupt() {
+func (st simStream) unacked() int { return len(st.kernel) }
+
+func (st simStream) abortWrite() {
 	if st.closed {
 		st.sim.failf("a stream that is closed is interrupted")
 	}

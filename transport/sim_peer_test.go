@@ -176,9 +176,9 @@ func (p *peer) connect() {
 		}}
 	}
 	k := &simSock{sim: s, conn: c, peer: p}
-	c.sock = k
+	c.sock, c.sink = k, tcpSink{}
 	if p.h2 {
-		c.sock, c.fd = simStream{k}, noSocket
+		c.sock, c.sink = simStream{k}, http2Sink{simStream{k}}
 		c.opening = &opening{answer: []byte("retry: 1\n"), refuse: func(_ *conn, f farewell) []byte {
 			if f.comesBack() {
 				return []byte("retry: 1\n")

@@ -195,7 +195,7 @@ func TestResumingFromTheFuture(t *testing.T) {
 			c := &conn{server: s.server, speaks: v1{}, opening: &opening{answer: []byte(answer)}, pulse: &pulse{}}
 			s.server.assign(c, hub.Want{Registered: true, ID: id})
 			k := &simSock{sim: s, post: s.posts[0], conn: c}
-			c.sock = k
+			c.sock, c.sink = k, tcpSink{}
 			s.state.Attach(id, &c.Conn, from)
 			s.goOn()
 			return k

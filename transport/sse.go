@@ -2,10 +2,8 @@ package transport
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -134,7 +132,7 @@ func transient(err error) bool {
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *conn, want hub.Want, retry []byte) error {
 	if r.ProtoMajor >= 2 {
 		st := newHTTPStream(w, s.opts.StallTimeout, tailOf(r.Context()))
-		c.sock, c.fd = st, noSocket
+		c.sock, c.sink = st, http2Sink{st}
 		c.opening = &opening{answer: retry, refuse: func(c *conn, f farewell) []byte {
 			if f.comesBack() {
 				return retry
@@ -176,100 +174,3 @@ func responseHead(status int, header http.Header) []byte {
 	b.WriteString("\r\n")
 	return b.Bytes()
 }
-
-// A byteStream takes a connection's bytes where its socket can't be had.
-type byteStream interface {
-	// take takes bytes to write. What became of them the courier is told by
-	// evWritten; it gives no more before.
-	take(p []byte)
-	// interrupt ends a write under way, and what the peer has not read yet is lost
-	// to it. The stream must not be closed yet.
-	interrupt()
-}
-
-// An httpStream is the response to a request whose connection can't be had: one
-// of many over HTTP/2 (RFC 9113 section 5). Its bytes are written by the
-// request's own goroutine.
-type httpStream struct {
-	w      http.ResponseWriter
-	to     *http.ResponseController
-	stall  time.Duration // how long a write may take
-	below  tail          // nil: nobody knows
-	writes chan []byte   // of capacity 1: the courier lends one at a time
-	hungUp chan struct{} // of capacity 1
-	ended  chan struct{} // closed when the courier has ended the connection
-}
-
-func newHTTPStream(w http.ResponseWriter, stall time.Duration, below tail) *httpStream {
-	return &httpStream{
-		w: w, to: http.NewResponseController(w), stall: stall, below: below,
-		writes: make(chan []byte, 1), hungUp: make(chan struct{}, 1), ended: make(chan struct{}),
-	}
-}
-
-// serve writes what the courier lends until it ends the connection.
-func (st *httpStream) serve(ctx context.Context, c *conn) {
-	defer func() {
-		if v := recover(); v != nil {
-			c.courier.opts.panicked(v, c)
-			c.courier.tell(event{kind: evFailed, c: c})
-			<-st.ended                  // until then the courier may use the response
-			panic(http.ErrAbortHandler) // the peer sees that the stream is not whole
-		}
-	}()
-	gone, written := ctx.Done(), false
-	for {
-		select {
-		case p := <-st.writes:
-			n, err := st.write(p)
-			written = written || n > 0
-			c.courier.tell(event{kind: evWritten, c: c, n: n, err: err})
-		case <-gone:
-			gone = nil
-			c.courier.tell(event{kind: evGone, c: c})
-		case <-st.hungUp:
-			c.courier.tell(event{kind: evGone, c: c})
-		case <-st.ended:
-			if !written {
-				st.w.Header().Del("Content-Type")
-				st.w.WriteHeader(http.StatusNoContent)
-			}
-			return
-		}
-	}
-}
-
-func (st *httpStream) write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	_ = st.to.SetWriteDeadline(time.Now().Add(st.stall)) // one that can't be set does not end anything
-	n, err := st.w.Write(p)
-	if err == nil {
-		err = st.to.Flush()
-	}
-	_ = st.to.SetWriteDeadline(time.Time{}) // which would end the stream even if nothing were to be written
-	return n, err
-}
-
-func (st *httpStream) take(p []byte) { st.writes <- p }
-
-// Read has nothing to read: the request is all that comes.
-func (st *httpStream) Read([]byte) (int, error) { return 0, io.EOF }
-
-// Write is not how a stream is written to.
-func (st *httpStream) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
-
-// CloseWrite ends the stream when what it was lent is written.
-func (st *httpStream) CloseWrite() error {
-	st.hungUp <- struct{}{}
-	return nil
-}
-
-// Close ends the stream in order, if nothing is being written.
-func (st *httpStream) Close() error {
-	close(st.ended)
-	return nil
-}
-
-func (st *httpStream) interrupt() { _ = st.to.SetWriteDeadline(time.Unix(0, 1)) }

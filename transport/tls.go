@@ -6,7 +6,6 @@ import (
 	"net"
 	"sync"
 	"syscall"
-	"time"
 
 	"belfry/hub"
 )
@@ -46,11 +45,11 @@ func (l tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sealed{Conn: sock}, nil
+	return &tlsSocket{Conn: sock}, nil
 }
 
-// A sealed is the socket below a tls.Conn.
-type sealed struct {
+// A tlsSocket is the socket below a tls.Conn.
+type tlsSocket struct {
 	net.Conn
 	raw   syscall.RawConn // once it is taken; before there is more than one goroutine
 	fd    int32           // for the courier
@@ -60,7 +59,7 @@ type sealed struct {
 }
 
 // visit is what those who admit connections know of it.
-func (s *sealed) visit() Visit {
+func (s *tlsSocket) visit() Visit {
 	if v, ok := s.Conn.(Visit); ok {
 		return v
 	}
@@ -68,22 +67,18 @@ func (s *sealed) visit() Visit {
 }
 
 // OnClose has f be called when the connection has ended.
-func (s *sealed) OnClose(f func()) { s.visit().OnClose(f) }
-
-// sealedSocket stands for the descriptor of a connection whose bytes are
-// encrypted on their way to it.
-const sealedSocket = -2
+func (s *tlsSocket) OnClose(f func()) { s.visit().OnClose(f) }
 
 // useTLS has a connection use one of TLS.
 func (c *conn) useTLS(sock *tls.Conn) error {
-	s, ok := sock.NetConn().(*sealed)
+	s, ok := sock.NetConn().(*tlsSocket)
 	if !ok {
 		return errors.ErrUnsupported
 	}
 	if err := s.take(); err != nil {
 		return err
 	}
-	c.sock, c.raw, c.fd = sock, s.raw, sealedSocket
+	c.sock, c.raw, c.sink = sock, s.raw, &tlsSink{sock, s}
 	if c.Slow == hub.SlowLatest {
 		limitUnsent(s.fd, unsentLatestBytes)
 	}
@@ -91,7 +86,7 @@ func (c *conn) useTLS(sock *tls.Conn) error {
 }
 
 // take has the socket do nothing any more but by its courier.
-func (s *sealed) take() (err error) {
+func (s *tlsSocket) take() (err error) {
 	below, ok := s.Conn.(syscall.Conn)
 	if !ok {
 		return errors.ErrUnsupported
@@ -102,13 +97,10 @@ func (s *sealed) take() (err error) {
 	return s.raw.Control(func(fd uintptr) { s.fd = int32(fd) })
 }
 
-// below returns the socket below a connection's TLS.
-func (c *conn) below() *sealed { return c.sock.(*tls.Conn).NetConn().(*sealed) }
-
 var errFlood = errors.New("too many TLS records have to be answered")
 
 // Write keeps records.
-func (s *sealed) Write(p []byte) (int, error) {
+func (s *tlsSocket) Write(p []byte) (int, error) {
 	if s.raw == nil {
 		return s.Conn.Write(p)
 	}
@@ -121,15 +113,15 @@ func (s *sealed) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lend has a buffer used for records, behind those that are kept already.
-func (s *sealed) lend(buf []byte) {
+// lendBuffer has a buffer used for records, after those that are kept already.
+func (s *tlsSocket) lendBuffer(buf []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.out = append(buf[:0], s.out...)
 }
 
 // records takes what is kept.
-func (s *sealed) records() []byte {
+func (s *tlsSocket) records() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.out
@@ -146,7 +138,7 @@ func (notReady) Timeout() bool   { return true }
 func (notReady) Temporary() bool { return true }
 
 // Read reads what has come.
-func (s *sealed) Read(p []byte) (n int, err error) {
+func (s *tlsSocket) Read(p []byte) (n int, err error) {
 	if s.raw == nil {
 		return s.Conn.Read(p)
 	}
@@ -170,7 +162,7 @@ func (s *sealed) Read(p []byte) (n int, err error) {
 
 // Close closes the socket, behind records that it takes at once: the last ones
 // are an alert or the end of TLS.
-func (s *sealed) Close() error {
+func (s *tlsSocket) Close() error {
 	if s.raw != nil {
 		_ = s.raw.Control(func(fd uintptr) { _, _ = tryWriteTo(int32(fd), s.records()) }) // the peer sees an end all the same
 	}
@@ -178,64 +170,9 @@ func (s *sealed) Close() error {
 }
 
 // SetLinger is that of the socket, if it has one.
-func (s *sealed) SetLinger(seconds int) error {
+func (s *tlsSocket) SetLinger(seconds int) error {
 	if below, ok := s.Conn.(interface{ SetLinger(int) error }); ok {
 		return below.SetLinger(seconds)
 	}
 	return nil
-}
-
-// seal encrypts what waits for a connection, a record of it, and writes that. It
-// reports whether the socket took all at once.
-func (k *courier) seal(c *conn) bool {
-	p := c.waiting.next(k.scratch[:0:recordBytes])
-	p = p[:min(len(p), recordBytes)]
-	s := c.below()
-	s.lend(k.records)
-	_, err := c.sock.Write(p)
-	records, n := s.records(), 0
-	if err == nil {
-		n, err = tryWriteTo(s.fd, records)
-		k.stats.Writes++
-	}
-	switch {
-	case err != nil:
-		k.end(c)
-		return false
-	case n == len(records):
-		k.records = records[:0]
-		k.advance(c, len(p), n)
-		return true
-	}
-	k.records = nil // what is left goes with who waits for the socket
-	c.resume.wrote(done{after: n})
-	c.stalled = true
-	k.stats.Blocked++
-	c.waiting.flight, c.waiting.copied = len(p), cap(records)
-	k.weigh(c)
-	k.lag(c)
-	k.elsewhere(c, func() {
-		e := event{kind: evWritten, c: c, err: errNotWritten}
-		defer func() { k.tell(e) }()
-		// A part of a record is of no use to the peer.
-		if _, e.err = s.Conn.Write(records[n:]); e.err == nil {
-			e.n, e.wire = len(p), len(records)-n
-		}
-	})
-	return false
-}
-
-// torn reports whether there may be a part of a record in the kernel: then
-// nothing can follow, not even an end.
-func (c *conn) torn() bool { return c.fd == sealedSocket && c.waiting != nil && c.waiting.flight > 0 }
-
-// hangUpTLS ends the sending side of TLS (RFC 8446 section 6.1) and that of its
-// socket. It may wait for room for that.
-func (c *conn) hangUpTLS() {
-	_ = c.sock.(*tls.Conn).CloseWrite() // fails only for a connection that is gone
-	s := c.below()
-	_ = s.SetWriteDeadline(time.Time{}) // which the library has set
-	if _, err := s.Conn.Write(s.records()); err == nil {
-		hangUp(s.Conn)
-	}
 }

@@ -60,6 +60,9 @@ func sealedPair(tb testing.TB) (c *conn, client *tls.Conn) {
 	return c, client
 }
 
+// below returns the socket below a connection's TLS.
+func (c *conn) below() *tlsSocket { return c.sink.(*tlsSink).below }
+
 // TestSealedGone: who still reads when the courier has closed the socket gets
 // nothing of another one that has its descriptor now.
 func TestSealedGone(t *testing.T) {
@@ -132,7 +135,7 @@ func BenchmarkSeal(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(size))
 			for b.Loop() {
-				s.lend(buf)
+				s.lendBuffer(buf)
 				if _, err := c.sock.Write(p); err != nil {
 					b.Fatal(err)
 				}

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"errors"
 	"time"
 
 	"belfry/hub"
@@ -138,100 +137,24 @@ func (k *courier) flushOne(c *conn) {
 		k.advance(c, 0, 0)
 	}
 	for !b.empty() {
-		if c.fd < 0 {
-			if !k.writeOtherwise(c) {
-				return
-			}
-			continue
-		}
-		p := b.next(k.scratch)
-		n, err := k.write(c, p)
-		k.stats.Writes++
-		k.advance(c, n, n)
-		if err != nil {
-			k.end(c)
-			return
-		}
-		if n < len(p) {
-			k.block(c)
+		if !c.sink.write(k, c) {
 			return
 		}
 	}
 	k.emptied(c)
 }
 
-// writeOtherwise writes to a connection that has no socket to write to as it
-// is. It reports whether there may be more to write at once.
-func (k *courier) writeOtherwise(c *conn) bool {
-	if c.fd == sealedSocket {
-		return k.seal(c)
-	}
-	return k.lend(c)
-}
-
 // advance counts n bytes as written. Over TLS they went in a record of so many bytes on
-// the wire.
+// the wire; wire is 0 otherwise.
 func (k *courier) advance(c *conn, n, wire int) {
 	d := c.waiting.advance(n)
 	k.weigh(c)
 	k.stats.Frames += uint64(d.events)
 	k.stats.Bytes += uint64(n)
-	if c.fd == sealedSocket {
+	if wire > 0 {
 		d.inRecord(wire)
 	}
 	c.resume.wrote(d)
-}
-
-// block leaves a full socket to a goroutine that waits for it.
-func (k *courier) block(c *conn) {
-	c.stalled = true
-	k.stats.Blocked++
-	rest := c.waiting.rest()
-	c.waiting.flight = len(rest)
-	k.lag(c)
-	k.elsewhere(c, func() {
-		e := event{kind: evWritten, c: c, err: errNotWritten}
-		defer func() { k.tell(e) }()
-		e.n, e.err = c.sock.Write(rest)
-	})
-}
-
-// errNotWritten is what is told of a write that did not return.
-var errNotWritten = errors.New("the write has panicked")
-
-// lend gives what waits for a connection without a socket to its stream, which
-// tells when it has written that. It reports whether there may be more to write
-// at once: frames without bytes, such as of events that have expired, are not lent.
-func (k *courier) lend(c *conn) bool {
-	buf := make([]byte, 0, min(scratchBytes, c.waiting.bytes))
-	p := c.waiting.next(buf)
-	if len(p) == 0 {
-		k.advance(c, 0, 0)
-		return true
-	}
-	c.waiting.flight, c.waiting.copied = len(p), cap(buf)
-	k.weigh(c)
-	k.lag(c)
-	k.stats.Writes++
-	c.sock.(byteStream).take(p)
-	return false
-}
-
-// written goes on after block or lend.
-func (k *courier) written(c *conn, n, wire int, err error) {
-	if c.fd != noSocket {
-		k.stats.Blocked--
-	}
-	if c.phase == phaseEnded {
-		return
-	}
-	c.waiting.flight, c.waiting.copied = 0, 0
-	k.advance(c, n, wire)
-	if err != nil {
-		k.end(c)
-		return
-	}
-	k.flushOne(c)
 }
 
 // emptied does what had to wait until everything was written.
@@ -247,10 +170,8 @@ func (k *courier) emptied(c *conn) {
 	case c.readerDone:
 		k.end(c)
 		return
-	case c.discards && c.fd == sealedSocket:
-		k.elsewhere(c, c.hangUpTLS)
 	case c.discards:
-		hangUp(c.sock)
+		c.sink.closeWrite(k, c)
 	}
 	if c.chunk {
 		c.chunk = false
