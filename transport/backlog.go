@@ -52,10 +52,10 @@ func (b *backlog) push(f *hub.Frame) {
 	b.mortal = b.mortal || !f.Expires.IsZero()
 }
 
-// bury empties frames that have expired by now, unless they
+// expire empties frames that have expired by now, unless they
 // are in the kernel in part or on their way there. How far the connection is they
 // still say.
-func (b *backlog) bury(now time.Time) {
+func (b *backlog) expire(now time.Time) {
 	for i, f := range b.untouched() {
 		if !f.Expires.IsZero() && !now.Before(f.Expires) {
 			b.untouched()[i] = &hub.Frame{Position: f.Position, Kind: f.Kind}

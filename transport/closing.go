@@ -2,19 +2,32 @@ package transport
 
 import "belfry/hub"
 
-// How a courier ends connections.
+// How a courier ends connections. There are three ways: close tells the peer why, and
+// waits for it; end closes the socket; abort does that without waiting for anything.
 
-// close ends a connection for one of the broker's own reasons.
-func (k *courier) close(c *conn, why hub.Reason) {
-	k.shut(c, why, closeCodes[why], why.String())
+// A farewell is what a peer is told at the end of its connection.
+type farewell struct {
+	why  hub.Reason
+	code uint16 // of WebSocket
+	text string
+	upTo hub.Cursor // the connection's resume point; zero if it never had one
 }
 
-// shut begins the end of a connection: the hub hears how far it came, the peer
-// gets one farewell (in WebSocket a Close frame, RFC 6455 section 5.5.1) behind
-// frames that it has the beginning of, and the rest of its backlog is dropped.
-// While the broker drains nobody will resume, and all of the backlog goes out
-// before.
-func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
+// farewellFor is the farewell for one of the broker's own reasons.
+func farewellFor(why hub.Reason) farewell {
+	return farewell{why: why, code: closeCodes[why], text: why.String()}
+}
+
+// comesBack reports whether a client should come back by itself.
+func (f farewell) comesBack() bool {
+	return f.code >= 4100 || f.code == closeRestart || f.code == closeTryLater
+}
+
+// close begins the end of a connection. The hub hears how far it came. The peer gets
+// one farewell (in WebSocket a Close frame, RFC 6455 section 5.5.1), after frames that
+// it has the beginning of; the rest of the backlog is dropped. While the broker drains
+// nobody will resume, and all of the backlog goes out before.
+func (k *courier) close(c *conn, f farewell) {
 	if c.phase == phaseClosing && c.readerDone && c.waiting == nil {
 		k.end(c)
 		return
@@ -25,18 +38,17 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 	if c.phase != phaseOpen {
 		return
 	}
-	k.release(c, why)
-	c.phase, c.reason = phaseClosing, why
+	k.release(c, f.why)
+	c.phase, c.reason = phaseClosing, f.why
 	k.closing.add(&c.deadline, k.now)
 	c.whole()
 	if c.pulse != nil {
 		c.pulse.cancel()
 	}
 	var lost []*hub.Frame
-	if c.waiting != nil && why != hub.Draining {
+	if c.waiting != nil && f.why != hub.Draining {
 		lost = c.waiting.untouched()
 	}
-	f := farewell{why: why, code: code, text: text}
 	if c.resume.welcomed {
 		f.upTo = k.reached(c, lost)
 	}
@@ -50,19 +62,6 @@ func (k *courier) shut(c *conn, why hub.Reason, code uint16, text string) {
 		return
 	}
 	k.pushPlain(c, c.speaks.farewell(c, f))
-}
-
-// A farewell is what a peer is told at the end of its connection.
-type farewell struct {
-	why  hub.Reason
-	code uint16 // of WebSocket
-	text string
-	upTo hub.Cursor // the connection's resume point; zero if it never had one
-}
-
-// comesBack reports whether a client should come back by itself.
-func (f farewell) comesBack() bool {
-	return f.code >= 4100 || f.code == closeRestart || f.code == closeTryLater
 }
 
 // reached returns the resume point that a connection's peer should know if some of the
@@ -91,7 +90,7 @@ func (k *courier) release(c *conn, why hub.Reason) {
 	_ = k.hub.Released(r)
 }
 
-// end closes a connection's socket, at once if its peer has had its time.
+// end closes a connection's socket, in order if its peer has ended its side.
 func (k *courier) end(c *conn) {
 	switch c.phase {
 	case phaseEnded:
@@ -100,11 +99,24 @@ func (k *courier) end(c *conn) {
 		k.release(c, hub.Disconnected)
 		c.reason = hub.Disconnected
 	}
-	k.bury(c, !c.readerDone || c.torn())
+	if !c.readerDone || c.torn() {
+		k.abort(c)
+		return
+	}
+	k.forget(c)
+	k.elsewhere(c, c.close)
+	k.checkIdle()
 }
 
-// bury closes the socket of a connection that is not open any more.
-func (k *courier) bury(c *conn, abort bool) {
+// abort closes a connection's socket at once. The hub has heard of the end.
+func (k *courier) abort(c *conn) {
+	k.forget(c)
+	k.elsewhere(c, c.abort)
+	k.checkIdle()
+}
+
+// forget drops what a courier has of a connection.
+func (k *courier) forget(c *conn) {
 	c.phase = phaseEnded
 	c.deadline.cancel()
 	c.whole()
@@ -116,109 +128,26 @@ func (k *courier) bury(c *conn, abort bool) {
 		k.stats.Waiting -= c.waiting.counted
 		c.waiting = nil
 	}
-	k.finish(c, abort)
-	k.checkIdle()
 }
 
-// finish closes a socket in a goroutine of its own: it takes a while.
-func (k *courier) finish(c *conn, abort bool) {
-	k.elsewhere(c, func() { c.finish(abort) })
-}
-
-// sweep does what is due.
-func (k *courier) sweep() {
-	for !k.guarded(k.sweepOn) {
-	}
-}
-
-func (k *courier) sweepOn() {
-	for k.at = k.pings.due(k.now); k.at != nil; k.at = k.pings.due(k.now) {
-		k.ping(k.at)
-	}
-	for k.at = k.pongs.due(k.now); k.at != nil; k.at = k.pongs.due(k.now) {
-		if k.at.stalled {
-			// The ping waits behind other bytes: the queue's bound and TCP's
-			// own time-out decide about this connection.
-			k.pings.add(&k.at.deadline, k.now)
-			continue
-		}
-		k.close(k.at, hub.PongTimeout)
-	}
-	for k.at = k.partials.due(k.now); k.at != nil; k.at = k.partials.due(k.now) {
-		k.close(k.at, hub.MessageTimeout)
-	}
-	for k.at = k.beats.due(k.now); k.at != nil; k.at = k.beats.due(k.now) {
-		k.beat(k.at)
-	}
-	for k.at = k.closing.due(k.now); k.at != nil; k.at = k.closing.due(k.now) {
-		k.end(k.at)
-	}
-}
-
-// ping asks a connection's peer for a sign of life.
-func (k *courier) ping(c *conn) {
-	ping := c.speaks.ping()
-	if ping == nil {
-		// Who can't be pinged is found out about by TCP's own time-out.
-		k.pings.add(&c.deadline, k.now)
-		return
-	}
-	c.stalled = c.waiting != nil && c.waiting.flight > 0
-	k.pongs.add(&c.deadline, k.now)
-	if !c.stalled {
-		k.control(c, ping)
-	}
-}
-
-// await gives a peer time for the message that it has begun.
-func (k *courier) await(c *conn) {
-	if c.phase != phaseOpen {
-		return
-	}
-	if c.partial == nil {
-		c.partial = &deadline{of: c}
-	}
-	k.partials.add(c.partial, k.now)
-}
-
-// whole says that no message is under way.
-func (c *conn) whole() {
-	if c.partial != nil {
-		c.partial.cancel()
-		c.partial = nil
-	}
-}
-
-// beat gives a connection a heartbeat if it was quiet.
-func (k *courier) beat(c *conn) {
-	k.beats.add(&c.pulse.deadline, k.now)
-	beats := c.pulse.quiet && (c.waiting == nil || c.waiting.flight == 0) // to a full socket it would come late
-	if beats {
-		if beat := c.speaks.heartbeat(k.reached(c, nil)); beat != nil {
-			k.control(c, beat)
-		}
-	}
-	c.pulse.quiet = !beats
-}
-
-// cutAll ends what is left, without farewell.
-func (k *courier) cutAll() {
+// abortAll aborts what is left when the courier ends.
+func (k *courier) abortAll() {
 	for _, s := range []*schedule{&k.pings, &k.pongs, &k.closing} {
 		for s.first != nil {
 			c := s.first.of
 			c.deadline.cancel()
 			c.phase = phaseEnded
-			k.finish(c, true)
+			k.elsewhere(c, c.abort)
 		}
 	}
 	for _, c := range k.coming.end() {
 		c.phase = phaseEnded
-		k.finish(c, true)
+		k.elsewhere(c, c.abort)
 	}
 	k.checkIdle()
 }
 
-// checkIdle answers those who wait for the last connection's end.
+// checkIdle answers those that wait for the last connection's end.
 func (k *courier) checkIdle() {
 	if k.connections() > 0 || k.coming.any() {
 		return
@@ -228,3 +157,19 @@ func (k *courier) checkIdle() {
 	}
 	k.idle = nil
 }
+
+// close closes a connection's socket in order. It takes a while.
+func (c *conn) close() {
+	defer c.server.ended(c)
+	c.sink.close(c)
+}
+
+// abort closes a connection's socket without waiting for what is unsent.
+func (c *conn) abort() {
+	defer c.server.ended(c)
+	c.sink.abort(c)
+}
+
+// torn reports whether there may be a part of a record in the kernel: then
+// nothing can follow, not even an end.
+func (c *conn) torn() bool { return c.sink.records() && c.waiting != nil && c.waiting.flight > 0 }

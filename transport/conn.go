@@ -23,7 +23,7 @@ type conn struct {
 	waiting *backlog // nil when nothing waits
 	sink    sink
 	pulse   *pulse // of a protocol with heartbeats; nil without
-	fd      int32  // of a plain socket, valid until finish closes it
+	fd      int32  // of a plain socket, valid until the connection ends
 	phase   phase
 	lagging bool // the hub was told that it is slow
 	chunk   bool // the hub waits to hear that nothing waits
@@ -221,18 +221,3 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 	}
 	return true, nil
 }
-
-// finish closes the socket: for a peer that has not ended its side in time,
-// without waiting for what is unsent.
-func (c *conn) finish(abort bool) {
-	defer c.server.ended(c)
-	if abort {
-		c.sink.abort(c)
-	} else {
-		c.sink.close(c)
-	}
-}
-
-// torn reports whether there may be a part of a record in the kernel: then
-// nothing can follow, not even an end.
-func (c *conn) torn() bool { return c.sink.records() && c.waiting != nil && c.waiting.flight > 0 }

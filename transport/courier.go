@@ -127,7 +127,7 @@ func newCourier(number int, h broker, opts *Options) *courier {
 	}
 }
 
-// run works until ctx ends; then it cuts the connections that are left.
+// run works until ctx ends; then it aborts the connections that are left.
 func (k *courier) run(ctx context.Context) {
 	defer close(k.done)
 	start := time.Now()
@@ -145,7 +145,7 @@ func (k *courier) run(ctx context.Context) {
 			// follows the flush: one that ends during the batch may lack a part of it.
 			k.head = b.Head
 			if k.hub.Ready(k.number, b) != nil {
-				k.cutAll()
+				k.abortAll()
 				return
 			}
 		case e := <-k.inbox:
@@ -158,7 +158,7 @@ func (k *courier) run(ctx context.Context) {
 			k.sweep()
 			k.flush()
 		case <-ctx.Done():
-			k.cutAll()
+			k.abortAll()
 			return
 		}
 	}
@@ -233,7 +233,7 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 	case hub.OpNote:
 		k.note(c, op.Note, op.At)
 	case hub.OpClose:
-		k.close(c, op.Reason)
+		k.close(c, farewellFor(op.Reason))
 	}
 }
 
@@ -260,14 +260,14 @@ func (k *courier) handle(e event) {
 		c.whole()
 	case evClose:
 		c.readerDone = true
-		k.shut(c, hub.Disconnected, e.code, "")
+		k.close(c, farewell{why: hub.Disconnected, code: e.code})
 		k.flushOne(c)
 	case evFault:
 		c.discards = true
-		k.shut(c, violations[e.code], e.code, e.text)
+		k.close(c, farewell{why: violations[e.code], code: e.code, text: e.text})
 	case evRefused:
 		k.open(c)
-		k.shut(c, e.reason, e.code, e.text)
+		k.close(c, farewell{why: e.reason, code: e.code, text: e.text})
 	case evGone:
 		// Before its hub.OpOpen has come the connection can't be ended: the hub
 		// would hear of the end before it has begun.

@@ -38,7 +38,7 @@ func (k *courier) fail(c *conn) {
 		// If the hub has ended, so will this courier.
 		_ = k.hub.Released(hub.Release{Conn: &c.Conn, Reason: hub.InternalError})
 	}
-	k.bury(c, true)
+	k.abort(c)
 }
 
 // recovered ends a connection whose goroutine has panicked, its reader or another.

@@ -24,7 +24,7 @@ import (
 //	evFailed      ends as it opens   ends               ends             nothing
 //	evWritten     -                  goes on, or ends   goes on, or ends counted
 //	deadlines     -                  as they are        ends             -
-//	courier ends  cut                cut                cut              nothing
+//	courier ends  aborted            aborted            aborted          nothing
 //
 // Cells with - can't happen. The hub hears of a connection's end once: when it
 // stops being open.
@@ -60,7 +60,7 @@ func (a *arrivals) add(c *conn) bool {
 }
 
 // remove forgets a connection and reports whether it was still to come. Who
-// removes it has to open or to finish it.
+// removes it has to open or to end it.
 func (a *arrivals) remove(c *conn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -191,7 +191,7 @@ var phaseEvents = []phaseEvent{
 		op(hub.Op{Kind: hub.OpClose, Reason: hub.Draining})(r)
 	}, [4]int{2, -1, -1, -1}},
 	{"the broker drains", op(hub.Op{Kind: hub.OpClose, Reason: hub.Draining}), [4]int{-1, 2, 2, 3}},
-	{"courier ends", func(r *phaseRig) { r.k.cutAll() }, [4]int{3, 3, 3, 3}},
+	{"courier ends", func(r *phaseRig) { r.k.abortAll() }, [4]int{3, 3, 3, 3}},
 }
 
 var deliverOp = hub.Op{Kind: hub.OpDeliver, Frame: &hub.Frame{Position: 1, Bytes: []byte("x")}}

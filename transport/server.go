@@ -94,7 +94,7 @@ func (s *Server) SetPressure(level int) {
 	}
 }
 
-// Run works until ctx ends; then it cuts the connections that are left.
+// Run works until ctx ends; then it aborts the connections that are left.
 func (s *Server) Run(ctx context.Context) {
 	for _, k := range s.couriers {
 		s.work.Go(func() { k.run(ctx) })
@@ -238,18 +238,18 @@ func (s *Server) attach(c *conn, want hub.Want) {
 		err = s.hub.Connect(hub.Registration{ID: want.ID, User: want.User, Topics: want.Topics, Grant: want.Grant}, &c.Conn, want.From)
 	}
 	if err != nil && c.courier.coming.remove(c) { // the hub has ended
-		c.finish(true)
+		c.abort()
 	}
 }
 
 // expect has a connection's courier know that it comes. It reports whether the
-// courier still runs; else the connection is cut.
+// courier still runs; else the connection is aborted.
 func (s *Server) expect(c *conn) bool {
 	s.open.Add(1)
 	if c.courier.coming.add(c) {
 		return true
 	}
-	c.finish(true)
+	c.abort()
 	return false
 }
 

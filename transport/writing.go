@@ -24,7 +24,7 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 		case c.phase != phaseOpen:
 			return // the socket has failed
 		case !k.holds(c, f):
-			k.close(c, hub.SlowConsumer)
+			k.close(c, farewellFor(hub.SlowConsumer))
 			return
 		}
 	}
@@ -133,7 +133,7 @@ func (k *courier) flushOne(c *conn) {
 		return
 	}
 	if b.mortal {
-		b.bury(time.Now())
+		b.expire(time.Now())
 		k.advance(c, 0, 0)
 	}
 	for !b.empty() {
