@@ -42,8 +42,8 @@ func (k *courier) close(c *conn, f farewell) {
 	c.phase, c.reason = phaseClosing, f.why
 	k.closing.add(&c.deadline, k.now)
 	c.whole()
-	if c.pulse != nil {
-		c.pulse.cancel()
+	if c.beat != nil {
+		c.beat.cancel()
 	}
 	var lost []*hub.Frame
 	if c.waiting != nil && f.why != hub.Draining {
@@ -79,7 +79,7 @@ func (k *courier) release(c *conn, why hub.Reason) {
 	r := hub.Release{Conn: &c.Conn, Last: c.resume.written, Reason: why}
 	waiting := c.waiting.waiting()
 	r.UpTo, _ = c.resume.reach(waiting, waiting, k.head)
-	if r.Last > 0 || c.pulse != nil { // else there is no event and no gap that may have to be repeated
+	if r.Last > 0 || c.Notes { // else there is no event and no gap that may have to be repeated
 		part := 0
 		if c.waiting != nil && !c.sink.records() { // which count as a whole
 			part = c.waiting.written
@@ -120,8 +120,8 @@ func (k *courier) forget(c *conn) {
 	c.phase = phaseEnded
 	c.deadline.cancel()
 	c.whole()
-	if c.pulse != nil {
-		c.pulse.cancel()
+	if c.beat != nil {
+		c.beat.cancel()
 	}
 	k.stats.Closed++
 	if c.waiting != nil {

@@ -22,8 +22,8 @@ type conn struct {
 	// first, to lie together in the cache.
 	waiting *backlog // nil when nothing waits
 	sink    sink
-	pulse   *pulse // of a protocol with heartbeats; nil without
-	fd      int32  // of a plain socket, valid until the connection ends
+	beat    *heartbeat // of a protocol that has them; nil without
+	fd      int32      // of a plain socket, valid until the connection ends
 	phase   phase
 	lagging bool // the hub was told that it is slow
 	chunk   bool // the hub waits to hear that nothing waits
@@ -49,11 +49,13 @@ type conn struct {
 	address string // of the peer, if its socket does not tell
 
 	// Owned by the read side.
-	decoder  *decoder // nil between messages
-	held     int      // bytes that it holds, as counted
-	second   int64    // a second of Unix time
-	controls int32    // control frames that came in it
-	deaf     bool     // the peer broke a rule: what it sends is discarded
+	decoder  *decoder      // nil between messages
+	held     int           // bytes that it holds, as counted
+	second   int64         // a second of Unix time
+	controls int32         // control frames that came in it
+	deaf     bool          // the peer broke a rule: what it sends is discarded
+	admin    bool          // it may subscribe to the broker's own topics
+	publish  hub.Publisher // nil: it may not publish
 }
 
 // An opening is what a connection begins with.
@@ -61,15 +63,6 @@ type opening struct {
 	answer []byte                       // to the request
 	early  []byte                       // what had arrived with it
 	refuse func(*conn, farewell) []byte // the answer if the hub refuses; nil: that is said in-band
-}
-
-// A pulse is what a connection with heartbeats has besides.
-type pulse struct {
-	deadline
-	quiet bool // nothing but pings and pongs was given to it since the last look
-
-	admin   bool          // it may subscribe to the broker's own topics; owned by the read side
-	publish hub.Publisher // nil: the peer may not; owned by the read side
 }
 
 // inputs are read buffers; connections at rest have none.

@@ -227,7 +227,7 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 		c.resume.live, c.lagging = true, false
 	case hub.OpPause:
 		c.resume.live = false
-		if c.pulse != nil {
+		if c.Notes {
 			c.resume.handed = op.At
 		}
 	case hub.OpNote:
@@ -297,8 +297,8 @@ func (k *courier) open(c *conn) {
 	k.stats.Opened++
 	c.deadline.of = c
 	k.pings.add(&c.deadline, k.now)
-	if c.pulse != nil {
-		c.pulse.of = c
+	if c.beat != nil {
+		c.beat.of = c
 	}
 	if c.readerDone { // its peer was gone before
 		k.end(c)
@@ -337,7 +337,7 @@ func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 	f := &hub.Frame{Bytes: c.speaks.note(c, n)}
 	c.resume.note(f, n, at)
 	if _, ok := n.(hub.Welcome); ok {
-		k.beats.add(&c.pulse.deadline, k.now)
+		k.beats.add(&c.beat.deadline, k.now)
 		if c.opening != nil {
 			k.answer(c)
 		}

@@ -68,14 +68,20 @@ func (c *conn) whole() {
 	}
 }
 
+// A heartbeat is when a connection is looked at next, and what was seen since.
+type heartbeat struct {
+	deadline
+	quiet bool // nothing but pings and pongs was given to it since the last look
+}
+
 // beat gives a connection a heartbeat if it was quiet.
 func (k *courier) beat(c *conn) {
-	k.beats.add(&c.pulse.deadline, k.now)
-	beats := c.pulse.quiet && (c.waiting == nil || c.waiting.flight == 0) // to a full socket it would come late
+	k.beats.add(&c.beat.deadline, k.now)
+	beats := c.beat.quiet && (c.waiting == nil || c.waiting.flight == 0) // to a full socket it would come late
 	if beats {
 		if beat := c.speaks.heartbeat(k.reached(c, nil)); beat != nil {
 			k.control(c, beat)
 		}
 	}
-	c.pulse.quiet = !beats
+	c.beat.quiet = !beats
 }

@@ -91,7 +91,7 @@ func TestPanics(t *testing.T) {
 				if at == "fault" {
 					p.at = "farewell"
 				}
-				s.conn.speaks, s.conn.Conn.Notes, s.conn.pulse = p, true, &pulse{}
+				s.conn.speaks, s.conn.Conn.Notes, s.conn.beat = p, true, &heartbeat{}
 				w.server.expect(s.conn)
 				w.attach(s.conn, id)
 				provoke(w, id, s)

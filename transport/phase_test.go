@@ -52,7 +52,7 @@ func newPhaseRig(t *testing.T, kind string) *phaseRig {
 		st := newHTTPStream(&fakeResponse{}, time.Minute, nil)
 		r.c.sock, r.c.sink = st, http2Sink{st}
 	}
-	r.c.server, r.c.speaks, r.c.pulse = s, v1{}, &pulse{}
+	r.c.server, r.c.speaks = s, v1{}
 	r.c.opening = &opening{answer: []byte(answer)}
 	s.assign(r.c, hub.Want{})
 	r.k.write = func(c *conn, p []byte) (int, error) { return c.sock.(*fakeSock).tryWrite(p) }

@@ -132,11 +132,11 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, i
 	c := &conn{server: s, speaks: bare{}, opening: &opening{answer: answer}}
 	switch {
 	case name == v1Name:
-		c.speaks, c.pulse = v1{}, &pulse{publish: want.Publish, admin: want.Admin}
+		c.speaks, c.publish, c.admin = v1{}, want.Publish, want.Admin
 	case !want.Registered && len(want.Topics) == 0:
 		return errNoTopicsInURL
 	case name == cloudEventsName:
-		c.speaks, c.pulse = cloudEvents{}, &pulse{}
+		c.speaks = cloudEvents{}
 	case want.Slow != nil && *want.Slow == hub.SlowDropOldest:
 		return errBareDrops
 	}
@@ -171,6 +171,9 @@ func (s *Server) assign(c *conn, want hub.Want) {
 	c.courier = s.couriers[int(want.ID[0])%len(s.couriers)]
 	c.handle, c.address = want.ID.Handle(), want.Address
 	c.Conn = c.speaks.conn()
+	if c.Notes {
+		c.beat = &heartbeat{}
+	}
 	c.Conn.Owner, c.Conn.Courier = c, int32(c.courier.number)
 	c.Conn.Slow = s.opts.SlowPolicy
 	if want.Slow != nil {

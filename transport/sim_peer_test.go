@@ -163,9 +163,6 @@ func (p *peer) connect() {
 		want.ID = s.id()
 	}
 	c := &conn{server: s.server, speaks: p.kind, opening: &opening{answer: []byte(answer)}}
-	if p.cursors() {
-		c.pulse = &pulse{}
-	}
 	if (p.kind == sse{}) {
 		c.deaf, c.discards = true, true
 		c.opening = &opening{answer: []byte("200\r\n\r\nretry: 1\n"), refuse: func(_ *conn, f farewell) []byte {

@@ -192,7 +192,7 @@ func TestResumingFromTheFuture(t *testing.T) {
 		}
 		s.to(2)
 		connect := func(from hub.From) *simSock {
-			c := &conn{server: s.server, speaks: v1{}, opening: &opening{answer: []byte(answer)}, pulse: &pulse{}}
+			c := &conn{server: s.server, speaks: v1{}, opening: &opening{answer: []byte(answer)}}
 			s.server.assign(c, hub.Want{Registered: true, ID: id})
 			k := &simSock{sim: s, post: s.posts[0], conn: c}
 			c.sock, c.sink = k, tcpSink{}

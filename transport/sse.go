@@ -100,7 +100,7 @@ func (s *Server) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, i
 	if err != nil && !source {
 		return err
 	}
-	c := &conn{server: s, speaks: streamProtocol(r), deaf: true, discards: true, pulse: &pulse{}}
+	c := &conn{server: s, speaks: streamProtocol(r), deaf: true, discards: true}
 	s.assign(c, want)
 	header := w.Header()
 	header.Set("Cache-Control", "no-store, no-transform")

@@ -67,7 +67,7 @@ type fakeStream struct {
 func (w *world) stream(id hub.ID) *fakeStream {
 	s := &fakeStream{fakeResponse: &fakeResponse{header: make(http.Header)}, answered: make(chan struct{})}
 	st := newHTTPStream(s.fakeResponse, w.server.opts.StallTimeout, fixedTail(0))
-	s.conn = &conn{server: w.server, speaks: sse{}, deaf: true, discards: true, pulse: &pulse{}, sock: st, sink: http2Sink{st}}
+	s.conn = &conn{server: w.server, speaks: sse{}, deaf: true, discards: true, sock: st, sink: http2Sink{st}}
 	s.conn.opening = &opening{answer: []byte("retry: 1\n"), refuse: func(*conn, farewell) []byte { return nil }}
 	w.server.assign(s.conn, hub.Want{Registered: true, ID: id})
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -195,7 +195,7 @@ func TestAStreamOfExpiredEvents(t *testing.T) {
 	l := testLimits()
 	k := newCourier(0, b, &l.transport)
 	st := newHTTPStream(&fakeResponse{}, time.Minute, nil)
-	c := &conn{sock: st, sink: http2Sink{st}, speaks: sse{}, pulse: &pulse{}, opening: &opening{}}
+	c := &conn{sock: st, sink: http2Sink{st}, speaks: sse{}, opening: &opening{}}
 	c.phase = phaseOpen
 	k.deliver(c, &hub.Frame{Position: 1, Bytes: []byte("gone"), Expires: time.Unix(1, 0)})
 	k.flush()

@@ -327,7 +327,7 @@ func (op *operation) auth(c *conn) error {
 	if err := c.server.hub.Renew(&c.Conn, user, grant, op.Ref); err != nil {
 		return err
 	}
-	c.pulse.publish = publish
+	c.publish = publish
 	return nil
 }
 
@@ -335,7 +335,7 @@ func (op *operation) auth(c *conn) error {
 // connection gets that.
 func (op *operation) publish(c *conn) error {
 	switch {
-	case c.pulse.publish == nil:
+	case c.publish == nil:
 		return &refusal{"forbidden", "this connection may not publish: it was not granted"}
 	case op.Topic == nil:
 		return &refusal{"invalid_topic", "topic is missing; say what to publish to"}
@@ -357,7 +357,7 @@ func (op *operation) publish(c *conn) error {
 			return &refusal{"invalid_user_id", "an empty text is not a user; leave it out"}
 		}
 	}
-	wait, err := c.pulse.publish(ev)
+	wait, err := c.publish(ev)
 	if err != nil {
 		return err
 	}
@@ -377,7 +377,7 @@ func (op *operation) checkTopics(c *conn) error {
 		return hub.ErrTooManyTopics
 	}
 	for _, name := range op.Topics {
-		if err := hub.CheckPattern(name); err != nil && !(c.pulse.admin && hub.ForOperators(name)) {
+		if err := hub.CheckPattern(name); err != nil && !(c.admin && hub.ForOperators(name)) {
 			return err
 		}
 	}

@@ -29,8 +29,8 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 		}
 	}
 	k.push(c, f)
-	if c.pulse != nil {
-		c.pulse.quiet = false
+	if c.beat != nil {
+		c.beat.quiet = false
 	}
 	k.lag(c) // of a full socket nothing else tells
 }
