@@ -28,25 +28,30 @@ func appendChunk(dst, text []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
+// A streamEncoding is a form of server-sent events, and the same in chunks.
+type streamEncoding struct{ plain, chunked hub.Encoding }
+
+// registerStream adds a form of server-sent events.
+func registerStream(e hub.Encoder) streamEncoding {
+	chunks := func(ev *hub.Event, at hub.Cursor) []byte { return appendChunk(nil, e(ev, at)) }
+	return streamEncoding{plain: register(e), chunked: register(chunks)}
+}
+
 // chunked is a protocol of server-sent events in chunks.
-type chunked struct{ protocol }
+type chunked struct{ eventStream }
 
 func (p chunked) conn() hub.Conn {
-	c := p.protocol.conn()
-	switch c.Encoding {
-	case SSE:
-		c.Encoding = SSEChunked
-	case SSEWhole:
-		c.Encoding = SSEWholeChunked
-	}
-	c.Replay = c.Encoding
+	c := p.eventStream.conn()
+	c.Encoding, c.Replay = p.encoding().chunked, p.encoding().chunked
 	return c
 }
 
-func (p chunked) note(c *conn, n hub.Note) []byte { return appendChunk(nil, p.protocol.note(c, n)) }
+func (p chunked) note(c *conn, n hub.Note) []byte { return appendChunk(nil, p.eventStream.note(c, n)) }
 
-func (p chunked) heartbeat(at hub.Cursor) []byte { return appendChunk(nil, p.protocol.heartbeat(at)) }
+func (p chunked) heartbeat(at hub.Cursor) []byte {
+	return appendChunk(nil, p.eventStream.heartbeat(at))
+}
 
 func (p chunked) farewell(c *conn, f farewell) []byte {
-	return append(appendChunk(nil, p.protocol.farewell(c, f)), lastChunk...)
+	return append(appendChunk(nil, p.eventStream.farewell(c, f)), lastChunk...)
 }

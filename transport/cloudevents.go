@@ -15,12 +15,21 @@ import (
 // cloudEventsName is the subprotocol's name.
 const cloudEventsName = "cloudevents.json"
 
+// cloudEvent is the form of its events.
+var cloudEvent = registerWith(func(d CloudEventDefaults) hub.Encoder { return d.appendFrame })
+
 // cloudEvents is the protocol cloudevents.json.
 type cloudEvents struct{ webSocket }
 
 func (cloudEvents) name() string { return cloudEventsName }
 
-func (cloudEvents) conn() hub.Conn { return hub.Conn{Encoding: CloudEvents, Notes: true} }
+func (cloudEvents) subprotocol() string { return cloudEventsName }
+
+func (cloudEvents) refusesInBand() bool { return false }
+
+func (cloudEvents) accept(_ *conn, want hub.Want) error { return needsTopics(want) }
+
+func (cloudEvents) conn() hub.Conn { return hub.Conn{Encoding: cloudEvent, Notes: true} }
 
 // note tells of gaps, by a CloudEvent of a type of its own. All else the protocol
 // has no form for.
@@ -55,16 +64,6 @@ func (cloudEvents) message(c *conn, m message) {
 type CloudEventDefaults struct {
 	Source string // a URI reference
 	Type   string
-}
-
-// Encoders are those of all protocols, for [hub.Options].
-func Encoders(d CloudEventDefaults) []hub.Encoder {
-	all := make([]hub.Encoder, SSEWholeChunked+1)
-	for i := range all {
-		all[i] = func(ev *hub.Event, at hub.Cursor) []byte { return Encode(hub.Encoding(i), ev, at) }
-	}
-	all[CloudEvents] = d.appendFrame
-	return all
 }
 
 // appendFrame returns an event as a CloudEvent: its subject is the topic, the

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -73,48 +72,3 @@ func AppendReceipt(text []byte, topic string, r hub.Receipt) []byte {
 
 // eventOverhead is more than what an event takes beside its texts, in bytes.
 const eventOverhead = 256
-
-func appendV1Event(dst []byte, ev *hub.Event, at hub.Cursor, replay bool) []byte {
-	return appendFrame(dst, opText, v1Event(ev, at, replay))
-}
-
-// v1Event returns an event as belfry.v1 has it.
-func v1Event(ev *hub.Event, at hub.Cursor, replay bool) []byte {
-	text := make([]byte, 0, eventOverhead+len(ev.Topic)+len(ev.ID)+len(ev.User)+len(ev.Message))
-	text = append(text, `{"type":"event",`...)
-	text = AppendEvent(text, ev)
-	if replay {
-		text = append(text, `,"replay":true`...)
-	} else {
-		text = AppendCursor(text, at)
-	}
-	return append(text, '}')
-}
-
-// appendServerSentEvent appends a message as one event (HTML standard, section
-// 9.2.6). Each of its lines is a field of its own, or a line could forge one. The
-// id is the last: there are readers that take it as it comes, and would take an
-// event that is cut off for one that they have had.
-func appendServerSentEvent(dst []byte, message []byte, at hub.Cursor) []byte {
-	for {
-		end := bytes.IndexAny(message, "\r\n")
-		dst = append(dst, "data: "...)
-		if end < 0 {
-			dst = append(append(dst, message...), '\n')
-			return append(appendID(dst, at), '\n')
-		}
-		dst = append(dst, message[:end]...)
-		dst = append(dst, '\n')
-		if message[end] == '\r' && end+1 < len(message) && message[end+1] == '\n' {
-			end++
-		}
-		message = message[end+1:]
-	}
-}
-
-// appendID appends the field that moves an EventSource's resume point.
-func appendID(dst []byte, at hub.Cursor) []byte {
-	dst = append(dst, "id: "...)
-	dst = at.AppendTo(dst)
-	return append(dst, '\n')
-}

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 
 	"nhooyr.io/websocket"
 )
@@ -29,27 +27,6 @@ func (e *HandshakeError) Status() int { return e.status }
 // Header holds what the answer must say beside its status, such as Upgrade
 // (RFC 9110 section 15.5.22) or Sec-WebSocket-Version (RFC 6455 section 4.4).
 func (e *HandshakeError) Header() http.Header { return e.header }
-
-// subprotocols are those that there are, the ones that are preferred first.
-var subprotocols = []string{v1Name, cloudEventsName}
-
-// subprotocol returns the subprotocol that a request and the broker agree on, ""
-// if none. Its name is compared as it stands (RFC 6455 section 4.1): a client that
-// hears another spelling than its own may fail the connection.
-func subprotocol(r *http.Request) string {
-	var offered []string
-	for _, line := range r.Header["Sec-Websocket-Protocol"] {
-		for name := range strings.SplitSeq(line, ",") {
-			offered = append(offered, strings.TrimSpace(name))
-		}
-	}
-	for _, name := range subprotocols {
-		if slices.Contains(offered, name) {
-			return name
-		}
-	}
-	return ""
-}
 
 // negotiate checks a client's opening handshake (RFC 6455 section 4.2) and
 // returns the answer that accepts it with a subprotocol, as it goes over the wire,

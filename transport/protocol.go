@@ -1,54 +1,42 @@
 package transport
 
 import (
-	"errors"
+	"net/http"
+	"slices"
+	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"go.uber.org/zap"
 
 	"belfry/hub"
 )
 
-// The encodings of events.
-const (
-	// Bare is the WebSocket protocol without a name: each event is one text
-	// frame that holds the message.
-	Bare hub.Encoding = iota
-	// V1 is an event of belfry.v1.
-	V1
-	// V1Replay is an event of a replay of belfry.v1: it has no cursor.
-	V1Replay
-	// SSE is a server-sent event.
-	SSE
-	// CloudEvents is a CloudEvent of cloudevents.json.
-	CloudEvents
-	// SSEWhole is a server-sent event the data of which is an event of belfry.v1.
-	SSEWhole
-	// SSEChunked and SSEWholeChunked are the same as chunks of HTTP/1.1.
-	SSEChunked
-	SSEWholeChunked
-)
+// A protocol is one file and, over WebSocket, one line in subprotocols. The file has the
+// protocol and the forms of its events, which it registers.
 
-// Encode returns an event in the form in which it goes over the wire. It is a
-// pure function, for [hub.Options].
-func Encode(enc hub.Encoding, ev *hub.Event, at hub.Cursor) []byte {
-	switch enc {
-	case V1:
-		return appendV1Event(nil, ev, at, false)
-	case V1Replay:
-		return appendV1Event(nil, ev, at, true)
-	case SSE:
-		return appendServerSentEvent(nil, ev.Message, at)
-	case SSEWhole:
-		return appendServerSentEvent(nil, v1Event(ev, at, false), at)
-	case SSEChunked:
-		return appendChunk(nil, appendServerSentEvent(nil, ev.Message, at))
-	case SSEWholeChunked:
-		return appendChunk(nil, appendServerSentEvent(nil, v1Event(ev, at, false), at))
-	default:
-		return appendFrame(make([]byte, 0, frameSize(len(ev.Message))), opText, ev.Message)
+// subprotocols are the protocols over WebSocket, the ones that are preferred first. The
+// last is for all clients.
+var subprotocols = []subprotocol{v1{}, cloudEvents{}, bare{}}
+
+// encodings make the forms of events, by [hub.Encoding].
+var encodings []func(CloudEventDefaults) hub.Encoder
+
+// register adds a form of events.
+func register(e hub.Encoder) hub.Encoding {
+	return registerWith(func(CloudEventDefaults) hub.Encoder { return e })
+}
+
+// registerWith adds a form of events that depends on the configuration.
+func registerWith(encoder func(CloudEventDefaults) hub.Encoder) hub.Encoding {
+	encodings = append(encodings, encoder)
+	return hub.Encoding(len(encodings) - 1)
+}
+
+// Encoders are those of all protocols, for [hub.Options].
+func Encoders(d CloudEventDefaults) []hub.Encoder {
+	var all []hub.Encoder
+	for _, encoder := range encodings {
+		all = append(all, encoder(d))
 	}
+	return all
 }
 
 // A protocol is how a connection speaks. Its value is the same for all
@@ -70,65 +58,43 @@ type protocol interface {
 	message(c *conn, m message)
 }
 
+// A subprotocol is a protocol over WebSocket.
+type subprotocol interface {
+	protocol
+	// subprotocol is the name that clients offer (RFC 6455 section 1.9); "" is none.
+	subprotocol() string
+	// refusesInBand reports whether clients are told in-band that they are refused: a
+	// page does not see the status of a handshake that failed.
+	refusesInBand() bool
+	// accept prepares a connection for what its client wants. It fails if that can't be.
+	accept(c *conn, want hub.Want) error
+}
+
+// subprotocolOf returns what a request and the broker agree on. The name is compared as
+// it stands (RFC 6455 section 4.1): a client that hears another spelling than its own
+// may fail the connection.
+func subprotocolOf(r *http.Request) subprotocol {
+	var offered []string
+	for _, line := range r.Header["Sec-Websocket-Protocol"] {
+		for name := range strings.SplitSeq(line, ",") {
+			offered = append(offered, strings.TrimSpace(name))
+		}
+	}
+	last := len(subprotocols) - 1
+	for _, p := range subprotocols[:last] {
+		if slices.Contains(offered, p.subprotocol()) {
+			return p
+		}
+	}
+	return subprotocols[last]
+}
+
 // webSocket is what the protocols over WebSocket have in common.
 type webSocket struct{}
 
 func (webSocket) ping() []byte { return appendFrame(nil, opPing, nil) }
 
 func (webSocket) farewell(_ *conn, f farewell) []byte { return appendClose(nil, f.code, f.text) }
-
-// bare is the protocol without a name.
-type bare struct{ webSocket }
-
-func (bare) name() string { return "bare" }
-
-func (bare) conn() hub.Conn { return hub.Conn{Encoding: Bare} }
-
-func (bare) note(*conn, hub.Note) []byte { return nil }
-
-func (bare) heartbeat(hub.Cursor) []byte { return nil }
-
-// message ignores as a whole what says nothing known.
-func (bare) message(c *conn, m message) {
-	s := c.server
-	if m.op == opText {
-		if text := string(m.data); text == "ping" || text == "ping\n" {
-			return
-		}
-		topics, err := parseTopics(m.data)
-		if err == nil {
-			done, err := s.hub.SetTopics(&c.Conn, topics)
-			if done || err != nil {
-				return
-			}
-		}
-	}
-	s.ignored.Add(1)
-	if e := s.opts.Log.Check(zap.DebugLevel, "message ignored"); e != nil {
-		e.Write(zap.Stringer("client", c.handle), zap.Int("bytes", len(m.data)))
-	}
-}
-
-// parseTopics reads the one command of the bare protocol.
-func parseTopics(text []byte) ([]string, error) {
-	var command struct {
-		Topics *[]string `json:"topics"`
-	}
-	if err := json.Unmarshal(text, &command, json.RejectUnknownMembers(true)); err != nil {
-		return nil, err
-	}
-	if command.Topics == nil {
-		return nil, errNoTopics
-	}
-	for _, name := range *command.Topics {
-		if err := hub.CheckPattern(name); err != nil {
-			return nil, err
-		}
-	}
-	return *command.Topics, nil
-}
-
-var errNoTopics = errors.New("want an object with the member topics")
 
 // reconnectAfter is how long a client that should come back should wait. Each
 // has a time of its own, up to twice the least, so that they do not come all at

@@ -114,48 +114,37 @@ func (s *Server) WaitIdle(ctx context.Context) {
 // anything is answered, with the errors of [hub.Hub.Admit] and
 // [hub.Hub.AdmitNew], with invalid, what is wrong with the request otherwise, or
 // with a [*HandshakeError]. A client that offers belfry.v1 is told all but the
-// last in-band: a page does not see the status of a handshake that failed.
+// last in-band.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error {
-	err := invalid
-	name := subprotocol(r)
-	v1Offered := name == v1Name
-	if err == nil && !v1Offered {
-		err = s.admit(want)
+	speaks, refusal := subprotocolOf(r), invalid
+	if !speaks.refusesInBand() {
+		if refusal == nil {
+			refusal = s.admit(want)
+		}
+		if refusal != nil {
+			return refusal
+		}
 	}
-	if err != nil && !v1Offered {
+	answer, err := negotiate(r, speaks.subprotocol())
+	if err != nil {
 		return err
 	}
-	answer, failed := negotiate(r, name)
-	if failed != nil {
-		return failed
-	}
-	c := &conn{server: s, speaks: bare{}, opening: &opening{answer: answer}}
-	switch {
-	case name == v1Name:
-		c.speaks, c.publish, c.admin = v1{}, want.Publish, want.Admin
-	case !want.Registered && len(want.Topics) == 0:
-		return errNoTopicsInURL
-	case name == cloudEventsName:
-		c.speaks = cloudEvents{}
-	case want.Slow != nil && *want.Slow == hub.SlowDropOldest:
-		return errBareDrops
+	c := &conn{server: s, speaks: speaks, opening: &opening{answer: answer}}
+	if err := speaks.accept(c, want); err != nil {
+		return err
 	}
 	s.assign(c, want)
-	ok, failed := s.take(w, c)
+	ok, err := s.take(w, c)
 	switch {
 	case !ok:
-		return failed
-	case err != nil:
-		s.refuse(c, err)
+		return err
+	case refusal != nil:
+		s.refuse(c, refusal)
 	default:
 		s.attach(c, want)
 	}
 	return nil
 }
-
-var errNoTopicsInURL = &HandshakeError{status: http.StatusBadRequest, text: "the URL names no topic; add ?topic=..., or offer the subprotocol " + v1Name}
-
-var errBareDrops = &HandshakeError{status: http.StatusBadRequest, text: "slow=drop_oldest needs a protocol that can tell what was dropped; offer the subprotocol " + v1Name}
 
 // admit asks the hub whether a connection may be made.
 func (s *Server) admit(want hub.Want) error {

@@ -55,10 +55,10 @@ func TestAccounting(t *testing.T) { // not in parallel: it measures the heap
 
 // deliver gives a connection that is full events until no more may wait.
 func deliver(r *phaseRig, size int) {
-	speaks := sse{}.conn()
+	encode := Encoders(CloudEventDefaults{})[sse{}.conn().Encoding]
 	for at := hub.Position(1); ; at++ {
 		ev := &hub.Event{ID: "x", Topic: "a", Time: time.Unix(1e9, 0), Message: bytes.Repeat([]byte("."), size), Text: true}
-		f := &hub.Frame{Bytes: Encode(speaks.Encoding, ev, r.broker.Cursor(at)), Position: at}
+		f := &hub.Frame{Bytes: encode(ev, r.broker.Cursor(at)), Position: at}
 		if !r.k.holds(r.c, f) {
 			return
 		}

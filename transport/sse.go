@@ -14,13 +14,37 @@ import (
 
 // Server-sent events (HTML standard, section 9.2).
 
+// The forms of events: of sse only the message, of sseWhole all that clients may know.
+var (
+	sseMessage = registerStream(func(ev *hub.Event, at hub.Cursor) []byte {
+		return appendServerSentEvent(nil, ev.Message, at)
+	})
+	sseEvent = registerStream(func(ev *hub.Event, at hub.Cursor) []byte {
+		return appendServerSentEvent(nil, v1Event(ev, at, false), at)
+	})
+)
+
+// An eventStream is a protocol of server-sent events.
+type eventStream interface {
+	protocol
+	encoding() streamEncoding
+}
+
 // sse is the protocol of server-sent events: what the peer sends is not
 // listened to.
 type sse struct{}
 
 func (sse) name() string { return "sse" }
 
-func (sse) conn() hub.Conn { return hub.Conn{Encoding: SSE, Replay: SSE, Notes: true} }
+func (sse) encoding() streamEncoding { return sseMessage }
+
+func (p sse) conn() hub.Conn { return streamConn(p) }
+
+// streamConn is how the hub sees the connection of a stream.
+func streamConn(p eventStream) hub.Conn {
+	plain := p.encoding().plain
+	return hub.Conn{Encoding: plain, Replay: plain, Notes: true}
+}
 
 func (sse) note(_ *conn, n hub.Note) []byte {
 	switch n := n.(type) {
@@ -63,7 +87,9 @@ func (sse) message(*conn, message) {}
 // heartbeat, for programs that are more than an EventSource.
 type sseWhole struct{ sse }
 
-func (sseWhole) conn() hub.Conn { return hub.Conn{Encoding: SSEWhole, Replay: SSEWhole, Notes: true} }
+func (sseWhole) encoding() streamEncoding { return sseEvent }
+
+func (p sseWhole) conn() hub.Conn { return streamConn(p) }
 
 func (p sseWhole) note(c *conn, n hub.Note) []byte {
 	w, ok := n.(hub.Welcome)
@@ -76,7 +102,7 @@ func (p sseWhole) note(c *conn, n hub.Note) []byte {
 
 // streamProtocol is how a stream speaks, as its URL asks and its HTTP can.
 func streamProtocol(r *http.Request) protocol {
-	p := protocol(sse{})
+	p := eventStream(sse{})
 	if r.URL.Query().Get("envelope") != "" {
 		p = sseWhole{}
 	}
@@ -173,4 +199,32 @@ func responseHead(status int, header http.Header) []byte {
 	_ = header.Write(&b) // a Buffer does not fail
 	b.WriteString("\r\n")
 	return b.Bytes()
+}
+
+// appendServerSentEvent appends a message as one event (HTML standard, section
+// 9.2.6). Each of its lines is a field of its own, or a line could forge one. The
+// id is the last: there are readers that take it as it comes, and would take an
+// event that is cut off for one that they have had.
+func appendServerSentEvent(dst []byte, message []byte, at hub.Cursor) []byte {
+	for {
+		end := bytes.IndexAny(message, "\r\n")
+		dst = append(dst, "data: "...)
+		if end < 0 {
+			dst = append(append(dst, message...), '\n')
+			return append(appendID(dst, at), '\n')
+		}
+		dst = append(dst, message[:end]...)
+		dst = append(dst, '\n')
+		if message[end] == '\r' && end+1 < len(message) && message[end+1] == '\n' {
+			end++
+		}
+		message = message[end+1:]
+	}
+}
+
+// appendID appends the field that moves an EventSource's resume point.
+func appendID(dst []byte, at hub.Cursor) []byte {
+	dst = append(dst, "id: "...)
+	dst = at.AppendTo(dst)
+	return append(dst, '\n')
 }

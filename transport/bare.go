@@ -1,0 +1,98 @@
+package transport
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"go.uber.org/zap"
+
+	"belfry/hub"
+)
+
+// The WebSocket protocol without a name: each event is one text frame that holds the
+// message. The one command sets the topics.
+
+// bareEvent is the form of its events.
+var bareEvent = register(func(ev *hub.Event, _ hub.Cursor) []byte {
+	return appendFrame(make([]byte, 0, frameSize(len(ev.Message))), opText, ev.Message)
+})
+
+// bare is the protocol without a name.
+type bare struct{ webSocket }
+
+func (bare) name() string { return "bare" }
+
+func (bare) conn() hub.Conn { return hub.Conn{Encoding: bareEvent} }
+
+func (bare) subprotocol() string { return "" }
+
+func (bare) refusesInBand() bool { return false }
+
+func (bare) accept(_ *conn, want hub.Want) error {
+	if err := needsTopics(want); err != nil {
+		return err
+	}
+	if want.Slow != nil && *want.Slow == hub.SlowDropOldest {
+		return errBareDrops
+	}
+	return nil
+}
+
+// needsTopics fails if a client of a protocol without subscribing names no topic.
+func needsTopics(want hub.Want) error {
+	if !want.Registered && len(want.Topics) == 0 {
+		return errNoTopicsInURL
+	}
+	return nil
+}
+
+func (bare) note(*conn, hub.Note) []byte { return nil }
+
+func (bare) heartbeat(hub.Cursor) []byte { return nil }
+
+// message ignores as a whole what says nothing known.
+func (bare) message(c *conn, m message) {
+	s := c.server
+	if m.op == opText {
+		if text := string(m.data); text == "ping" || text == "ping\n" {
+			return
+		}
+		topics, err := parseTopics(m.data)
+		if err == nil {
+			done, err := s.hub.SetTopics(&c.Conn, topics)
+			if done || err != nil {
+				return
+			}
+		}
+	}
+	s.ignored.Add(1)
+	if e := s.opts.Log.Check(zap.DebugLevel, "message ignored"); e != nil {
+		e.Write(zap.Stringer("client", c.handle), zap.Int("bytes", len(m.data)))
+	}
+}
+
+// parseTopics reads the one command of the bare protocol.
+func parseTopics(text []byte) ([]string, error) {
+	var command struct {
+		Topics *[]string `json:"topics"`
+	}
+	if err := json.Unmarshal(text, &command, json.RejectUnknownMembers(true)); err != nil {
+		return nil, err
+	}
+	if command.Topics == nil {
+		return nil, errNoTopics
+	}
+	for _, name := range *command.Topics {
+		if err := hub.CheckPattern(name); err != nil {
+			return nil, err
+		}
+	}
+	return *command.Topics, nil
+}
+
+var errNoTopics = errors.New("want an object with the member topics")
+
+var errNoTopicsInURL = &HandshakeError{status: http.StatusBadRequest, text: "the URL names no topic; add ?topic=..., or offer the subprotocol " + v1Name}
+
+var errBareDrops = &HandshakeError{status: http.StatusBadRequest, text: "slow=drop_oldest needs a protocol that can tell what was dropped; offer the subprotocol " + v1Name}
