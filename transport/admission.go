@@ -7,19 +7,19 @@ import (
 	"runtime"
 )
 
-// A Visit is what those who admit connections know of one. The calls may come
-// from any goroutine.
+// A Visit is the record of one connection that was admitted. The calls may come from
+// any goroutine.
 type Visit interface {
-	Taken()           // it is a client's from now on
-	Closed()          // it has ended; this may be told more than once
-	OnClose(f func()) // f is to be called when it has ended
+	Taken()           // the connection is a client's from now on
+	Closed()          // the connection has ended; may be called more than once
+	OnClose(f func()) // has f called when the connection has ended
 }
 
 // An Admission decides about each connection that is accepted.
 type Admission func(from net.Addr) (v Visit, ok bool)
 
-// Admit returns a listener that closes at once what is not admitted. The one
-// below it is a [Listen]'s.
+// Admit returns a listener that closes connections that are not admitted.
+// The listener below is one of [Listen].
 func Admit(ln net.Listener, admit Admission) net.Listener { return &admission{ln, admit} }
 
 type admission struct {
@@ -37,7 +37,7 @@ func (l *admission) Accept() (net.Conn, error) {
 		visit, ok := l.admit(sock.RemoteAddr())
 		if !ok {
 			abort(sock)
-			runtime.Gosched() // as many as want to come, others have their turn
+			runtime.Gosched() // let others have their turn, however many connect
 			continue
 		}
 		switch sock := sock.(type) {
@@ -46,7 +46,7 @@ func (l *admission) Accept() (net.Conn, error) {
 		case *net.UnixConn:
 			return &unixSocket{UnixConn: sock, Visit: visit}, nil
 		}
-		visit.Closed() // of another kind, whose end nobody would hear of
+		visit.Closed() // of another kind: its end could not be seen
 		sock.Close()
 	}
 }
@@ -63,11 +63,11 @@ func (s *socket) unacked() int { return s.tail.look(s.TCPConn) }
 // Close closes the connection and says so.
 func (s *socket) Close() error {
 	defer s.Closed()
-	s.unacked() // while it can be asked
+	s.unacked() // it can be asked only before it is closed
 	return s.TCPConn.Close()
 }
 
-// A unixSocket is one of a unix socket.
+// A unixSocket is a connection of a unix socket that was admitted.
 type unixSocket struct {
 	*net.UnixConn
 	Visit
@@ -79,11 +79,11 @@ func (s *unixSocket) unacked() int { return s.tail.look(s.UnixConn) }
 // Close closes the connection and says so.
 func (s *unixSocket) Close() error {
 	defer s.Closed()
-	s.unacked() // while it can be asked
+	s.unacked() // it can be asked only before it is closed
 	return s.UnixConn.Close()
 }
 
-// taken says that a socket is a client's from now on, if anybody wants to know.
+// taken says that a socket is a client's from now on, if it was admitted.
 func taken(sock io.Closer) {
 	if secure, ok := sock.(*tls.Conn); ok {
 		if s, ok := secure.NetConn().(*tlsSocket); ok {
@@ -96,7 +96,7 @@ func taken(sock io.Closer) {
 	}
 }
 
-// unseen is the visit of a connection that nobody counts. Its end nobody could tell.
+// unseen is the Visit of a connection that is not counted. Its end cannot be observed.
 type unseen struct{}
 
 func (unseen) Taken()           {}

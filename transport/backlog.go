@@ -19,11 +19,11 @@ type backlog struct {
 	counted int          // of its size, as the courier's figures have it
 }
 
-// frameOverhead is what a frame that waits takes beside its bytes, in bytes: itself, its
-// place, what allocations are rounded up by. See TestAccounting.
+// frameOverhead is the memory that a frame takes in a backlog beside its own bytes, in
+// bytes: the frame, its place, and what allocations are rounded up by. See TestAccounting.
 const frameOverhead = 128
 
-// size is what a backlog takes in memory if nobody else has its frames.
+// size returns how much memory a backlog takes if its frames are not shared.
 func (b *backlog) size() int {
 	if b == nil {
 		return 0
@@ -52,9 +52,8 @@ func (b *backlog) push(f *hub.Frame) {
 	b.mortal = b.mortal || !f.Expires.IsZero()
 }
 
-// expire empties frames that have expired by now, unless they
-// are in the kernel in part or on their way there. How far the connection is they
-// still say.
+// expire empties frames that have expired by now, unless they are in the kernel in part or
+// on their way there. Their positions still count as progress.
 func (b *backlog) expire(now time.Time) {
 	for i, f := range b.untouched() {
 		if !f.Expires.IsZero() && !now.Before(f.Expires) {
@@ -103,7 +102,7 @@ func (b *backlog) advance(n int) (d done) {
 	return d
 }
 
-// drop forgets what waits, but for frames that are in the kernel in part or on
+// drop forgets the frames that wait, except those that are in the kernel in part or on
 // their way there.
 func (b *backlog) drop() {
 	lost := b.untouched()

@@ -7,9 +7,8 @@ import (
 	"belfry/hub"
 )
 
-// Streams over HTTP/1.1 are in chunks (RFC 9112 section 7.1), so that one that was
-// cut is not taken for one that has ended. A frame is one chunk; couriers need not
-// know.
+// Streams over HTTP/1.1 are in chunks (RFC 9112 section 7.1), so that a peer can tell a
+// broken stream from one that has ended. A frame is one chunk. Couriers need not know.
 
 // lastChunk ends a stream in order.
 const lastChunk = "0\r\n\r\n"
@@ -17,7 +16,8 @@ const lastChunk = "0\r\n\r\n"
 // isChunked reports whether the answer to a request has chunks.
 func isChunked(r *http.Request) bool { return r.ProtoMajor == 1 && r.ProtoMinor > 0 }
 
-// appendChunk appends a text as a chunk; one that is empty is none.
+// appendChunk appends a text as a chunk. An empty text is not a chunk: that would be the
+// last one.
 func appendChunk(dst, text []byte) []byte {
 	if len(text) == 0 {
 		return dst

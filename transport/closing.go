@@ -25,8 +25,8 @@ func (f farewell) comesBack() bool {
 
 // close begins the end of a connection. The hub hears how far it came. The peer gets
 // one farewell (in WebSocket a Close frame, RFC 6455 section 5.5.1), after frames that
-// it has the beginning of; the rest of the backlog is dropped. While the broker drains
-// nobody will resume, and all of the backlog goes out before.
+// it has the beginning of; the rest of the backlog is dropped. While the broker drains no
+// client can resume, so all of the backlog goes out first.
 func (k *courier) close(c *conn, f farewell) {
 	if c.phase == phaseClosing && c.readerDone && c.waiting == nil {
 		k.end(c)
@@ -79,7 +79,7 @@ func (k *courier) release(c *conn, why hub.Reason) {
 	r := hub.Release{Conn: &c.Conn, Last: c.resume.written, Reason: why}
 	waiting := c.waiting.waiting()
 	r.UpTo, _ = c.resume.reach(waiting, waiting, k.head)
-	if r.Last > 0 || c.Notes { // else there is no event and no gap that may have to be repeated
+	if r.Last > 0 || c.Notes { // else no event and no gap may have to be repeated
 		part := 0
 		if c.waiting != nil && !c.sink.records() { // which count as a whole
 			part = c.waiting.written

@@ -31,8 +31,8 @@ func (cloudEvents) accept(_ *conn, want hub.Want) error { return needsTopics(wan
 
 func (cloudEvents) conn() hub.Conn { return hub.Conn{Encoding: cloudEvent, Notes: true} }
 
-// note tells of gaps, by a CloudEvent of a type of its own. All else the protocol
-// has no form for.
+// note reports gaps, as a CloudEvent of a type of its own. The protocol has no form for
+// other notes.
 func (cloudEvents) note(c *conn, n hub.Note) []byte {
 	gap, ok := n.(hub.Gap)
 	if !ok {
@@ -51,7 +51,7 @@ func (cloudEvents) note(c *conn, n hub.Note) []byte {
 
 func (cloudEvents) heartbeat(hub.Cursor) []byte { return nil }
 
-// message ignores what the peer says: the protocol has nothing for it to say.
+// message ignores what the peer sends: the protocol has no messages of clients.
 func (cloudEvents) message(c *conn, m message) {
 	c.server.ignored.Add(1)
 	if e := c.server.opts.Log.Check(zap.DebugLevel, "message ignored"); e != nil {
@@ -59,8 +59,7 @@ func (cloudEvents) message(c *conn, m message) {
 	}
 }
 
-// CloudEventDefaults are the attributes of events whose publisher has not given
-// them.
+// CloudEventDefaults are the attributes of events whose publisher did not give any.
 type CloudEventDefaults struct {
 	Source string // a URI reference
 	Type   string
@@ -106,8 +105,7 @@ func (d CloudEventDefaults) appendFrame(ev *hub.Event, at hub.Cursor) []byte {
 	return appendFrame(nil, opText, append(text, '}'))
 }
 
-// CloudEventUser is the extension attribute that holds the user whom an event is
-// for.
+// CloudEventUser is the extension attribute that names the user whom an event is for.
 const CloudEventUser = "belfryuser"
 
 func orElse(s, other string) string {

@@ -10,11 +10,10 @@ import (
 	"belfry/hub"
 )
 
-// A conn is one WebSocket connection. Its write side and its end belong to
-// its courier, its read side to one goroutine at a time: while nothing
-// arrives that is a waiting one with the smallest stack; what arrives is
-// taken by a fresh one, which may go deep, and which starts the next waiting
-// one when it is done.
+// A conn is one connection. Its write side and its end belong to its courier. Its read
+// side belongs to one goroutine at a time. While nothing arrives, that is one that waits,
+// with the smallest stack. A fresh one, which may go deep, takes what arrives. It starts
+// the next one that waits when it is done.
 type conn struct {
 	hub.Conn // its place in the hub
 
@@ -30,21 +29,21 @@ type conn struct {
 	stalled bool // its socket was full since the last ping
 	blocked bool // a goroutine waits for its socket
 	resume  resume
-	// readerDone says that the read side has nobody any more: the peer has
-	// closed, or is gone.
+	// readerDone says that nobody reads: the peer has closed the connection, or is
+	// gone.
 	readerDone bool
-	discards   bool       // the read side is deaf: it will not hear the peer's Close frame
+	discards   bool       // the read side is deaf: the peer's Close frame will not be seen
 	reason     hub.Reason // why it is closing
 	deadline   deadline
-	partial    *deadline // of the end of a message that has begun; nil: none has
-	opening    *opening  // nil once its request is answered
+	partial    *deadline // of the end of a message that has begun, or nil
+	opening    *opening  // nil after its request was answered
 
 	// Static after construction.
 	server  *Server
 	courier *courier
 	speaks  protocol
 	sock    io.ReadWriteCloser
-	raw     syscall.RawConn // nil if nothing comes but its end
+	raw     syscall.RawConn // nil: the peer sends nothing
 	handle  hub.Handle
 	address string // of the peer, if its socket does not tell
 
@@ -65,15 +64,15 @@ type opening struct {
 	refuse func(*conn, farewell) []byte // the answer if the hub refuses; nil: that is said in-band
 }
 
-// inputs are read buffers; connections at rest have none.
+// inputs are read buffers. Connections at rest do not have one.
 var inputs = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
-// start reads what came with the handshake, and then what comes.
+// start takes what came with the handshake, then reads what follows.
 func (c *conn) start(early []byte) {
 	defer c.recovered(true)
-	switch more := early == nil || c.take(early); {
+	switch more := early == nil || c.decode(early); {
 	case !more:
-	case c.sink.records(): // of which one may hold what has come: it was decrypted together with the request
+	case c.sink.records(): // the rest may be decrypted already, together with the request
 		c.read()
 	case early == nil:
 		c.wait()
@@ -82,8 +81,8 @@ func (c *conn) start(early []byte) {
 	}
 }
 
-// wait parks until something arrives. It keeps its stack small: the work is
-// for another goroutine.
+// wait parks until something arrives. Its stack stays small: another goroutine does the
+// work.
 func (c *conn) wait() {
 	defer c.recovered(true)
 	if c.raw.Read(readable) != nil {
@@ -100,7 +99,7 @@ func (c *conn) read() {
 	defer inputs.Put(buf)
 	for {
 		n, err := c.sock.Read(buf[:])
-		switch more := c.take(buf[:n]); {
+		switch more := c.decode(buf[:n]); {
 		case !more:
 			return
 		case err == notReady{}:
@@ -110,19 +109,19 @@ func (c *conn) read() {
 			c.leave(event{kind: evGone, c: c})
 			return
 		case !c.sink.records():
-			go c.wait() // what more there is it will see
+			go c.wait() // it will see whether there is more
 			return
 		}
 	}
 }
 
-// take decodes bytes and acts on the messages in them. It reports whether
+// decode decodes bytes and acts on the messages in them. It reports whether
 // reading goes on.
-func (c *conn) take(p []byte) (more bool) {
+func (c *conn) decode(p []byte) (more bool) {
 	if c.deaf {
 		return true
 	}
-	d, began := c.decoder, c.decoder == nil // it began here, what is not whole at the end
+	d, began := c.decoder, c.decoder == nil // whether the message that is unfinished at the end began here
 	if d == nil {
 		limits := c.server.limits.Load()
 		d = &decoder{maxMessage: limits.MaxMessage, maxFragments: limits.MaxFragments}
@@ -160,8 +159,8 @@ func (c *conn) take(p []byte) (more bool) {
 	return true
 }
 
-// keep keeps the decoder of a message that is not whole, nil is none, and counts
-// what it holds.
+// keep keeps the decoder of an unfinished message, or nil, and counts the bytes that it
+// holds.
 func (c *conn) keep(d *decoder) {
 	c.decoder = d
 	held := 0
@@ -174,13 +173,13 @@ func (c *conn) keep(d *decoder) {
 	}
 }
 
-// leave ends the read side; it says why.
+// leave ends the read side. The event says why.
 func (c *conn) leave(e event) {
 	c.keep(nil)
 	c.courier.tell(e)
 }
 
-// fault has the connection closed for what its peer did.
+// fault has the connection closed because its peer broke a rule.
 func (c *conn) fault(err error) {
 	var f frameError
 	errors.As(err, &f) // the decoder's errors are all of this kind

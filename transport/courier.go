@@ -17,9 +17,9 @@ const courierStep = 4 * courierTick
 const eventLimit = 256
 
 // A courier is the actor that owns the write side of many connections:
-// everything that goes over their sockets goes through it, and it ends them.
-// The hub gives it batches, readers give it events. It never waits for a
-// socket: one that is full is left to a goroutine that waits for it alone.
+// all bytes for their sockets go through it, and it ends them. The hub gives it
+// batches, readers give it events. It never waits for a socket: a goroutine
+// waits for one that is full.
 type courier struct {
 	// Static after construction.
 	number int
@@ -29,18 +29,18 @@ type courier struct {
 	done   chan struct{} // closed when it has ended
 	coming arrivals
 
-	// How it works sockets; static, too.
+	// What it does to sockets; static, too. Tests replace it.
 	write     func(c *conn, p []byte) (int, error) // as much as the socket takes at once
 	pending   func(c *conn) int                    // bytes written that the peer's TCP has not acknowledged
-	listen    func(c *conn, early []byte)          // has what comes be read
-	elsewhere func(c *conn, work func())           // does what takes a while
+	listen    func(c *conn, early []byte)          // starts the reader
+	elsewhere func(c *conn, work func())           // does work that takes a while
 
 	// Owned by run.
-	queueBytes int           // may wait for one connection
+	queueBytes int           // that may wait for one connection
 	pressure   int           // how short memory is; see SetPressure
-	now        int64         // nanoseconds that it has been at work, as of the last wake-up
+	now        int64         // its clock, in nanoseconds, as of the last wake-up
 	woken      time.Duration // when that was, since its start
-	at         *conn         // the one that it works for
+	at         *conn         // the connection that it works for
 	head       hub.Position  // Head of the last batch done
 	dirty      []*conn       // connections with something new to write
 	spare      []*backlog    // for reuse
@@ -48,10 +48,10 @@ type courier struct {
 	records    []byte                // of TLS; for reuse
 	pings      schedule              // open; a ping is due
 	pongs      schedule              // open and pinged; the pong is due
-	partials   schedule              // open, with a message that is not whole; its end is due
-	closing    schedule              // told to close; the end is due
+	partials   schedule              // open, with an unfinished message; its end is due
+	closing    schedule              // closing; the end is due
 	beats      schedule              // open, with a heartbeat; a look at it is due
-	idle       []chan<- CourierStats // to be answered when there is no connection
+	idle       []chan<- CourierStats // to be answered when the last connection has ended
 	stats      CourierStats
 }
 
@@ -65,8 +65,8 @@ type broker interface {
 	Lag(c *hub.Conn) error
 }
 
-// An event is something that a reader, or a goroutine that waits for a full
-// socket, tells a courier about a connection.
+// An event is what a courier hears about a connection: from its reader, or from a
+// goroutine that waits for a full socket.
 type event struct {
 	kind   eventKind
 	c      *conn
@@ -74,11 +74,11 @@ type event struct {
 	code   uint16              // of a Close frame that came, or that is to be sent
 	reason hub.Reason          // of a refusal
 	text   string              // of a Close frame that is to be sent
-	n      int                 // bytes written, or that may wait
+	n      int                 // bytes written
 	wire   int                 // bytes of TLS records that they went in
 	err    error               // of a write
 	work   func()              // to do
-	ask    chan<- CourierStats // where an answer goes; of capacity 1
+	ask    chan<- CourierStats // where the answer goes; of capacity 1
 }
 
 type eventKind uint8
@@ -86,15 +86,15 @@ type eventKind uint8
 const (
 	evPing    eventKind = iota // the peer sent a ping
 	evPong                     // the peer sent a pong
-	evPartial                  // the peer has begun a message, and not ended it yet
-	evWhole                    // no message of the peer is under way any more
+	evPartial                  // the peer has begun a message that is not whole yet
+	evWhole                    // that message is whole
 	evClose                    // the peer sent a Close frame: its reader has ended
-	evFault                    // the peer broke a rule: its reader only discards from now on
-	evRefused                  // a new connection that the hub is not asked about
+	evFault                    // the peer broke a rule: its reader discards what follows
+	evRefused                  // a new connection that is refused without asking the hub
 	evGone                     // the peer is gone: its reader has ended
 	evFailed                   // a goroutine of the connection has panicked
 	evWritten                  // a full socket took the rest of a frame, or failed
-	evIdle                     // answer when no connection is left
+	evIdle                     // answer when the last connection has ended
 	evStats                    // answer now
 	evDo                       // do something
 )
@@ -121,8 +121,8 @@ func newCourier(number int, h broker, opts *Options) *courier {
 		pongs:      schedule{wait: opts.PongTimeout},
 		closing:    schedule{wait: opts.CloseTimeout},
 		partials:   schedule{wait: opts.MessageTimeout},
-		// A connection that was quiet since the last look is given a
-		// heartbeat: so none is quiet for longer than that takes twice.
+		// A connection that was quiet since the last look gets a heartbeat. So it
+		// is quiet for two looks at most.
 		beats: schedule{wait: opts.Heartbeat / 2},
 	}
 }
@@ -164,14 +164,14 @@ func (k *courier) run(ctx context.Context) {
 	}
 }
 
-// wake moves the courier's clock, at a time since its start. What passed while the
-// process was stopped does not count: what peers sent meanwhile is still to be read.
+// wake moves the courier's clock to a time since its start. Time for which the process was
+// stopped does not count: what peers sent during it is still to be read.
 func (k *courier) wake(at time.Duration) {
 	k.now += int64(min(at-k.woken, courierStep))
 	k.woken = at
 }
 
-// takeEvents handles what else has arrived, so that it is written together.
+// takeEvents handles the other events that have arrived, so that all is written together.
 func (k *courier) takeEvents() {
 	for range eventLimit {
 		select {
@@ -183,7 +183,7 @@ func (k *courier) takeEvents() {
 	}
 }
 
-// tell hands a courier an event. After its end nobody needs to know.
+// tell gives a courier an event. After its end events don't matter.
 func (k *courier) tell(e event) {
 	select {
 	case k.inbox <- e:
@@ -213,7 +213,7 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 	case hub.OpDeliver:
 		k.deliver(c, op.Frame)
 	case hub.OpChunk:
-		k.deliver(c, op.Frame) // which may empty the queue before it
+		k.deliver(c, op.Frame) // which may empty the queue first
 		c.chunk = true
 	case hub.OpOpen:
 		k.open(c)
@@ -269,8 +269,8 @@ func (k *courier) handle(e event) {
 		k.open(c)
 		k.close(c, farewell{why: e.reason, code: e.code, text: e.text})
 	case evGone:
-		// Before its hub.OpOpen has come the connection can't be ended: the hub
-		// would hear of the end before it has begun.
+		// A connection can't be ended before its hub.OpOpen: the hub would hear of
+		// the end before the beginning.
 		if c.readerDone = true; c.phase != phaseNew {
 			k.end(c)
 		}
@@ -288,9 +288,9 @@ func (k *courier) handle(e event) {
 	}
 }
 
-// open takes over a connection, and its reader starts. The answer to a
-// WebSocket handshake is its first frame; that to another request waits for
-// what the hub says.
+// open takes over a connection and starts its reader. The answer to a WebSocket
+// handshake is its first frame. The answer to another request waits for the hub's
+// first note.
 func (k *courier) open(c *conn) {
 	k.coming.remove(c)
 	c.phase = phaseOpen
@@ -300,7 +300,7 @@ func (k *courier) open(c *conn) {
 	if c.beat != nil {
 		c.beat.of = c
 	}
-	if c.readerDone { // its peer was gone before
+	if c.readerDone { // its peer has gone already
 		k.end(c)
 		return
 	}
@@ -319,7 +319,7 @@ func (k *courier) answer(c *conn) {
 	c.opening = nil
 }
 
-// report has the hub hear when nothing waits for a connection any more.
+// report tells the hub when the backlog of a connection is empty.
 func (k *courier) report(c *conn) {
 	if c.phase == phaseOpen && c.waiting == nil {
 		// If the hub has ended, so will this courier.
@@ -329,7 +329,7 @@ func (k *courier) report(c *conn) {
 	c.chunk = true
 }
 
-// note tells a connection something. Up to a position it has everything.
+// note gives a connection a note. It has everything up to a position before.
 func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 	if c.phase != phaseOpen {
 		return
@@ -376,7 +376,7 @@ type CourierStats struct {
 	Opened      uint64 // counter: connections
 	Closed      uint64 // counter: connections
 	Writes      uint64 // counter: system calls
-	Frames      uint64 // counter: events written whole, but for those of replays
+	Frames      uint64 // counter: events written whole, without those of replays
 	Bytes       uint64 // counter: bytes written
 }
 
@@ -386,5 +386,5 @@ func (k *courier) figures() CourierStats {
 	return st
 }
 
-// connections counts those that are not ended: each has a deadline.
+// connections counts the connections that have not ended. Each has a deadline.
 func (k *courier) connections() int { return k.pings.n + k.pongs.n + k.closing.n }

@@ -136,7 +136,7 @@ func (s *fakeSock) SyscallConn() (syscall.RawConn, error) { return fakeRaw{s}, n
 // A fakeRaw is the raw side of a fakeSock.
 type fakeRaw struct{ s *fakeSock }
 
-var errNoKernel = errors.New("there is no kernel behind this socket")
+var errNoKernel = errors.New("there is no kernel below this socket")
 
 func (r fakeRaw) Control(f func(uintptr)) error {
 	if r.s.kernel == nil {
@@ -180,7 +180,7 @@ func (s *fakeSock) queued() (n int) {
 
 func (c *conn) queued() int { return c.waiting.size() }
 
-// frames splits what the socket took behind the handshake's answer. Bytes that
+// frames splits what the socket took after the handshake's answer. Bytes that
 // no server may send are an error.
 func (s *fakeSock) frames() (whole []message, part []byte, err error) {
 	s.mu.Lock()
@@ -365,7 +365,7 @@ func (w *world) tryPublish(topic, message string) error {
 func (w *world) pass(d time.Duration) { <-time.After(d); synctest.Wait() }
 
 // look looks at what couriers own; all must be at rest. For the race detector
-// what they do next must come behind it by more than the clock.
+// what they do next must come after it by more than the clock.
 func (w *world) look(at func()) {
 	at()
 	for _, k := range w.server.couriers {
@@ -408,7 +408,7 @@ func want(t *testing.T, s *fakeSock, want string) {
 		from++
 	}
 	from = max(0, from-40)
-	t.Errorf("behind the first %d bytes the peer got\n\t%.300s\nwant\n\t%.300s", from, got[from:], want[from:])
+	t.Errorf("after the first %d bytes the peer got\n\t%.300s\nwant\n\t%.300s", from, got[from:], want[from:])
 }
 
 // sized returns an event's message whose frame has so many bytes, or about as
@@ -539,7 +539,7 @@ var endings = map[string]struct {
 
 // Wherever in the stream a connection ends: a frame that was begun is
 // completed before the one Close frame, the rest is dropped, and the next
-// connection goes on behind the last event that was written whole.
+// connection goes on after the last event that was written whole.
 func TestEndings(t *testing.T) {
 	t.Parallel()
 	const size, events = 20, 4 // bytes of every frame
@@ -722,7 +722,7 @@ func TestPings(t *testing.T) {
 	})
 }
 
-// A ping that waits behind other bytes is not answered in time, and nobody is
+// A ping that waits after other bytes is not answered in time, and nobody is
 // to blame.
 func TestFullSocketsAreNotReapedByPings(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, w *world) {
@@ -1018,14 +1018,14 @@ func unread(t *testing.T) (syscall.RawConn, int) {
 func TestUnconfirmed(t *testing.T) {
 	const size, pong = 200, 2 + 100
 	for name, test := range map[string]struct {
-		before, behind int // pongs before the last event, and behind it
-		part           int // bytes of one more event
-		end            func(s *fakeSock)
+		before, after int // pongs before the last event, and after it
+		part          int // bytes of one more event
+		end           func(s *fakeSock)
 	}{
 		"gone":                    {0, 0, 0, (*fakeSock).hangUp},
 		"closed":                  {0, 0, 0, func(s *fakeSock) { s.send(stream("88:")) }},
 		"pongs before":            {5, 0, 0, (*fakeSock).hangUp},
-		"pongs behind":            {0, 5, 0, (*fakeSock).hangUp},
+		"pongs after":             {0, 5, 0, (*fakeSock).hangUp},
 		"nothing but pongs":       {0, 40, 0, (*fakeSock).hangUp},
 		"part of an event":        {0, 0, size / 2, (*fakeSock).hangUp},
 		"pongs, then a part":      {0, 3, size - 1, (*fakeSock).hangUp},
@@ -1052,12 +1052,12 @@ func TestUnconfirmed(t *testing.T) {
 					}
 					w.publish(sized(fmt.Sprint(i+1), size))
 				}
-				pongs(test.behind)
+				pongs(test.after)
 				s.give(test.part)
 				w.publish(sized(fmt.Sprint(events+1), size))
 				test.end(s)
 
-				left := max(0, unacknowledged-test.behind*pong-test.part)
+				left := max(0, unacknowledged-test.after*pong-test.part)
 				again := (left + size - 1) / size
 				want(t, w.connect(id, plenty), numbers(events-again+1, events+1))
 			})
@@ -1276,7 +1276,7 @@ func (w *randomWorld) connectClient(c *randomClient, room int) {
 
 func (w *randomWorld) publishNext(size int) {
 	m := sized(fmt.Sprint(len(w.published)+1), size)
-	if w.tryPublish("news", m) == nil { // couriers may be behind
+	if w.tryPublish("news", m) == nil { // couriers may be too slow
 		w.published = append(w.published, m)
 	}
 }
@@ -1356,7 +1356,7 @@ func (w *randomWorld) check(c *randomClient) (next int, err error) {
 		started, closed := false, false
 		for _, m := range whole {
 			if closed {
-				return 0, fmt.Errorf("connection %d: a frame behind the Close frame", i)
+				return 0, fmt.Errorf("connection %d: a frame after the Close frame", i)
 			}
 			closed = m.op == opClose
 			if m.op != opText {
@@ -1375,7 +1375,7 @@ func (w *randomWorld) check(c *randomClient) (next int, err error) {
 		}
 		switch {
 		case closed && len(part) > 0:
-			return 0, fmt.Errorf("connection %d: %q behind the Close frame", i, part)
+			return 0, fmt.Errorf("connection %d: %q after the Close frame", i, part)
 		case s.conn.queued() > randomBound+260: // an event's frame, or a pong and a Close frame
 			return 0, fmt.Errorf("connection %d: %d bytes wait", i, s.conn.queued())
 		}

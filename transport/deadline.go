@@ -2,9 +2,8 @@ package transport
 
 import "time"
 
-// A schedule is a list of deadlines in their order. All of them are the same
-// time ahead when they are added, so appending keeps the order and a sweep
-// costs what is due.
+// A schedule is a list of deadlines, the next one first. Each is the same time ahead when
+// it is added. So appending keeps the order, and a sweep looks only at what is due.
 type schedule struct {
 	wait        time.Duration
 	first, last *deadline
@@ -32,7 +31,7 @@ func (s *schedule) add(d *deadline, now int64) {
 	s.n++
 }
 
-// cancel takes d out of the schedule it stands in, if any.
+// cancel removes d from its schedule, if it is in one.
 func (d *deadline) cancel() {
 	if d.in == nil {
 		return

@@ -2,7 +2,7 @@ package transport
 
 import "belfry/hub"
 
-// What a courier does when the time for it has come.
+// What a courier does at its deadlines.
 
 // sweep does what is due.
 func (k *courier) sweep() {
@@ -16,8 +16,8 @@ func (k *courier) sweepOn() {
 	}
 	for k.at = k.pongs.due(k.now); k.at != nil; k.at = k.pongs.due(k.now) {
 		if k.at.stalled {
-			// The ping waits after other bytes: the queue's bound and TCP's
-			// own time-out decide about this connection.
+			// The ping waits after other bytes. The queue's bound and TCP's
+			// time-out decide about this connection.
 			k.pings.add(&k.at.deadline, k.now)
 			continue
 		}
@@ -38,7 +38,7 @@ func (k *courier) sweepOn() {
 func (k *courier) ping(c *conn) {
 	ping := c.speaks.ping()
 	if ping == nil {
-		// Who can't be pinged is found out about by TCP's own time-out.
+		// TCP's time-out finds out whether the peer is there.
 		k.pings.add(&c.deadline, k.now)
 		return
 	}
@@ -49,7 +49,7 @@ func (k *courier) ping(c *conn) {
 	}
 }
 
-// await gives a peer time for the message that it has begun.
+// await starts the deadline of a message that the peer has begun.
 func (k *courier) await(c *conn) {
 	if c.phase != phaseOpen {
 		return
@@ -60,7 +60,7 @@ func (k *courier) await(c *conn) {
 	k.partials.add(c.partial, k.now)
 }
 
-// whole says that no message is under way.
+// whole cancels the deadline of an unfinished message.
 func (c *conn) whole() {
 	if c.partial != nil {
 		c.partial.cancel()
@@ -68,16 +68,16 @@ func (c *conn) whole() {
 	}
 }
 
-// A heartbeat is when a connection is looked at next, and what was seen since.
+// A heartbeat is the next look at whether a connection is quiet.
 type heartbeat struct {
 	deadline
-	quiet bool // nothing but pings and pongs was given to it since the last look
+	quiet bool // it was given only pings and pongs since the last look
 }
 
 // beat gives a connection a heartbeat if it was quiet.
 func (k *courier) beat(c *conn) {
 	k.beats.add(&c.beat.deadline, k.now)
-	beats := c.beat.quiet && (c.waiting == nil || c.waiting.flight == 0) // to a full socket it would come late
+	beats := c.beat.quiet && (c.waiting == nil || c.waiting.flight == 0) // over a full socket it would arrive late
 	if beats {
 		if beat := c.speaks.heartbeat(k.reached(c, nil)); beat != nil {
 			k.control(c, beat)

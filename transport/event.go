@@ -10,8 +10,8 @@ import (
 
 // The forms of an event.
 
-// AppendEvent appends the members of an event as JSON, without the braces
-// around them: all that a client may know of it but its cursor.
+// AppendEvent appends the members of an event as JSON, without the braces: all that
+// clients may know of it, except for the cursor.
 func AppendEvent(dst []byte, ev *hub.Event) []byte {
 	dst = appendMember(dst, `"topic":`, ev.Topic)
 	dst = appendMember(dst, `,"id":`, ev.ID)
@@ -39,8 +39,8 @@ func appendMember(dst []byte, name, value string) []byte {
 	return dst
 }
 
-// AppendCursor appends the member of a JSON object that holds a cursor, behind
-// others.
+// AppendCursor appends the member of a JSON object that holds a cursor. Other members are
+// before it.
 func AppendCursor(dst []byte, at hub.Cursor) []byte {
 	dst = append(dst, `,"cursor":"`...)
 	dst = at.AppendTo(dst)
@@ -57,7 +57,7 @@ func EncodePresence(c hub.PresenceChange) []byte {
 	return append(appendMember(text, `,"user_id":`, c.User), '}')
 }
 
-// AppendReceipt appends what became of an event of a topic, as a JSON object.
+// AppendReceipt appends the receipt of an event of a topic, as a JSON object.
 func AppendReceipt(text []byte, topic string, r hub.Receipt) []byte {
 	text = appendMember(text, `{"id":`, r.ID)
 	text = AppendCursor(text, r.Cursor)
@@ -70,5 +70,6 @@ func AppendReceipt(text []byte, topic string, r hub.Receipt) []byte {
 	return append(strconv.AppendBool(text, r.Duplicate), '}')
 }
 
-// eventOverhead is more than what an event takes beside its texts, in bytes.
+// eventOverhead is an upper bound of what the form of an event has beside its texts, in
+// bytes.
 const eventOverhead = 256

@@ -12,7 +12,7 @@ import (
 
 //lint:file-ignore SA1019 the library is frozen, and we stay with it: see docs/adr/0007-nhooyr-websocket.md
 
-// A HandshakeError is a WebSocket handshake that is refused by HTTP.
+// A HandshakeError is why a WebSocket handshake is refused, as an HTTP response.
 type HandshakeError struct {
 	status int
 	header http.Header
@@ -33,13 +33,13 @@ func (e *HandshakeError) Header() http.Header { return e.header }
 // or a [*HandshakeError].
 func negotiate(r *http.Request, subprotocol string) (answer []byte, err error) {
 	if r.ProtoMajor >= 2 {
-		// Status 426 would say so, but must name what to upgrade to, which
-		// HTTP/2 has no way to (RFC 9113 section 8.2.2).
+		// Status 426 would say so, but it must name what to upgrade to. HTTP/2 has no
+		// field for that (RFC 9113 section 8.2.2).
 		return nil, &HandshakeError{status: http.StatusBadRequest, text: "a WebSocket is opened over HTTP/1.1"}
 	}
 	w := &negotiator{header: make(http.Header), subprotocol: subprotocol}
 	_, err = websocket.Accept(w, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // origins are checked before, together with those of other requests
+		InsecureSkipVerify: true, // the caller has checked the origin, as for other requests
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if w.accepted == nil {
@@ -58,9 +58,9 @@ func negotiate(r *http.Request, subprotocol string) (answer []byte, err error) {
 
 var errNegotiated = errors.New("the handshake is negotiated; the connection is ours")
 
-// A negotiator lets the library decide about a handshake and keeps the
-// answer. It does not give it the connection: with the answer known, the
-// library has done its part, and builds nothing that would have to be undone.
+// A negotiator lets the library decide about a handshake and keeps the answer. It does not
+// give the library the connection. So the library builds nothing that would have to be
+// undone.
 type negotiator struct {
 	header      http.Header
 	subprotocol string // the library would compare names without regard to case
@@ -80,7 +80,7 @@ func (w *negotiator) WriteHeader(status int) {
 	if status == http.StatusSwitchingProtocols {
 		var b bytes.Buffer
 		b.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-		// Spelled as in RFC 6455: there are readers that take no other.
+		// Spelled as in RFC 6455: some readers accept only that.
 		b.WriteString("Sec-WebSocket-Accept: " + w.header.Get("Sec-WebSocket-Accept") + "\r\n")
 		if w.subprotocol != "" {
 			b.WriteString("Sec-WebSocket-Protocol: " + w.subprotocol + "\r\n")

@@ -7,8 +7,8 @@ import (
 	"belfry/hub"
 )
 
-// Inspect returns what is known of connections, in their order; of those that have
-// ended, or if ctx ends before their courier has answered, nothing.
+// Inspect returns what is known of connections, in their order. It is zero for connections
+// that have ended, and for those whose courier does not answer before ctx ends.
 func (s *Server) Inspect(ctx context.Context, conns []*hub.Conn) []hub.ConnInfo {
 	infos := make([]hub.ConnInfo, len(conns))
 	for _, k := range s.couriers {
@@ -44,7 +44,7 @@ func (s *Server) Inspect(ctx context.Context, conns []*hub.Conn) []hub.ConnInfo 
 	return infos
 }
 
-// do has a courier do something in its turn.
+// do has a courier do work between its events.
 func (k *courier) do(ctx context.Context, work func()) bool {
 	select {
 	case k.inbox <- event{kind: evDo, work: work}:
@@ -55,7 +55,7 @@ func (k *courier) do(ctx context.Context, work func()) bool {
 	return false
 }
 
-// info is what its courier knows of a connection.
+// info returns what operators see of a connection.
 func (c *conn) info() hub.ConnInfo {
 	info := hub.ConnInfo{Protocol: c.speaks.name(), Address: c.address, Written: c.resume.written}
 	if c.phase == phaseEnded {

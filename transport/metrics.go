@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// collectTimeout bounds what a scrape waits for the couriers.
+// collectTimeout bounds how long a scrape waits for the couriers.
 const collectTimeout = 2 * time.Second
 
 func desc(name, help string) *prometheus.Desc {
@@ -17,21 +17,21 @@ func desc(name, help string) *prometheus.Desc {
 var (
 	descConnections = desc("connections", "Connections that are open or closing.")
 	descBlocked     = desc("connections_blocked", "Connections whose socket is full.")
-	descWaiting     = desc("client_queue_bytes", "What waits for the sockets of all connections takes, in bytes, unless they share it.")
-	descPartial     = desc("unfinished_message_bytes", "Bytes held of messages from clients that are not whole.")
-	descEvents      = desc("courier_queue", "Events of connections waiting for couriers.")
+	descWaiting     = desc("client_queue_bytes", "Memory of the queues of all connections, in bytes, as if each had its own copy of an event.")
+	descPartial     = desc("unfinished_message_bytes", "Bytes of unfinished messages from clients.")
+	descEvents      = desc("courier_queue", "Events of connections that wait for couriers.")
 	descOpened      = desc("connections_opened_total", "Connections opened.")
 	descClosed      = desc("connections_closed_total", "Connections ended.")
 	descWrites      = desc("writes_total", "Writes to sockets.")
-	descDelivered   = desc("events_delivered_total", "Events written to a connection's socket whole, but for those of replays.")
+	descDelivered   = desc("events_delivered_total", "Events that were written whole to the socket of a connection, without those of replays.")
 	descBytes       = desc("written_bytes_total", "Bytes written to sockets.")
-	descIgnored     = desc("messages_ignored_total", "Messages from clients that said nothing known.")
+	descIgnored     = desc("messages_ignored_total", "Client messages that were not understood.")
 
 	descs = []*prometheus.Desc{descConnections, descBlocked, descWaiting, descPartial, descEvents, descOpened, descClosed, descWrites, descDelivered, descBytes, descIgnored}
 )
 
 // Describe implements [prometheus.Collector]. It does not ask the couriers:
-// they do not run yet when a program registers what it will show.
+// they do not run yet when the program registers its metrics.
 func (s *Server) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descs {
 		ch <- d

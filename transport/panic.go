@@ -6,12 +6,12 @@ import (
 	"belfry/hub"
 )
 
-// A panic in what is done for one connection is a fault of ours that its peer has
-// found. It ends that connection and no other: the hub has the client come back.
+// A panic in work for one connection is a fault of the broker's. It ends that connection
+// and no other. The client comes back.
 
-// guarded does work for connections, one after the other; k.at is the one that it
-// is about. It reports whether the work was done; if not, that connection has been
-// ended, and the rest of the work is still to do.
+// guarded does work for connections, one after the other; k.at is the one that it works
+// for. It reports whether the work is done. If not, that connection has been ended, and
+// the rest of the work is still to do.
 func (k *courier) guarded(work func()) (done bool) {
 	k.at = nil
 	defer func() {
@@ -24,8 +24,8 @@ func (k *courier) guarded(work func()) (done bool) {
 	return true
 }
 
-// fail ends a connection about which nothing is certain any more, nil is none. To
-// the hub it is as if it had written nothing.
+// fail ends a connection whose state is not certain after a panic; c may be nil. To the
+// hub it is as if nothing had been written.
 func (k *courier) fail(c *conn) {
 	switch {
 	case c == nil || c.phase == phaseEnded:
@@ -41,8 +41,8 @@ func (k *courier) fail(c *conn) {
 	k.abort(c)
 }
 
-// recovered ends a connection whose goroutine has panicked, its reader or another.
-// It is deferred.
+// recovered ends a connection if one of its goroutines has panicked, the reader or
+// another. It is deferred.
 func (c *conn) recovered(reader bool) {
 	if v := recover(); v != nil {
 		if reader {
@@ -53,7 +53,7 @@ func (c *conn) recovered(reader bool) {
 	}
 }
 
-// panicked counts and logs a panic. It is called by what is deferred.
+// panicked counts and logs a panic. Deferred functions call it.
 func (o *Options) panicked(v any, c *conn) {
 	if c == nil {
 		o.Panicked(v, "courier")

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// A connection's phases, as its courier sees them. What happens to a connection
-// comes from two sides, the hub and the peer, which do not know of each other:
-// an end may come before the beginning.
+// A phase is where a connection is in its life, as its courier sees it. Events come from
+// the hub and from the peer, which do not know of each other. So an end may come before
+// the beginning.
 //
 //	              new                open               closing          ended
 //	hub.OpOpen    opens, or ends     -                  -                -
@@ -37,15 +37,15 @@ const (
 	phaseEnded                // its socket is closed
 )
 
-// Arrivals are a courier's connections in phaseNew. Only the hub knows when they
-// are to be opened, and it may end before. The calls may come from any goroutine.
+// Arrivals are a courier's connections in phaseNew. The hub says when they are opened,
+// and it may end before that. The calls may come from any goroutine.
 type arrivals struct {
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 	over  bool // the courier has ended
 }
 
-// add says that a connection comes. It reports whether its courier still runs.
+// add adds a connection. It reports whether the courier still runs.
 func (a *arrivals) add(c *conn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -59,8 +59,8 @@ func (a *arrivals) add(c *conn) bool {
 	return true
 }
 
-// remove forgets a connection and reports whether it was still to come. Who
-// removes it has to open or to end it.
+// remove removes a connection and reports whether it was there. The caller then has to
+// open or to end it.
 func (a *arrivals) remove(c *conn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -75,7 +75,7 @@ func (a *arrivals) any() bool {
 	return len(a.conns) > 0
 }
 
-// end removes all, and lets no more come.
+// end removes all, and does not take others from then on.
 func (a *arrivals) end() []*conn {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -46,13 +46,13 @@ type protocol interface {
 	name() string
 	// conn is how the hub sees the connection.
 	conn() hub.Conn
-	// note says what the hub has to say. It is asked for if conn().Notes.
+	// note is the form of a note of the hub's. It is asked for if conn().Notes.
 	note(c *conn, n hub.Note) []byte
-	// heartbeat says how far the connection is. It is asked for if conn().Notes.
+	// heartbeat tells the peer its resume point. It is asked for if conn().Notes.
 	heartbeat(at hub.Cursor) []byte
-	// ping asks for a sign of life; nil: there is no way to.
+	// ping asks for a sign of life. It is nil if the protocol can't ask.
 	ping() []byte
-	// farewell is the last that the peer gets.
+	// farewell is the last thing that the peer gets.
 	farewell(c *conn, f farewell) []byte
 	// message acts on a data message of the peer.
 	message(c *conn, m message)
@@ -96,9 +96,8 @@ func (webSocket) ping() []byte { return appendFrame(nil, opPing, nil) }
 
 func (webSocket) farewell(_ *conn, f farewell) []byte { return appendClose(nil, f.code, f.text) }
 
-// reconnectAfter is how long a client that should come back should wait. Each
-// has a time of its own, up to twice the least, so that they do not come all at
-// once.
+// reconnectAfter is how long a client should wait before it comes back. Each has a time of
+// its own, up to twice the least, so that they do not all come at once.
 func (c *conn) reconnectAfter() time.Duration {
 	least := c.server.opts.ReconnectDelay
 	return (least + least*time.Duration(c.handle[0])/256).Round(time.Millisecond)

@@ -2,9 +2,9 @@ package transport
 
 import "belfry/hub"
 
-// The close codes that are not of RFC 6455: one of the IANA registry, and the
-// broker's own. 4000 to 4099 mean that the client should not come back by
-// itself, 4100 to 4199 that it should after a pause.
+// The close codes that frame.go does not have. Some are registered (IANA), the others are
+// the broker's own. After 4000 to 4099 the client should not come back by itself; after
+// 4100 to 4199 it should, after a pause.
 const (
 	closeNormal         uint16 = 1000
 	closeRestart        uint16 = 1012
@@ -19,8 +19,8 @@ const (
 	closeMessageTimeout uint16 = 4102
 )
 
-// closeCodes maps what the broker closes a connection for to what the peer is
-// told, beside the reason's name.
+// closeCodes maps the reasons for which the broker closes a connection to close codes. The
+// peer is told the name of the reason, too.
 var closeCodes = map[hub.Reason]uint16{
 	hub.Unregistered:    closeUnregistered,
 	hub.Replaced:        closeReplaced,

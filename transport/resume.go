@@ -6,9 +6,9 @@ import (
 	"belfry/hub"
 )
 
-// The arithmetic of resume points is all here. A client that comes back goes on after
-// its resume point. No event up to that point may be one that its peer does not have,
-// and no gap one that it was not told. Everything else follows from that.
+// The arithmetic of resume points is all here. A client that comes back goes on after its
+// resume point. Invariant: up to that point everything was written, events and gaps. From
+// what is unconfirmed the hub finds out which of these events to repeat.
 
 // A resume is how far a connection is. Its courier owns it.
 type resume struct {
@@ -117,9 +117,9 @@ func (r *resume) reach(waiting, lost []*hub.Frame, head hub.Position) (upTo hub.
 	return r.upTo(waiting, head), false
 }
 
-// unconfirmed returns how many bytes of events and notes, and what is before them, the
-// peer may not have. Its TCP has not acknowledged so many bytes, of which a part of a
-// frame is the last. What is after the last event or note need not be repeated.
+// unconfirmed returns how many bytes up to the last event or note the peer may not have.
+// Pending are all bytes that its TCP has not acknowledged. The last of them are a part of a
+// frame, and frames after that event or note, which need not be repeated.
 func (r *resume) unconfirmed(pending, part int) int {
 	return max(0, pending-part-int(r.after))
 }

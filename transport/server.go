@@ -1,6 +1,13 @@
-// Package transport holds the connections of subscribers. Each is an actor
-// that talks to the hub by messages: a reader takes what the peer sends, a
-// courier, shared by many connections, writes what the hub has for it.
+// Package transport holds the connections of clients. Each is an actor that talks to the
+// hub by messages. A reader takes what the peer sends. A courier, which many connections
+// share, writes what the hub has for it.
+//
+//   - server.go, handshake.go, sse.go: how a connection begins
+//   - conn.go, frame.go: its read side
+//   - courier.go, writing.go, backlog.go, sink*.go: its write side
+//   - closing.go, due.go, phase.go: its deadlines and its end
+//   - resume.go: how far it is
+//   - protocol.go, bare.go, v1*.go, cloudevents.go, sse.go, chunk.go: how it speaks
 package transport
 
 import (
@@ -24,18 +31,18 @@ import (
 // Options are the bounds of connections. All are above zero.
 type Options struct {
 	Limits
-	SlowPolicy     hub.SlowPolicy // of connections that do not say which
-	BurstBytes     int            // that may be on their way to a courier: the hub's bound
+	SlowPolicy     hub.SlowPolicy // of connections that do not choose one
+	BurstBytes     int            // of events that may be on their way to a courier: the hub's bound
 	Queue          int            // events waiting for a courier, above which readers wait
 	PingInterval   time.Duration  // from a sign of life to the next ping
 	PongTimeout    time.Duration  // from a ping to its pong
 	MessageTimeout time.Duration  // from a message's first bytes to its last
 	CloseTimeout   time.Duration  // from a Close frame to the end of the connection
-	Heartbeat      time.Duration  // a connection with heartbeats is not silent for longer
-	ReconnectDelay time.Duration  // the least that a client should wait before it comes back
-	StallTimeout   time.Duration  // one write to an HTTP/2 stream may take so long
-	// Authenticate returns whose a token is and what it grants, for a client
-	// that renews its own.
+	Heartbeat      time.Duration  // the longest silence of a connection with heartbeats
+	ReconnectDelay time.Duration  // the shortest wait of a client before it comes back
+	StallTimeout   time.Duration  // the longest time that one write to an HTTP/2 stream may take
+	// Authenticate returns the user of a token and what it grants, for a client that
+	// renews its own.
 	Authenticate func(token string) (user string, grant *hub.Grant, publish hub.Publisher, err error)
 	CloudEvents  CloudEventDefaults
 	Denied       func(code, reason, op string)                 // logs why the hub does not permit an operation
@@ -43,23 +50,23 @@ type Options struct {
 	Log          *zap.Logger
 }
 
-// Limits are those bounds that can change while the server runs.
+// Limits are the bounds that can change while the server runs.
 type Limits struct {
 	MaxMessage       int // bytes of one message from a client
 	MaxFragments     int // frames of one message from a client
 	MaxControlRate   int // control frames per second from a client
-	MaxSubscriptions int // of a client; the hub's limit, to be told
+	MaxSubscriptions int // of a client; the hub's limit, for clients to know
 	ClientQueueBytes int // bytes that may wait for one connection
 }
 
-// A Server takes WebSocket connections and holds them until they end.
+// A Server takes connections and holds them until they end.
 type Server struct {
 	hub      *hub.Hub
 	opts     Options
 	limits   atomic.Pointer[Limits] // those in force
 	couriers []*courier
 	open     atomic.Int64 // connections whose socket is not closed
-	partial  atomic.Int64 // bytes of messages that are not whole
+	partial  atomic.Int64 // bytes of unfinished messages
 	ignored  atomic.Uint64
 	pressure atomic.Int32   // see SetPressure
 	work     sync.WaitGroup // couriers, and what they have started
@@ -75,7 +82,7 @@ func New(h *hub.Hub, couriers int, opts Options) *Server {
 	return s
 }
 
-// SetLimits replaces the limits, for what comes from now on.
+// SetLimits replaces the limits, from now on.
 func (s *Server) SetLimits(l Limits) {
 	s.limits.Store(&l)
 	for _, k := range s.couriers {
@@ -83,8 +90,8 @@ func (s *Server) SetLimits(l Limits) {
 	}
 }
 
-// SetPressure says how short memory is. With each level half as much may wait for a
-// connection; one for which more does is slow as soon as there is more for it.
+// SetPressure says how short memory is. Each level halves what may wait for a connection.
+// A connection for which more waits is slow as soon as there is more for it.
 func (s *Server) SetPressure(level int) {
 	if s.pressure.Swap(int32(level)) == int32(level) {
 		return
@@ -109,12 +116,11 @@ func (s *Server) WaitIdle(ctx context.Context) {
 	}
 }
 
-// Accept answers the WebSocket handshake and gives the connection to the hub.
-// Whether a page's origin may connect is the caller's to check. It fails, before
-// anything is answered, with the errors of [hub.Hub.Admit] and
-// [hub.Hub.AdmitNew], with invalid, what is wrong with the request otherwise, or
-// with a [*HandshakeError]. A client that offers belfry.v1 is told all but the
-// last in-band.
+// Accept answers the WebSocket handshake and gives the connection to the hub. The caller
+// checks whether a page's origin may connect. If the caller has found the request invalid,
+// it says so. Accept fails, before anything is answered, with invalid, with the errors of
+// [hub.Hub.Admit] and [hub.Hub.AdmitNew], or with a [*HandshakeError]. A client that offers
+// belfry.v1 is told all but the last in-band.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error {
 	speaks, refusal := subprotocolOf(r), invalid
 	if !speaks.refusesInBand() {
@@ -134,7 +140,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, want hub.Want, i
 		return err
 	}
 	s.assign(c, want)
-	ok, err := s.take(w, c)
+	ok, err := s.takeSocket(w, c)
 	switch {
 	case !ok:
 		return err
@@ -154,8 +160,7 @@ func (s *Server) admit(want hub.Want) error {
 	return s.hub.AdmitNew(want.User, len(want.Topics))
 }
 
-// assign gives a connection its place: the same courier for all connections of
-// a client.
+// assign gives a connection its courier, the same for all connections of a client.
 func (s *Server) assign(c *conn, want hub.Want) {
 	c.courier = s.couriers[int(want.ID[0])%len(s.couriers)]
 	c.handle, c.address = want.ID.Handle(), want.Address
@@ -169,20 +174,20 @@ func (s *Server) assign(c *conn, want hub.Want) {
 		c.Conn.Slow = *want.Slow
 	}
 	if !c.Conn.Notes && c.Conn.Slow == hub.SlowDropOldest {
-		c.Conn.Slow = hub.SlowClose // it could not be told what it has lost
+		c.Conn.Slow = hub.SlowClose // the protocol can't tell what was lost
 	}
 }
 
-// take takes a connection's socket from the HTTP server. If the peer is gone
-// there is nobody to answer, and no error.
-func (s *Server) take(w http.ResponseWriter, c *conn) (ok bool, err error) {
+// takeSocket takes a connection's socket from the HTTP server. If the peer is gone, it
+// reports neither success nor an error: nobody waits for an answer.
+func (s *Server) takeSocket(w http.ResponseWriter, c *conn) (ok bool, err error) {
 	sock, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return false, fmt.Errorf("take over the connection: %w", err)
 	}
 	defer func() {
 		if !ok {
-			sock.Close() // no server does any more
+			sock.Close() // the HTTP server does not
 		}
 	}()
 	if c.use(sock) != nil {
@@ -195,7 +200,7 @@ func (s *Server) take(w http.ResponseWriter, c *conn) (ok bool, err error) {
 	return true, nil
 }
 
-// use has a connection use a socket.
+// use gives a connection its socket.
 func (c *conn) use(sock net.Conn) error {
 	if secure, ok := sock.(*tls.Conn); ok {
 		return c.useTLS(secure)
@@ -234,8 +239,8 @@ func (s *Server) attach(c *conn, want hub.Want) {
 	}
 }
 
-// expect has a connection's courier know that it comes. It reports whether the
-// courier still runs; else the connection is aborted.
+// expect tells a courier that a connection comes. It reports whether the courier still
+// runs; else the connection is aborted.
 func (s *Server) expect(c *conn) bool {
 	s.open.Add(1)
 	if c.courier.coming.add(c) {
@@ -245,7 +250,7 @@ func (s *Server) expect(c *conn) bool {
 	return false
 }
 
-// refuse tells a connection that it may not be.
+// refuse has a connection closed that can't be accepted, and its peer told why.
 func (s *Server) refuse(c *conn, err error) {
 	if !s.expect(c) {
 		return
@@ -264,7 +269,7 @@ func (s *Server) refuse(c *conn, err error) {
 	c.courier.tell(e)
 }
 
-// publicText is what a client is told of an error that may say more.
+// publicText returns the part of an error that clients may know.
 func publicText(err error) string {
 	if p, ok := errors.AsType[interface {
 		error
@@ -286,12 +291,11 @@ func (s *Server) ended(c *conn) {
 // Stats are the transport's figures at one moment.
 type Stats struct {
 	CourierStats
-	Partial int    // bytes of messages from clients that are not whole
-	Ignored uint64 // counter: messages from clients that said nothing known
+	Partial int    // bytes of unfinished messages from clients
+	Ignored uint64 // counter: client messages that were not understood
 }
 
-// Stats returns the figures of all couriers together, or what could be had
-// before ctx ended.
+// Stats returns the sum of the figures of all couriers that answer before ctx ends.
 func (s *Server) Stats(ctx context.Context) Stats {
 	var sum Stats
 	for _, k := range s.couriers {

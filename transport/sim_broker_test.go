@@ -229,7 +229,7 @@ func (k *simSock) isStream() bool {
 // A simStream is a stream over HTTP/2.
 type simStream struct{ *simSock }
 
-func (st simStream) take(p []byte) {
+func (st simStream) lend(p []byte) {
 	switch {
 	case st.lent != nil || len(p) == 0:
 		st.sim.failf("a stream is lent %d bytes, beside %d", len(p), len(st.lent))

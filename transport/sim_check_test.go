@@ -36,7 +36,7 @@ func (l *line) welcome(at hub.Cursor, topics []string) {
 	case l.welcomed:
 		l.failf("is welcomed again")
 	case l.from.After != nil && at != *l.from.After:
-		l.failf("begins at %v, behind %v", at, *l.from.After)
+		l.failf("begins at %v, after %v", at, *l.from.After)
 	case l.from.After == nil && at.Epoch != p.sim.opts.Epoch:
 		l.failf("begins at %v", at)
 	case !p.registered && !slices.Equal(slices.Sorted(slices.Values(topics)), slices.Sorted(slices.Values(l.topics))):
@@ -123,7 +123,7 @@ func (l *line) newestEvent(at hub.Cursor, number int) {
 	}
 	topic := log[i].topic
 	if visible, _ := l.due(pos, l.subs, nil); !visible || pos <= l.newest[topic] || len(l.replays) > 0 {
-		l.failf("got number %d at %d behind %d, visible: %v", number, pos, l.newest[topic], visible)
+		l.failf("got number %d at %d after %d, visible: %v", number, pos, l.newest[topic], visible)
 	}
 	l.newest[topic] = pos
 	l.peer.newest[topic] = max(l.peer.newest[topic], pos)
@@ -276,7 +276,7 @@ func (l *line) replayed(number int) {
 		last = r.got[n-1]
 	}
 	if !found || pos <= last {
-		l.failf("got number %d of a replay, at %d behind %d", number, pos, last)
+		l.failf("got number %d of a replay, at %d after %d", number, pos, last)
 	}
 	if visible, _ := l.due(pos, r.since(), r.excused); !visible {
 		l.failf("got number %d of a replay of %v", number, r.topics)
@@ -284,7 +284,7 @@ func (l *line) replayed(number int) {
 	r.got = append(r.got, pos)
 }
 
-// begin returns the position behind which a replay begins.
+// begin returns the position after which a replay begins.
 func (r *simReplay) begin() hub.Position {
 	if r.from.After != nil && r.from.After.Epoch == r.at.Epoch {
 		return r.from.After.Position
@@ -341,7 +341,7 @@ func (l *line) bareEvent(data []byte) {
 	}
 	subs := l.bareSubs()
 	if visible, _ := l.due(pos, subs, nil); !found || !visible || pos <= l.before {
-		l.failf("got number %d, at %d behind %d", number, pos, l.before)
+		l.failf("got number %d, at %d after %d", number, pos, l.before)
 	}
 	l.before = pos
 	l.bareReach(pos - 1)

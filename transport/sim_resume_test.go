@@ -180,7 +180,7 @@ func TestClosingWithoutACursor(t *testing.T) {
 	})
 }
 
-// A connection that began behind a cursor of the future has come to where the
+// A connection that began after a cursor of the future has come to where the
 // log is, not further.
 func TestResumingFromTheFuture(t *testing.T) {
 	t.Parallel()

@@ -109,7 +109,7 @@ func (s *sim) rest() {
 // with what it may see.
 func (s *sim) settle() {
 	s.logf("-- settle")
-	s.room = 1 << 24                       // or who is far behind would be slow again and again
+	s.room = 1 << 24                       // or a peer that is far from the head would be slow again and again
 	s.transport.ClientQueueBytes = 1 << 20 // the same for streams, which are lent less than there is room for
 	for _, p := range s.posts {
 		p.courier.queueBytes = s.transport.ClientQueueBytes

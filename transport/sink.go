@@ -24,8 +24,8 @@ type sink interface {
 	abort(c *conn)
 }
 
-// block leaves a full socket to a goroutine that waits for it: write writes the next
-// bytes of the backlog, and holds copies of some beside it.
+// block leaves a full socket to a goroutine that waits for it. Its write is of the next
+// bytes of the backlog, and holds some copied bytes beside it.
 func (k *courier) block(c *conn, bytes, copied int, write func() (n, wire int, err error)) {
 	c.stalled, c.blocked = true, true
 	k.stats.Blocked++
@@ -60,9 +60,9 @@ func (k *courier) written(c *conn, n, wire int, err error) {
 	k.flushOne(c)
 }
 
-// closeWrite ends the sending side of a socket (RFC 6455 section 7.1.1): a peer whose
-// Close frame will not be heard sees the end all the same, and what it has sent
-// does not turn the end into a reset, which might overtake our Close frame.
+// closeWrite ends the sending side of a socket (RFC 6455 section 7.1.1). It is for a peer
+// whose Close frame will not be read: the peer sees the end. What the peer has sent does not
+// turn that into a reset, which might overtake our Close frame.
 func closeWrite(sock io.Closer) {
 	if half, ok := sock.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // fails only for a socket that is gone

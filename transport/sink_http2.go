@@ -24,7 +24,7 @@ func (s http2Sink) write(k *courier, c *conn) (more bool) {
 	k.weigh(c)
 	k.lag(c)
 	k.stats.Writes++
-	s.stream.take(p)
+	s.stream.lend(p)
 	return false
 }
 
@@ -41,12 +41,12 @@ func (s http2Sink) abort(*conn) {
 	s.stream.Close()
 }
 
-// A byteStream takes a connection's bytes where its socket can't be had.
+// A byteStream takes a connection's bytes if its socket can't be taken over.
 type byteStream interface {
 	io.Closer
-	// take takes bytes to write. What became of them the courier is told by
-	// evWritten; it gives no more before.
-	take(p []byte)
+	// lend gives the stream bytes to write. evWritten reports the result. The courier
+	// does not lend more before that.
+	lend(p []byte)
 	// unacked returns how many of the bytes that were written the peer may not have.
 	unacked() int
 	// abortWrite ends a write under way, and what the peer has not read yet is lost
@@ -54,14 +54,14 @@ type byteStream interface {
 	abortWrite()
 }
 
-// An httpStream is the response to a request whose connection can't be had: one
-// of many over HTTP/2 (RFC 9113 section 5). Its bytes are written by the
+// An httpStream is the response to a request whose socket can't be taken over: one of many
+// streams over HTTP/2 (RFC 9113 section 5). Its bytes are written by the
 // request's own goroutine.
 type httpStream struct {
 	w      http.ResponseWriter
 	to     *http.ResponseController
 	stall  time.Duration // how long a write may take
-	below  tail          // nil: nobody knows
+	below  tail          // nil: not known
 	writes chan []byte   // of capacity 1: the courier lends one at a time
 	hungUp chan struct{} // of capacity 1
 	ended  chan struct{} // closed when the courier has ended the connection
@@ -80,7 +80,7 @@ func (st *httpStream) serve(ctx context.Context, c *conn) {
 		if v := recover(); v != nil {
 			c.courier.opts.panicked(v, c)
 			c.courier.tell(event{kind: evFailed, c: c})
-			<-st.ended                  // until then the courier may use the response
+			<-st.ended                  // the courier may use the response until then
 			panic(http.ErrAbortHandler) // the peer sees that the stream is not whole
 		}
 	}()
@@ -110,24 +110,24 @@ func (st *httpStream) write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	_ = st.to.SetWriteDeadline(time.Now().Add(st.stall)) // one that can't be set does not end anything
+	_ = st.to.SetWriteDeadline(time.Now().Add(st.stall)) // without a deadline the write may take longer
 	n, err := st.w.Write(p)
 	if err == nil {
 		err = st.to.Flush()
 	}
-	_ = st.to.SetWriteDeadline(time.Time{}) // which would end the stream even if nothing were to be written
+	_ = st.to.SetWriteDeadline(time.Time{}) // it would end the stream later, even at rest
 	return n, err
 }
 
-func (st *httpStream) take(p []byte) { st.writes <- p }
+func (st *httpStream) lend(p []byte) { st.writes <- p }
 
-// Read has nothing to read: the request is all that comes.
+// Read has nothing to read: the peer sends only its request.
 func (st *httpStream) Read([]byte) (int, error) { return 0, io.EOF }
 
 // Write is not how a stream is written to.
 func (st *httpStream) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-// CloseWrite ends the stream when what it was lent is written.
+// CloseWrite ends the stream after what it was lent.
 func (st *httpStream) CloseWrite() error {
 	st.hungUp <- struct{}{}
 	return nil

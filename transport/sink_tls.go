@@ -64,5 +64,5 @@ func (s *tlsSink) closeWrite(k *courier, c *conn) {
 
 func (s *tlsSink) close(*conn) { s.sock.Close() }
 
-// abort does not end TLS: that would say that there is no more.
+// abort does not end TLS: that would say that the peer has everything.
 func (s *tlsSink) abort(*conn) { abort(s.below) }

@@ -25,8 +25,8 @@ func listenControl(dead time.Duration) func(network, address string, c syscall.R
 	}
 }
 
-// limitUnsent bounds what the kernel holds of a socket and has not sent yet. On
-// one that is not of TCP it does nothing.
+// limitUnsent bounds how many unsent bytes the kernel holds for a socket. It does nothing
+// if the socket is not of TCP.
 func limitUnsent(fd int32, bytes int) {
 	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
 }
@@ -44,13 +44,13 @@ func readable(fd uintptr) bool {
 	}
 }
 
-// tryWrite writes as much of p as the kernel takes at once. It goes past the
-// runtime's poller and its locks: only the courier writes, a goroutine that
-// waits for a full socket excepted, for which the courier waits, and nobody
-// closes the socket before the courier has ended the connection.
+// tryWrite writes as much of p as the kernel takes at once. It goes past the runtime's
+// poller and its locks. It may, because only the courier writes; while a goroutine waits
+// for a full socket, the courier does not. The socket is not closed before the courier has
+// ended the connection.
 //
-// The system call does not tell the scheduler either: a socket that does not
-// block takes microseconds, less than it costs to be replaced.
+// The scheduler does not hear of the system call either: the call takes microseconds, less
+// than a switch would.
 func tryWrite(c *conn, p []byte) (int, error) { return tryWriteTo(c.fd, p) }
 
 func tryWriteTo(fd int32, p []byte) (int, error) {
@@ -73,7 +73,7 @@ func tryWriteTo(fd int32, p []byte) (int, error) {
 // TCP has not acknowledged. It fails for one that is closed.
 func unacknowledged(raw syscall.RawConn) (n int, err error) {
 	err = raw.Control(func(fd uintptr) {
-		// A socket that cannot tell any more has nothing to add.
+		// A socket that can't tell counts as acknowledged.
 		n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 	})
 	return n, err

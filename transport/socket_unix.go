@@ -24,10 +24,10 @@ func readable(fd uintptr) bool {
 	}
 }
 
-// tryWrite writes as much of p as the kernel takes at once. It goes past the
-// runtime's poller: only the courier writes, a goroutine that waits for a full
-// socket excepted, for which the courier waits, and nobody closes the socket
-// before the courier has ended the connection.
+// tryWrite writes as much of p as the kernel takes at once. It goes past the runtime's
+// poller. It may, because only the courier writes; while a goroutine waits for a full
+// socket, the courier does not. The socket is not closed before the courier has ended the
+// connection.
 func tryWrite(c *conn, p []byte) (int, error) { return tryWriteTo(c.fd, p) }
 
 func tryWriteTo(fd int32, p []byte) (int, error) {
@@ -46,6 +46,6 @@ func tryWriteTo(fd int32, p []byte) (int, error) {
 	}
 }
 
-// unacknowledged cannot be asked for here: what the peer's TCP had not
-// acknowledged when its connection ended is lost.
+// unacknowledged is not known here: bytes that the peer's TCP has not acknowledged at the
+// end of a connection are lost.
 func unacknowledged(syscall.RawConn) (int, error) { return 0, nil }

@@ -30,8 +30,7 @@ type eventStream interface {
 	encoding() streamEncoding
 }
 
-// sse is the protocol of server-sent events: what the peer sends is not
-// listened to.
+// sse is the protocol of server-sent events. What the peer sends is discarded.
 type sse struct{}
 
 func (sse) name() string { return "sse" }
@@ -49,13 +48,14 @@ func streamConn(p eventStream) hub.Conn {
 func (sse) note(_ *conn, n hub.Note) []byte {
 	switch n := n.(type) {
 	case hub.Welcome:
-		// It has data because libraries in wide use keep the id of no other
-		// event: cut before their first one, they would come back without.
+		// It has data because some libraries in wide use keep ids only of events with
+		// data. If their connection broke before the first one, they would come back
+		// without a cursor.
 		return append(appendID(append(welcomeEvent(n), "}\n"...), n.Cursor), '\n')
 	case hub.Gap:
 		return append(AppendGap([]byte("event: gap\ndata: {"), n), "}\n\n"...)
 	}
-	return nil // a stream asks for nothing that could be answered
+	return nil // streams do not ask for anything, so there are no answers
 }
 
 // welcomeEvent is the beginning of a welcome, with its data but for the end.
@@ -63,8 +63,8 @@ func welcomeEvent(w hub.Welcome) []byte {
 	return AppendCursor(appendStrings([]byte("event: welcome\ndata: {\"topics\":"), w.Topics), w.Cursor)
 }
 
-// heartbeat is an event without data: no listener of a browser hears it, but the
-// browser keeps its id. Other readers, which hear of it, tell it by its name.
+// heartbeat is an event without data. In a browser no listener hears it, but the browser
+// keeps its id. Other readers tell it by its name.
 func (sse) heartbeat(at hub.Cursor) []byte {
 	return append(appendID([]byte("event: heartbeat\n"), at), '\n')
 }
@@ -83,8 +83,8 @@ func (sse) farewell(c *conn, f farewell) []byte {
 
 func (sse) message(*conn, message) {}
 
-// sseWhole is the same with all that there is to know of an event, and of the
-// heartbeat, for programs that are more than an EventSource.
+// sseWhole is the same with all that clients may know of an event, and the time between
+// heartbeats, for programs that are more than an EventSource.
 type sseWhole struct{ sse }
 
 func (sseWhole) encoding() streamEncoding { return sseEvent }
@@ -100,7 +100,7 @@ func (p sseWhole) note(c *conn, n hub.Note) []byte {
 	return append(appendID(text, w.Cursor), '\n')
 }
 
-// streamProtocol is how a stream speaks, as its URL asks and its HTTP can.
+// streamProtocol returns the protocol that a URL asks for, in chunks if its HTTP has them.
 func streamProtocol(r *http.Request) protocol {
 	p := eventStream(sse{})
 	if r.URL.Query().Get("envelope") != "" {
@@ -112,11 +112,10 @@ func streamProtocol(r *http.Request) protocol {
 	return p
 }
 
-// Stream answers a request for server-sent events and gives the connection to
-// the hub. It fails, before anything is answered, with the errors of
-// [hub.Hub.Admit] and [hub.Hub.AdmitNew], or with invalid, what is wrong with
-// the request otherwise. To an EventSource it does not fail: that is told in
-// the only ways that it heeds.
+// Stream answers a request for server-sent events and gives the connection to the hub. It
+// fails, before anything is answered, with invalid, what the caller has found wrong with
+// the request, or with the errors of [hub.Hub.Admit] and [hub.Hub.AdmitNew]. For an
+// EventSource it does not fail, but answers in the ways that an EventSource understands.
 func (s *Server) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error {
 	err := invalid
 	if err == nil {
@@ -134,12 +133,12 @@ func (s *Server) Stream(w http.ResponseWriter, r *http.Request, want hub.Want, i
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	header.Set("Content-Type", "text/event-stream; charset=utf-8") // there are readers that take another for the default
+	header.Set("Content-Type", "text/event-stream; charset=utf-8") // some readers know only this spelling
 	header.Set("X-Accel-Buffering", "no")                          // nginx would gather events otherwise
 	retry := fmt.Appendf(nil, "retry: %d\n", c.reconnectAfter().Milliseconds())
 	switch {
 	case err != nil:
-		_, _ = w.Write(append(retry, '\n')) // if the peer is gone, there is nobody to tell
+		_, _ = w.Write(append(retry, '\n')) // fails only if the peer is gone
 		return nil
 	case r.Method == http.MethodHead:
 		return nil
@@ -154,7 +153,7 @@ func transient(err error) bool {
 		errors.Is(err, hub.ErrDraining) || errors.Is(err, hub.ErrClosed)
 }
 
-// stream gives a connection to the hub: its socket, if it can be had.
+// stream gives a connection to the hub, with its socket if that can be taken over.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *conn, want hub.Want, retry []byte) error {
 	if r.ProtoMajor >= 2 {
 		st := newHTTPStream(w, s.opts.StallTimeout, tailOf(r.Context()))
@@ -185,7 +184,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c *conn, want hu
 		header.Del("Transfer-Encoding")
 		return responseHead(http.StatusNoContent, header)
 	}}
-	ok, err := s.take(w, c)
+	ok, err := s.takeSocket(w, c)
 	if ok {
 		s.attach(c, want)
 	}
@@ -202,9 +201,9 @@ func responseHead(status int, header http.Header) []byte {
 }
 
 // appendServerSentEvent appends a message as one event (HTML standard, section
-// 9.2.6). Each of its lines is a field of its own, or a line could forge one. The
-// id is the last: there are readers that take it as it comes, and would take an
-// event that is cut off for one that they have had.
+// 9.2.6). Each of its lines is a field of its own, so that a line can't forge one. The id
+// is the last field: some readers keep it as soon as it comes, and would skip an event that
+// they have only a part of.
 func appendServerSentEvent(dst []byte, message []byte, at hub.Cursor) []byte {
 	for {
 		end := bytes.IndexAny(message, "\r\n")

@@ -10,29 +10,26 @@ import (
 	"belfry/hub"
 )
 
-// TLS through couriers. A tls.Conn writes and reads its socket as it likes, and
-// waits for it. Here it is given a socket of ours below it that, once the HTTP
-// server has let go of the connection, does neither: what is to be written is
-// kept for the courier, and when there is nothing to read that is an error that
-// passes.
+// TLS through couriers. A tls.Conn writes and reads its socket when it likes, and waits for
+// it. So it gets a tlsSocket below it. After the HTTP server has given up the connection,
+// that one does not wait: it keeps what is to be written for the courier, and a read of
+// nothing is a temporary error.
 
 const (
-	// recordBytes are what one record holds at most (RFC 8446 section 5.1). A
-	// connection is given no more at a time: a peer can use a record only when it
-	// has all of it.
+	// recordBytes is how much one record can hold (RFC 8446 section 5.1). A connection
+	// is given so much at a time: a peer can use a record only as a whole.
 	recordBytes = 16 << 10
-	// keptBytes bound the records that are kept for a courier: one of its own, and
-	// answers to what the peer does to its TLS. They may wait for what is sent next
-	// (RFC 8446 section 4.6.3), so a peer could have any number of them made.
+	// keptBytes bounds the records that are kept for a courier: one of its own, and
+	// answers to the peer's TLS messages. The answers may wait for what is sent next
+	// (RFC 8446 section 4.6.3), so a peer could cause any number of them.
 	keptBytes = 2 * recordBytes
 )
 
-// ListenTLS returns a listener whose connections speak TLS and can be taken over
-// by couriers. Those of the one below it are like a [Listen]'s.
+// ListenTLS returns a listener whose connections speak TLS and can be taken over by
+// couriers. The listener below is like one of [Listen].
 func ListenTLS(ln net.Listener, cfg *tls.Config) net.Listener {
 	cfg = cfg.Clone()
-	// Small records would have a reader begin sooner with what it can't use before
-	// it is whole.
+	// Small records let a reader begin sooner, but it can't use a part of an event.
 	cfg.DynamicRecordSizingDisabled = true
 	return tls.NewListener(tlsListener{ln}, cfg)
 }
@@ -51,14 +48,14 @@ func (l tlsListener) Accept() (net.Conn, error) {
 // A tlsSocket is the socket below a tls.Conn.
 type tlsSocket struct {
 	net.Conn
-	raw   syscall.RawConn // once it is taken; before there is more than one goroutine
+	raw   syscall.RawConn // nil until it is detached, while there is only one goroutine
 	fd    int32           // for the courier
-	mu    sync.Mutex      // a reader may have to answer its peer's TLS at any time
-	out   []byte          // records that wait for the courier
-	flood bool            // they were too many
+	mu    sync.Mutex      // a reader may have to answer TLS messages at any time
+	out   []byte          // records for the courier
+	flood bool            // there were too many of them
 }
 
-// visit is what those who admit connections know of it.
+// visit returns the record of its admission.
 func (s *tlsSocket) visit() Visit {
 	if v, ok := s.Conn.(Visit); ok {
 		return v
@@ -66,16 +63,16 @@ func (s *tlsSocket) visit() Visit {
 	return unseen{}
 }
 
-// OnClose has f be called when the connection has ended.
+// OnClose has f called when the connection has ended.
 func (s *tlsSocket) OnClose(f func()) { s.visit().OnClose(f) }
 
-// useTLS has a connection use one of TLS.
+// useTLS gives a connection a socket with TLS.
 func (c *conn) useTLS(sock *tls.Conn) error {
 	s, ok := sock.NetConn().(*tlsSocket)
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	if err := s.take(); err != nil {
+	if err := s.detach(); err != nil {
 		return err
 	}
 	c.sock, c.raw, c.sink = sock, s.raw, &tlsSink{sock, s}
@@ -85,8 +82,8 @@ func (c *conn) useTLS(sock *tls.Conn) error {
 	return nil
 }
 
-// take has the socket do nothing any more but by its courier.
-func (s *tlsSocket) take() (err error) {
+// detach leaves the socket to a courier.
+func (s *tlsSocket) detach() (err error) {
 	below, ok := s.Conn.(syscall.Conn)
 	if !ok {
 		return errors.ErrUnsupported
@@ -113,14 +110,14 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lendBuffer has a buffer used for records, after those that are kept already.
+// lendBuffer gives the socket a buffer for records, after those that it has.
 func (s *tlsSocket) lendBuffer(buf []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.out = append(buf[:0], s.out...)
 }
 
-// records takes what is kept.
+// records returns the records that are kept, and keeps them no longer.
 func (s *tlsSocket) records() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,8 +126,8 @@ func (s *tlsSocket) records() []byte {
 	return out
 }
 
-// notReady is the error of a read when nothing has come. To a tls.Conn it is one
-// that passes, and half a record is kept.
+// notReady is the error of a read when nothing has come. To a tls.Conn it is temporary: it
+// keeps half a record.
 type notReady struct{}
 
 func (notReady) Error() string   { return "nothing to read" }
@@ -146,10 +143,10 @@ func (s *tlsSocket) Read(p []byte) (n int, err error) {
 	flood := s.flood
 	s.mu.Unlock()
 	if flood {
-		return 0, errFlood // else it would be surfaced by the next write only
+		return 0, errFlood // else only the next write would say so
 	}
-	// Through the runtime's poller, which knows whether the descriptor is still
-	// this socket's: the courier closes it while others read.
+	// The runtime's poller knows whether the descriptor is still this socket's: the
+	// courier may close it during a read.
 	failed := s.raw.Read(func(fd uintptr) (done bool) {
 		n, err = tryRead(fd, p)
 		return true
@@ -160,16 +157,16 @@ func (s *tlsSocket) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close closes the socket, behind records that it takes at once: the last ones
-// are an alert or the end of TLS.
+// Close closes the socket. Before that it writes the records that the socket takes at once:
+// the last ones are an alert or the end of TLS.
 func (s *tlsSocket) Close() error {
 	if s.raw != nil {
-		_ = s.raw.Control(func(fd uintptr) { _, _ = tryWriteTo(int32(fd), s.records()) }) // the peer sees an end all the same
+		_ = s.raw.Control(func(fd uintptr) { _, _ = tryWriteTo(int32(fd), s.records()) }) // without them the peer sees the end of the socket
 	}
 	return s.Conn.Close()
 }
 
-// SetLinger is that of the socket, if it has one.
+// SetLinger calls SetLinger of the socket, if it has that.
 func (s *tlsSocket) SetLinger(seconds int) error {
 	if below, ok := s.Conn.(interface{ SetLinger(int) error }); ok {
 		return below.SetLinger(seconds)

@@ -87,7 +87,7 @@ type deafBroker struct{ broker }
 
 func (deafBroker) Drained(*hub.Conn) error { return nil }
 
-// TestSealedTrailer: what lies behind the last event is counted in bytes of
+// TestSealedTrailer: what lies after the last event is counted in bytes of
 // records, and nothing does that is in a record with an event's end: the peer
 // needs all of that.
 func TestSealedTrailer(t *testing.T) {
@@ -104,7 +104,7 @@ func TestSealedTrailer(t *testing.T) {
 		want   uint32
 	}{
 		{"an event", [][]*hub.Frame{{event(1, 100)}}, 1, 0},
-		{"a control frame behind it", [][]*hub.Frame{{event(1, 100)}, {control}}, 1, 20 + overhead},
+		{"a control frame after it", [][]*hub.Frame{{event(1, 100)}, {control}}, 1, 20 + overhead},
 		{"two of them", [][]*hub.Frame{{event(1, 100)}, {control}, {control}}, 1, 2 * (20 + overhead)},
 		{"one in the same record", [][]*hub.Frame{{event(1, 100), control}}, 1, 0},
 		{"and another event", [][]*hub.Frame{{event(1, 100)}, {control}, {event(2, 100)}}, 2, 0},

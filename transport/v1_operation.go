@@ -35,8 +35,8 @@ type operation struct {
 	ExpiresIn *float64       `json:"expires_in"` // seconds
 }
 
-// A userText names a user: in JSON a string or an integer, which are the same user
-// if they read the same.
+// A userText names a user, in JSON a string or an integer. Both are the same user if they
+// read the same.
 type userText string
 
 var errUserType = errors.New("neither a string nor an integer")
@@ -82,7 +82,7 @@ func (v1) message(c *conn, m message) {
 	var no *refusal
 	switch {
 	case err == nil || errors.Is(err, hub.ErrUnknownClient) || errors.Is(err, hub.ErrClosed):
-		return // done, or the connection is about to end
+		return // done, or the connection will end
 	case !errors.As(err, &no):
 		if no = refusalOf(err); errors.Is(err, hub.ErrForbidden) {
 			c.server.opts.Denied(no.code, err.Error(), op.Op)
@@ -99,12 +99,11 @@ func (op *operation) say(c *conn, text []byte) {
 	_ = c.server.hub.Say(&c.Conn, &hub.Frame{Bytes: appendFrame(nil, opText, text)})
 }
 
-// parse reads an operation. What it can of the ref is there in case of an
-// error, too.
+// parse reads an operation. If it fails, the ref is there, too, if it can be read.
 func (op *operation) parse(text []byte) error {
 	err := json.Unmarshal(text, op, json.RejectUnknownMembers(true))
 	if err != nil {
-		// The ref may stand behind what is wrong.
+		// The ref may come after what is wrong.
 		var named struct {
 			Ref jsontext.Value `json:"ref"`
 		}
@@ -140,8 +139,8 @@ func (op *operation) parse(text []byte) error {
 	return malformed(text, err)
 }
 
-// surplus returns the name of a member that other operations have, and this one
-// has not. A client that sends one expects what will not happen.
+// surplus returns the name of a member that this operation does not have, but others do. A
+// client that sends one expects what will not happen.
 func (op *operation) surplus() string {
 	switch {
 	case op.Op != "subscribe" && op.After != nil:
@@ -232,8 +231,8 @@ func (op *operation) auth(c *conn) error {
 	return nil
 }
 
-// publish publishes an event. Its receipt comes behind the event itself, if the
-// connection gets that.
+// publish publishes an event. If the connection receives the event, its receipt comes after
+// that.
 func (op *operation) publish(c *conn) error {
 	switch {
 	case c.publish == nil:

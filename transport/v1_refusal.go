@@ -11,7 +11,7 @@ import (
 	"belfry/hub"
 )
 
-// What operations of belfry.v1 are refused with.
+// The answers to operations of belfry.v1 that are not done.
 
 // A refusal is the answer to an operation that is not done. Its code is stable:
 // programs may rely on it.
@@ -22,7 +22,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.code + ": " + r.detail }
 
-// refusalOf says what a client is told of an error of the hub.
+// refusalOf returns what a client is told about an error of the hub.
 func refusalOf(err error) *refusal {
 	var topic *hub.TopicError
 	if told, ok := errors.AsType[interface {
@@ -47,7 +47,7 @@ func refusalOf(err error) *refusal {
 	return &refusal{"internal", err.Error()}
 }
 
-// malformed says what is wrong with a text that is no JSON object, or none that the
+// malformed says what is wrong with a text that is not a JSON object, or not one that the
 // JSON package reads.
 func malformed(text []byte, err error) *refusal {
 	syntactic, _ := errors.AsType[*jsontext.SyntacticError](err)
@@ -60,8 +60,7 @@ func malformed(text []byte, err error) *refusal {
 	return &refusal{"malformed_json", "send one JSON object (RFC 7493) such as {\"op\":\"ping\"}"}
 }
 
-// wrongTypes are what members of another type are refused with, where HTTP has a code
-// for that.
+// wrongTypes are the refusals of members of a wrong type, if HTTP has a code for that.
 var wrongTypes = map[jsontext.Pointer]*refusal{
 	"/last":    errLast,
 	"/topic":   {"invalid_topic", "topic is no string; send a string such as \"cats\""},

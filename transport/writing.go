@@ -8,8 +8,8 @@ import (
 
 // How a courier writes.
 
-// scratchBytes is how much of one connection's backlog is written at once
-// when it is made of several frames.
+// scratchBytes bounds how many bytes of a backlog are written at once if they are of
+// several frames.
 const scratchBytes = 64 << 10
 
 // deliver queues an event's frame, unless the connection is ending.
@@ -18,7 +18,7 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 		return
 	}
 	if !k.holds(c, f) {
-		// Much may have come at once: only what the socket does not take counts.
+		// Much may have come at once. Only what the socket does not take counts.
 		k.flushOne(c)
 		switch {
 		case c.phase != phaseOpen:
@@ -32,7 +32,7 @@ func (k *courier) deliver(c *conn, f *hub.Frame) {
 	if c.beat != nil {
 		c.beat.quiet = false
 	}
-	k.lag(c) // of a full socket nothing else tells
+	k.lag(c) // nothing else says so of a socket that is full
 }
 
 // holds reports whether a connection's backlog has room for a frame.
@@ -43,8 +43,8 @@ func (k *courier) holds(c *conn, f *hub.Frame) bool {
 // bound returns how many bytes may wait for a connection, when memory is as short as it is.
 func (k *courier) bound() int { return k.queueBytes >> k.pressure }
 
-// most returns how many bytes may wait for a connection. One that is not closed
-// for being slow gets what was on its way when the hub heard that it is.
+// most returns how many bytes may wait for a connection. If it is not closed for being
+// slow, it still gets what was on its way when the hub heard that it is slow.
 func (k *courier) most(c *conn) int {
 	if c.Slow == hub.SlowClose {
 		return k.bound()
@@ -52,15 +52,14 @@ func (k *courier) most(c *conn) int {
 	return k.bound() + k.opts.BurstBytes
 }
 
-// What waits for a connection that is not closed for being slow, in bytes, when
-// the hub hears that it is.
+// How many bytes wait for a connection when the hub hears that it is slow, unless it is
+// closed for that.
 const (
 	lagBytes       = 64 << 10
-	lagLatestBytes = 4 << 10 // so that what waits is not old
+	lagLatestBytes = 4 << 10 // with little in the queue, nothing in it is old
 )
 
-// lag tells the hub of a connection that takes its events more slowly than they
-// come. It is told of it once, until the connection is live again.
+// lag reports a slow connection to the hub, once until it is live again.
 func (k *courier) lag(c *conn) {
 	if c.Slow == hub.SlowClose || !c.resume.live || c.lagging || c.waiting == nil || c.waiting.flight == 0 {
 		return
@@ -91,14 +90,14 @@ func (k *courier) pushPlain(c *conn, frame []byte) {
 	k.push(c, &hub.Frame{Bytes: frame})
 }
 
-// weigh counts anew what waits for a connection.
+// weigh updates the figure of what waits for a connection.
 func (k *courier) weigh(c *conn) {
 	size := c.waiting.size()
 	k.stats.Waiting += size - c.waiting.counted
 	c.waiting.counted = size
 }
 
-// control queues a frame that does not matter if too much waits already.
+// control queues a control frame. If too much waits already, it is left out.
 func (k *courier) control(c *conn, frame []byte) {
 	if c.phase == phaseOpen && c.waiting.size() < k.bound() {
 		k.pushPlain(c, frame)
@@ -121,8 +120,7 @@ func (k *courier) flush() {
 	k.dirty = k.dirty[:0]
 }
 
-// flushOne gives a connection's socket what waits for it, as far as it takes
-// it at once.
+// flushOne writes what waits for a connection, as far as its sink takes it at once.
 func (k *courier) flushOne(c *conn) {
 	b := c.waiting
 	switch {
@@ -157,7 +155,7 @@ func (k *courier) advance(c *conn, n, wire int) {
 	c.resume.wrote(d)
 }
 
-// emptied does what had to wait until everything was written.
+// emptied does what waits for an empty backlog.
 func (k *courier) emptied(c *conn) {
 	const spares, capacity = 4096, 256
 	if b := c.waiting; len(k.spare) < spares && cap(b.frames) <= capacity {
@@ -180,7 +178,7 @@ func (k *courier) emptied(c *conn) {
 	}
 }
 
-// newBacklog returns an empty backlog, a spare one if there is.
+// newBacklog returns an empty backlog, a spare one if possible.
 func (k *courier) newBacklog() *backlog {
 	if n := len(k.spare); n > 0 {
 		b := k.spare[n-1]
