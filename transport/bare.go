@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/go-json-experiment/json"
-	"go.uber.org/zap"
 
 	"belfry/hub"
 )
@@ -51,25 +50,21 @@ func (bare) note(*conn, hub.Note) []byte { return nil }
 
 func (bare) heartbeat(hub.Cursor) []byte { return nil }
 
-// message ignores as a whole what says nothing known.
+// message sets the topics. A message that is not understood is ignored as a whole.
 func (bare) message(c *conn, m message) {
-	s := c.server
 	if m.op == opText {
 		if text := string(m.data); text == "ping" || text == "ping\n" {
 			return
 		}
 		topics, err := parseTopics(m.data)
 		if err == nil {
-			done, err := s.hub.SetTopics(&c.Conn, topics)
+			done, err := c.server.hub.SetTopics(&c.Conn, topics)
 			if done || err != nil {
 				return
 			}
 		}
 	}
-	s.ignored.Add(1)
-	if e := s.opts.Log.Check(zap.DebugLevel, "message ignored"); e != nil {
-		e.Write(zap.Stringer("client", c.handle), zap.Int("bytes", len(m.data)))
-	}
+	c.ignore(m)
 }
 
 // parseTopics reads the one command of the bare protocol.

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"go.uber.org/zap"
 
 	"belfry/hub"
 )
@@ -53,10 +52,7 @@ func (cloudEvents) heartbeat(hub.Cursor) []byte { return nil }
 
 // message ignores what the peer sends: the protocol has no messages of clients.
 func (cloudEvents) message(c *conn, m message) {
-	c.server.ignored.Add(1)
-	if e := c.server.opts.Log.Check(zap.DebugLevel, "message ignored"); e != nil {
-		e.Write(zap.Stringer("client", c.handle), zap.Int("bytes", len(m.data)))
-	}
+	c.ignore(m)
 }
 
 // CloudEventDefaults are the attributes of events whose publisher did not give any.

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"go.uber.org/zap"
+
 	"belfry/hub"
 )
 
@@ -177,6 +179,14 @@ func (c *conn) keep(d *decoder) {
 func (c *conn) leave(e event) {
 	c.keep(nil)
 	c.courier.tell(e)
+}
+
+// ignore counts and logs a message that was not understood.
+func (c *conn) ignore(m message) {
+	c.server.ignored.Add(1)
+	if e := c.server.opts.Log.Check(zap.DebugLevel, "message ignored"); e != nil {
+		e.Write(zap.Stringer("client", c.handle), zap.Int("bytes", len(m.data)))
+	}
 }
 
 // fault has the connection closed because its peer broke a rule.
