@@ -11,11 +11,8 @@ type Conn struct {
 	Slow     SlowPolicy // what becomes of it when it is slow; static
 
 	// Owned by the hub.
-	started bool     // its reading began: only then its release tells a position
-	start   Position // where it began
-	sparse  Position // up to here it was given only the newest events of what its client sees
-	client  *client  // nil once the hub is done with the connection
-	number  int32    // of the connections of its client
+	beginning
+	client *client // nil once the hub is done with the connection
 }
 
 // OpKind says what a courier has to do.

@@ -55,10 +55,7 @@ func (s *State) Attach(id ID, conn *Conn, from From) {
 	s.dropReplays(c)
 	if old := c.conn; old != nil {
 		s.close(old, Replaced)
-		c.unsettled++
-		if old.started {
-			c.pos = old.start // until it has reported, this much is certain
-		}
+		s.toTakeover(c)
 	} else {
 		s.stats.Connected++
 	}
@@ -103,9 +100,9 @@ var refusals = map[error]Reason{
 // begin has a client's new connection read, or get events as they come.
 func (s *State) begin(c *client, conn *Conn, from From) {
 	old := c.conn
-	c.made++
-	c.slow, c.since = nil, s.now
-	c.conn, conn.client, conn.number = conn, c, c.made
+	c.took(conn)
+	c.since = s.now
+	c.conn, conn.client = conn, c
 	if old == nil {
 		s.presentEverywhere(c, true)
 	} else {
@@ -118,18 +115,18 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	case c.mode == modeNew:
 		c.pos = s.log.head
 		s.welcome(c, s.cursor(c.pos))
-		s.goLive(c)
+		s.toLive(c)
 	case c.choosing():
 		// An earlier connection asked for the newest events and ended before
 		// it began. So nothing of it is to be reported.
-		s.chooseFirst(c)
-	case c.unsettled > 0:
+		s.toLocating(c)
+	case c.owed > 0:
 		// No less than this has gone out.
 		s.welcome(c, s.cursor(c.pos))
-		c.mode = modeWaiting
+		s.awaitReport(c)
 	default:
 		s.welcome(c, s.cursor(c.pos))
-		s.readOn(c)
+		s.toBeginning(c)
 	}
 }
 
@@ -150,42 +147,12 @@ func (s *State) topicsOf(c *client) []string {
 	return names
 }
 
-// goLive has a client get events as they come. Before it, it has read
-// everything up to the head.
-func (s *State) goLive(c *client) {
-	if !c.conn.started {
-		c.conn.started, c.conn.start = true, s.log.head
-	}
-	c.mode, c.slow = modeLive, nil
-	s.tell(c.conn, Op{Kind: OpLive})
-}
-
-// readOn starts a newly connected client's reading from its position. What
-// earlier connections were told of as lost behind it may not have gone out.
-func (s *State) readOn(c *client) {
-	c.conn.started, c.conn.start = true, c.pos
-	c.mode, c.checked, c.search = modeReading, 0, nil
-	s.spend(len(c.subs))
-	for i := range c.subs {
-		c.subs[i].told = 0
-	}
-	s.reading.push(c)
-}
-
-// chooseFirst has a new connection wait until it is known where the newest
-// events begin, which it is told first of all. What earlier connections still
-// report does not count.
-func (s *State) chooseFirst(c *client) {
-	c.placed = c.conn.number
-	c.mode = modeReading
-	s.reading.push(c)
-}
-
 // start begins the reading of a connection that asked for the newest events,
 // when they are known.
 func (s *State) start(c *client) {
 	s.welcome(c, s.cursor(c.pos))
-	c.conn.started, c.conn.start, c.conn.sparse = true, c.pos, c.last.bound
+	s.begun(c)
+	c.conn.filtered = c.last.bound
 	if c.lease != nil && c.lease.noticed {
 		s.say(c.conn, Expiring{c.grant.Expires}, c.pos)
 	}
@@ -223,13 +190,13 @@ func (s *State) Released(r Release) {
 	if c == nil {
 		return // refused or forgotten
 	}
-	if conn.started && conn.number >= c.placed {
+	if c.counts(conn) {
 		pos, all := s.unconfirmed(c, &r)
 		if !all {
 			s.releases.push(r) // as if it came later
 			return
 		}
-		c.pos, c.last, c.placed = pos, nil, conn.number
+		c.reported(conn, pos)
 	}
 	conn.client = nil
 	s.answer(conn)
@@ -237,15 +204,15 @@ func (s *State) Released(r Release) {
 		s.disconnected(c, r.Reason)
 		return
 	}
-	c.unsettled--
-	if c.mode == modeWaiting && c.unsettled == 0 {
-		s.readOn(c)
+	if c.owed--; c.mode == modeAwaitingReport && c.owed == 0 {
+		s.toBeginning(c)
 	}
 }
 
 // disconnected begins a client's resume window.
 func (s *State) disconnected(c *client, why Reason) {
-	c.conn, c.mode, c.since, c.slow = nil, modeAway, s.now, nil
+	c.conn, c.since = nil, s.now
+	s.toAway(c)
 	s.presentEverywhere(c, false)
 	c.ended, c.hasEnded = why, true
 	s.stats.Connected--
@@ -261,19 +228,18 @@ func (s *State) disconnected(c *client, why Reason) {
 
 // Drained takes a courier's report that a chunk is written.
 func (s *State) Drained(conn *Conn) {
-	if c := conn.client; c != nil && c.conn == conn && c.mode == modeDraining {
-		c.mode = modeReading
-		s.reading.push(c)
+	if c := conn.client; c != nil && c.conn == conn && c.mode == modeWriting {
+		s.written(c)
 	}
 }
 
 // read lets a client read on from its position.
 func (s *State) read(c *client) {
 	if !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
-		s.reading.push(c)
+		s.queue(c)
 		return
 	}
-	if !c.conn.started {
+	if c.mode == modeLocatingNewest {
 		s.start(c)
 	}
 	if s.dropOldest(c) {
@@ -288,7 +254,7 @@ func (s *State) read(c *client) {
 		return
 	}
 	if !all {
-		s.reading.push(c)
+		s.queue(c)
 		return
 	}
 	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)
@@ -297,12 +263,11 @@ func (s *State) read(c *client) {
 	s.hand(c, found, !live)
 	switch {
 	case live:
-		c.last = nil
-		s.goLive(c)
+		s.toLive(c)
 	case len(found) > 0:
-		c.mode = modeDraining
+		s.toWriting(c)
 	default:
-		s.reading.push(c)
+		s.queue(c)
 	}
 }
 

@@ -145,9 +145,9 @@ func (s *State) fate(c *client, e *entry) string {
 		return VerdictNeverConnected
 	case c.conn != nil && c.conn.started && e.position <= c.conn.start:
 		return VerdictBeforeStart
-	case e.expired(e.Time) || e.position > s.at(c) && e.expired(s.now):
+	case e.expired(e.Time) || e.position > s.upTo(c) && e.expired(s.now):
 		return VerdictExpired
-	case e.position <= s.at(c):
+	case e.position <= s.upTo(c):
 		return VerdictQueued
 	case c.mode == modeAway:
 		return VerdictAway

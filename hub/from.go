@@ -38,16 +38,15 @@ func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
 // still report.
 func (s *State) beginFrom(c *client, from From) {
 	rd, gap := s.place(from, s.log.head)
-	c.reading = rd
+	c.readAt(rd)
 	s.spend(len(c.subs))
 	for i := range c.subs {
 		c.subs[i].since = 0
 	}
 	if rd.last != nil {
-		s.chooseFirst(c)
+		s.toLocating(c)
 		return
 	}
-	c.placed = c.conn.number
 	if gap == nil {
 		s.welcome(c, s.cursor(rd.pos))
 	} else {
@@ -57,7 +56,7 @@ func (s *State) beginFrom(c *client, from From) {
 			return
 		}
 	}
-	s.readOn(c)
+	s.toBeginning(c)
 }
 
 // A Want is what a new connection asks for.

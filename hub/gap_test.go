@@ -73,7 +73,7 @@ func TestAGapOfAPatternAddedWhileReading(t *testing.T) {
 	s.Attach(testID("a"), conn, From{})
 	s.Work() // a chunk of cats
 	s.Take(0, &Batch{})
-	after := s.cursor(s.at(conn.client))
+	after := s.cursor(s.upTo(conn.client))
 	if err := s.Subscribe(conn, Subscribe{Topics: []string{"dogs.*"}, From: From{After: &after}}); err != nil {
 		t.Fatal(err)
 	}

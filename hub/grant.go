@@ -135,7 +135,7 @@ func (s *State) expire(end uint64) {
 			l.noticed, l.at = true, c.grant.Expires
 			heap.Fix(&s.leases, 0)
 			if c.conn != nil && s.speaker(c.conn) != nil { // else it hears it after the welcome
-				s.say(c.conn, Expiring{c.grant.Expires}, s.at(c))
+				s.say(c.conn, Expiring{c.grant.Expires}, s.upTo(c))
 			}
 			continue
 		}
@@ -221,7 +221,7 @@ func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 	s.limit(c, g)
 	covers := s.covering(g, len(c.subs))
 	s.leaveAll(c, func(name string) bool { return !covers(name) })
-	at := s.at(c)
+	at := s.upTo(c)
 	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil
 }

@@ -81,7 +81,7 @@ func (s *State) Await(topic string, owner any) (*Poll, error) {
 	case s.stats.Connected+len(s.polls) >= s.opts.MaxConnections:
 		return nil, ErrTooManyConnections
 	}
-	p := &Poll{owner, &client{user: &user{}, mode: modePoll}}
+	p := &Poll{owner, &client{user: &user{}, progress: progress{mode: modePoll}}}
 	s.join(p.client, topic)
 	s.polls[p.client] = p
 	s.held += pollOverhead
@@ -91,7 +91,7 @@ func (s *State) Await(topic string, owner any) (*Poll, error) {
 // wake has a poll end, once: there is an event.
 func (s *State) wake(c *client) {
 	if c.mode == modePoll {
-		c.mode = modeWoken
+		c.enter(modeWoken)
 		s.woken = append(s.woken, s.polls[c])
 	}
 }

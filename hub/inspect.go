@@ -36,7 +36,7 @@ func (c *client) place() *int32 { return &c.row }
 func (s *State) info(c *client) ClientInfo {
 	info := ClientInfo{
 		ID: c.id, Handle: c.handle, User: c.user.name, Topics: s.topicsOf(c), State: "new", Conn: c.conn,
-		Since: c.since, Fleeting: c.fleeting, Connected: int(c.made), Ended: c.ended, HasEnded: c.hasEnded,
+		Since: c.since, Fleeting: c.fleeting, Connected: int(c.connections), Ended: c.ended, HasEnded: c.hasEnded,
 	}
 	if c.grant != nil {
 		info.Expires = c.grant.Expires
@@ -51,7 +51,7 @@ func (s *State) info(c *client) ClientInfo {
 	default:
 		info.State = "reading"
 	}
-	at := s.at(c)
+	at := s.upTo(c)
 	info.Position, info.Behind = s.cursor(at), s.log.head-at
 	return info
 }

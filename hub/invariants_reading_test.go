@@ -11,7 +11,7 @@ import (
 // choosing reports whether a client's reading has not begun because it is not
 // known yet which events are the newest.
 func choosing(c *client) bool {
-	return c.mode == modeReading && c.last != nil && !c.conn.started
+	return c.mode == modeLocatingNewest
 }
 
 // checkLosses checks the trees of the streams that have lost something.
@@ -123,7 +123,7 @@ func checkPolls(s *State) error {
 // checkReading checks that nobody who wants to read waits for ever.
 func checkReading(s *State) error {
 	for id, c := range s.clients {
-		if c.mode != modeReading {
+		if !c.mode.reads() {
 			continue
 		}
 		inTurn := false

@@ -34,7 +34,7 @@ func (w *world) ask(conn *simConn, do func(c *modelClient)) {
 	}
 	c := speaker()
 	deferred := w.s.Defer(&conn.Conn, answer)
-	w.same(deferred, c != nil && c.mode == modeReading && !conn.model.began)
+	w.same(deferred, c != nil && c.mode == modeLocatingNewest)
 	if !deferred {
 		answer()
 	}
@@ -94,7 +94,7 @@ func (w *world) subscribed(c *modelClient, r Subscribe, fresh []string) {
 	if c.mode == modeLive {
 		w.told = append(w.told, order{conn: c.conn, kind: OpPause, at: at})
 		c.told, c.lost = make(map[string]Position), make(map[Position]bool)
-		c.mode = modeReading
+		c.mode = modeCatchingUp
 	}
 }
 

@@ -44,8 +44,8 @@ func (w *world) report(k *simCourier) bool {
 	case r.ready != nil:
 		k.spare = r.ready.empty()
 	case r.drained != nil:
-		if c := r.drained.model.client; c != nil && c.conn == r.drained && c.mode == modeDraining {
-			c.mode = modeReading
+		if c := r.drained.model.client; c != nil && c.conn == r.drained && c.mode == modeWriting {
+			c.mode = modeCatchingUp
 		}
 		w.s.Drained(&r.drained.Conn)
 	default:
@@ -67,7 +67,7 @@ func (w *world) released(r *Release) {
 		c.pos, c.last, c.placed = w.resume(c, conn, r), nil, conn.model.number
 	}
 	if c.conn != conn {
-		if c.earlier--; c.mode == modeWaiting && c.earlier == 0 {
+		if c.earlier--; c.mode == modeAwaitingReport && c.earlier == 0 {
 			c.begin()
 		}
 		return

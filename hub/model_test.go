@@ -244,7 +244,7 @@ func (w *world) forget(c *modelClient, why Reason) {
 		c.conn.model.client = nil
 		w.stats.Connected--
 	}
-	c.conn, c.mode = nil, modeNew
+	c.conn, c.mode = nil, modeGone
 	delete(w.clients, c.id)
 	w.stats.Removals[why]++
 }
@@ -252,7 +252,7 @@ func (w *world) forget(c *modelClient, why Reason) {
 // begin has a connection read on. What was told to earlier ones may not have
 // gone out.
 func (c *modelClient) begin() {
-	c.mode = modeReading
+	c.mode = modeCatchingUp
 	c.told, c.lost = make(map[string]Position), make(map[Position]bool)
 	c.conn.model.began, c.conn.model.start = true, c.pos
 }

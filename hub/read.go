@@ -188,7 +188,7 @@ func (s *State) unconfirmed(c *client, r *Release) (Position, bool) {
 		return start, true // it was told of a gap
 	}
 	v := view{subs: c.subs, user: c.user.name}
-	i, end := s.log.after(r.Last)-1, s.log.after(max(start, r.Conn.sparse))-1
+	i, end := s.log.after(r.Last)-1, s.log.after(max(start, r.Conn.filtered))-1
 	if i <= end {
 		return start, true
 	}

@@ -41,7 +41,7 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	case r.From.given() && len(c.replays) >= s.opts.MaxSubscriptions:
 		return ErrTooManyReplays // each topic may have one of its own
 	}
-	at := s.at(c)
+	at := s.upTo(c)
 	first := len(c.subs)
 	end := s.together(fresh)
 	for _, name := range fresh {
@@ -71,20 +71,11 @@ func (s *State) keep(c *client, names map[string]bool) {
 // [State.Defer].
 func (s *State) speaker(conn *Conn) *client {
 	c := conn.client
-	if c == nil || c.conn != conn || c.mode == modeReading && !conn.started {
+	if c == nil || c.conn != conn || c.mode == modeLocatingNewest {
 		return nil
 	}
 	s.tellDropped(c)
 	return c
-}
-
-// at returns a connected client's position: up to it everything was handed
-// over, or is known to have gone out.
-func (s *State) at(c *client) Position {
-	if c.mode == modeLive {
-		return s.log.head
-	}
-	return c.pos
 }
 
 // startReplay puts a replay in front of what c, at a position, reads next. The
@@ -115,10 +106,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 	c.replays = append(c.replays, p)
 	s.weigh(c)
 	if c.mode == modeLive {
-		c.pos = at
-		s.tell(c.conn, Op{Kind: OpPause, At: at})
-		c.mode = modeReading
-		s.reading.push(c)
+		s.toCatchUp(c)
 	}
 }
 
@@ -126,7 +114,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 func (s *State) replay(c *client, p *replay) {
 	v := view{subs: p.subs, user: c.user.name}
 	if !s.choose(v, &p.reading) {
-		s.reading.push(c)
+		s.queue(c)
 		return
 	}
 	if p.pos < c.pos {
@@ -135,7 +123,7 @@ func (s *State) replay(c *client, p *replay) {
 			return
 		}
 		if !all {
-			s.reading.push(c)
+			s.queue(c)
 			return
 		}
 		v.last = p.last
@@ -143,14 +131,14 @@ func (s *State) replay(c *client, p *replay) {
 		p.pos = upTo
 		s.handReplay(c, found)
 		if len(found) > 0 {
-			c.mode = modeDraining
+			s.toWriting(c)
 			return
 		}
 	} else {
 		s.say(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)}, c.pos)
 		c.replays = slices.Delete(c.replays, 0, 1)
 	}
-	s.reading.push(c)
+	s.queue(c)
 }
 
 // handReplay gives a connection events of a replay. They are no part of what
@@ -203,7 +191,7 @@ func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
 	}
 	leaves := s.set(names)
 	s.leaveAll(c, func(name string) bool { return leaves[name] })
-	at := s.at(c)
+	at := s.upTo(c)
 	s.say(conn, Ack{ref, s.cursor(at)}, at)
 	return nil
 }

@@ -38,10 +38,8 @@ func (s *State) Lag(conn *Conn) {
 	if c == nil || c.conn != conn || c.mode != modeLive {
 		return
 	}
-	c.pos = s.log.head
 	c.slow = &slowness{}
-	c.mode = modeDraining
-	s.tell(conn, Op{Kind: OpPause, At: c.pos})
+	s.toWriting(c)
 	s.tell(conn, Op{Kind: OpReport})
 	s.stats.Lags++
 }
@@ -74,7 +72,7 @@ func (s *State) dropOldest(c *client) bool {
 			c.slow.dropped = &from
 		}
 		c.pos = upTo
-		s.reading.push(c)
+		s.queue(c)
 		return true
 	}
 	s.tellDropped(c)

@@ -56,47 +56,29 @@ func ParseHandle(s string) (h Handle, ok bool) {
 
 func (h Handle) String() string { return hex.EncodeToString(h[:]) }
 
-// A mode is where a client stands between its topics' log and its connection.
-type mode uint8
-
-const (
-	modeNew      mode = iota // never connected
-	modeAway                 // not connected; will read on from its position
-	modeWaiting              // connected; an earlier connection has not reported yet how far it came
-	modeReading              // connected; waits for its turn to read on from its position
-	modeDraining             // connected; its courier has a chunk to write
-	modeLive                 // connected, at the head: events are delivered as they come
-	modePoll                 // no client, but a request that waits for an event
-	modeWoken                // such a request when there is one; it ends before the hub rests
-)
-
 // A client is one registration.
 type client struct {
 	// What a delivery needs comes first, to lie together in the cache.
-	conn *Conn    // the connection that may get events; nil when away
-	seen Position // last event delivered: overlapping subscriptions count once
-	mode mode
-	slot int32 // its place in user.clients
+	conn     *Conn    // the connection that may get events; nil when away
+	seen     Position // last event delivered: overlapping subscriptions count once
+	progress          // its mode first
+	slot     int32    // its place in user.clients
 
 	id        ID
 	handle    Handle
 	user      *user
 	subs      []subscription
 	deadline  deadline
-	reading                                // away, waiting, reading, draining
 	replays   []*replay                    // asked for while connected; read before all else, in order
 	fleeting  bool                         // it has no registration to come back to
 	grant     *Grant                       // nil: it may subscribe to everything, for ever
 	slow      *slowness                    // nil: the connection keeps up
 	lease     *lease                       // of a grant that ends; else nil
-	made      int32                        // connections so far
 	row       int32                        // its place in the roll
 	weight    int                          // bytes counted for what it is doing
 	since     time.Time                    // of the connection, or else of its end or of the registration
 	ended     Reason                       // why the last connection ended
 	hasEnded  bool                         // one has
-	placed    int32                        // number of the connection that pos comes from
-	unsettled int32                        // earlier connections that have not reported yet
 	takeovers *[maxTakeovers]time.Duration // the latest ones, as a ring; nil before the first
 }
 
@@ -130,7 +112,7 @@ type State struct {
 	changes     Changes  // of grants, the latest
 	leases      leases   // connected for a limited time
 
-	reading  deque[*client] // in modeReading, in turn; may hold clients that left it
+	reading  deque[*client] // those that read, in turn; may hold clients that do so no longer
 	polls    map[*client]*Poll
 	woken    []*Poll            // to be told so
 	ahead    matching           // of the next event
@@ -305,7 +287,7 @@ func (s *State) forget(c *client, why Reason) {
 	c.weight = 0
 	from, to := s.roll.remove(c)
 	s.spend(to - from)
-	c.mode = modeNew
+	s.toGone(c)
 	s.stats.Removals[why]++
 }
 

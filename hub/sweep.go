@@ -103,6 +103,7 @@ func (s *State) readLatest(c *client) {
 		c.slow.sweep = w
 		s.tell(c.conn, Op{Kind: OpPause, At: c.pos})
 		w.begin(c.pos, s.log.head, s.topicRoll.serial)
+		s.toConflating(c)
 	}
 	t := turns{State: s, c: c, w: w, end: s.allowance(), chunk: w.chunk()}
 	t.take()
@@ -110,9 +111,9 @@ func (s *State) readLatest(c *client) {
 	switch {
 	case t.bytes > 0:
 		s.tell(c.conn, Op{Kind: OpReport})
-		c.mode = modeDraining
+		s.toWriting(c)
 	case w.row < w.last:
-		s.reading.push(c)
+		s.queue(c)
 	default:
 		s.endRound(c, w)
 	}
@@ -145,12 +146,12 @@ func (s *State) endRound(c *client, w *sweep) {
 	c.pos = w.upTo
 	s.tell(c.conn, Op{Kind: OpPause, At: c.pos})
 	if c.pos == s.log.head {
-		s.goLive(c)
+		s.toLive(c)
 		return
 	}
 	w.before, w.late = w.now, nil
 	w.begin(c.pos, s.log.head, s.topicRoll.serial)
-	s.reading.push(c)
+	s.queue(c)
 }
 
 // lookAgain begins a client's round anew, because with more subscriptions it may see

@@ -45,7 +45,7 @@ func (s *State) Over() bool { return s.turn > 0 && s.work >= s.turn }
 // before that. Whoever asks waits, so that there is one for each goroutine at most.
 func (s *State) Defer(conn *Conn, do func()) bool {
 	c := conn.client
-	if c == nil || c.conn != conn || c.mode != modeReading || conn.started {
+	if c == nil || c.conn != conn || c.mode != modeLocatingNewest {
 		return false
 	}
 	s.asked[conn] = append(s.asked[conn], do)
@@ -116,7 +116,7 @@ func (s *State) goOn(kind int) bool {
 // readOne lets a client read a chunk. At the head it goes live, in the same step, so
 // that there is neither a hole nor a repeat between the two.
 func (s *State) readOne(c *client) {
-	if c.mode != modeReading {
+	if !c.mode.reads() {
 		return // it went away meanwhile
 	}
 	if len(c.replays) > 0 {

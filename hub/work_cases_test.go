@@ -147,7 +147,7 @@ func (h *heavy) lag(policy SlowPolicy, topics ...string) {
 	h.guests = append(h.guests, testID("slow"))
 	h.step("lag", func() { h.s.Lag(conn) })
 	c := conn.client // all that is retained came since
-	c.pos, c.slow.behind = 1, 1<<30
+	c.pos, conn.start, c.slow.behind = 1, 1, 1<<30
 	for i := range c.subs {
 		c.subs[i].since = 0
 	}
