@@ -301,12 +301,12 @@ func (s *State) Drain() (more bool) {
 		}
 		s.forget(c, Draining)
 	}
-	for c := range s.polls {
+	for p := range s.polls {
 		if s.work >= end {
 			return true
 		}
 		s.spend(1)
-		s.wake(c)
+		s.wakePoll(p)
 	}
 	return false
 }

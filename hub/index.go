@@ -25,11 +25,12 @@ type subscription struct {
 	told  Position // highest floor that the client was told of as a gap
 }
 
-// A topic is an exact name, held while it has subscribers or retained events.
+// A topic is an exact name, held while it has subscribers, polls or retained events.
 type topic struct {
 	subject
 	all   *stream            // events for everybody
 	users map[string]*stream // events for one user
+	polls []*Poll            // requests that wait for an event
 
 	retained  int      // events
 	published uint64   // events since it is there
@@ -163,9 +164,9 @@ func (s *State) topic(name string) *topic {
 	return t
 }
 
-// freeTopic forgets a topic that nobody subscribes to and that holds nothing.
+// freeTopic forgets a topic that nobody subscribes to or waits for, and that holds nothing.
 func (s *State) freeTopic(t *topic) {
-	if len(t.members) == 0 && t.empty() {
+	if len(t.members) == 0 && len(t.polls) == 0 && t.empty() {
 		delete(s.topics, t.name)
 		s.held -= t.size()
 		from, to := s.topicRoll.remove(t)

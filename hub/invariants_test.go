@@ -134,7 +134,7 @@ func checkMode(s *State, c *client) error {
 	case c.conn != nil && c.conn.client != c:
 		return fmt.Errorf("its connection is another client's")
 	case c.mode >= modeGone:
-		return fmt.Errorf("it was forgotten, or is a poll")
+		return fmt.Errorf("it was forgotten")
 	case (c.mode == modeConflating) != (c.mode.reads() && c.slow != nil && c.slow.sweep != nil):
 		return fmt.Errorf("it is in a round of the newest, or is not")
 	case c.conn != nil && c.conn.started != (c.mode > modeAwaitingReport && !choosing(c)), choosing(c) && c.last == nil:
@@ -173,7 +173,7 @@ func checkUsers(s *State) error {
 func checkMembers(s *State, sub *subject) error {
 	for i, m := range sub.members {
 		c := m.client
-		if s.clients[c.id] != c && s.polls[c] == nil || int(m.sub) >= len(c.subs) || c.subs[m.sub].subject != sub || int(c.subs[m.sub].slot) != i {
+		if s.clients[c.id] != c || int(m.sub) >= len(c.subs) || c.subs[m.sub].subject != sub || int(c.subs[m.sub].slot) != i {
 			return fmt.Errorf("%q: member %d is not subscribed", sub.name, i)
 		}
 	}
@@ -186,8 +186,8 @@ func checkTopics(s *State) error {
 		switch {
 		case t.name != name || t.pattern:
 			return fmt.Errorf("topic %q is called %q", name, t.name)
-		case len(t.members) == 0 && t.all == nil && len(t.users) == 0:
-			return fmt.Errorf("topic %q has neither subscribers nor events", name)
+		case len(t.members) == 0 && len(t.polls) == 0 && t.all == nil && len(t.users) == 0:
+			return fmt.Errorf("topic %q has neither subscribers nor polls nor events", name)
 		}
 		if err := checkMembers(s, &t.subject); err != nil {
 			return err
@@ -331,9 +331,6 @@ func checkHeld(s *State) error {
 	held := clientOverhead*len(s.clients) + pollOverhead*len(s.polls)
 	for _, c := range s.clients {
 		held += subscriptionOverhead*len(c.subs) + c.weight
-	}
-	for c := range s.polls {
-		held += subscriptionOverhead * len(c.subs)
 	}
 	for name := range s.users {
 		held += userOverhead + len(name)

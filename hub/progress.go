@@ -14,8 +14,6 @@ const (
 	modeWriting                    // connected; its courier has a chunk to write
 	modeLive                       // connected, at the head: events are delivered as they come
 	modeGone                       // forgotten; only the queue of readers may still hold it
-	modePoll                       // no client, but a request that waits for an event
-	modeWoken                      // such a request when there is one; it ends before the hub rests
 	modes
 )
 
@@ -29,7 +27,6 @@ var successors = [modes][]mode{
 	modeConflating:     {modeAway, modeWriting, modeLive, modeGone},
 	modeWriting:        {modeAway, modeCatchingUp, modeConflating, modeGone},
 	modeLive:           {modeAway, modeCatchingUp, modeWriting, modeGone},
-	modePoll:           {modeWoken},
 }
 
 // reads reports whether a client in this mode takes turns.

@@ -17,7 +17,7 @@ const (
 	levelOverhead        = 320 // of a level of a pattern
 	patternOverhead      = 160
 	grantOverhead        = 24 // of a pattern that is granted
-	pollOverhead         = 576
+	pollOverhead         = 256
 	replayOverhead       = 256
 	wishOverhead         = 96 // of a topic of which the newest events are wanted
 	sweepOverhead        = 640

@@ -113,7 +113,7 @@ type State struct {
 	leases      leases   // connected for a limited time
 
 	reading  deque[*client] // those that read, in turn; may hold clients that do so no longer
-	polls    map[*client]*Poll
+	polls    map[*Poll]struct{}
 	woken    []*Poll            // to be told so
 	ahead    matching           // of the next event
 	releases deque[Release]     // of which it is not known yet how far they came
@@ -145,7 +145,7 @@ func NewState(opts Options) *State {
 		clients:     make(map[ID]*client),
 		users:       make(map[string]*user),
 		topics:      make(map[string]*topic),
-		polls:       make(map[*client]*Poll),
+		polls:       make(map[*Poll]struct{}),
 		asked:       make(map[*Conn][]func()),
 		authority:   authority{epoch: opts.Epoch, keys: dedupe{records: make(map[[16]byte]*record)}},
 		log:         window{retention: retention{maxEvents: opts.HistoryEvents, maxAge: opts.HistoryAge, maxBytes: opts.HistoryBytes}},
