@@ -95,7 +95,7 @@ func (s *State) FindEvent(event string, before Position) (at Position, next Posi
 	if before > 0 {
 		i = s.log.after(before-1) - 1
 	}
-	i = s.walk(i, -1, func(e *entry) bool {
+	i = s.walk(&s.log.entries, i, -1, s.allowance(), func(e *entry) bool {
 		if !e.evicted() && e.ID == event {
 			at = e.position
 		}

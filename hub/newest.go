@@ -46,9 +46,12 @@ func (n *newest) before(topic string, p Position) Position {
 	return n.bound
 }
 
+// full reports whether all that is wanted of a topic is known.
+func (n *newest) full(topic string) bool { return n.count[topic] >= n.each }
+
 // take counts an entry as wanted, the newest of its topic first.
 func (n *newest) take(e *entry, now time.Time) {
-	if !e.expired(now) && n.count[e.Topic] < n.each {
+	if !e.expired(now) && !n.full(e.Topic) {
 		n.count[e.Topic]++
 		n.left--
 		n.after[e.Topic] = e.position - 1
@@ -88,56 +91,42 @@ func (s *State) choose(v view, rd *reading) bool {
 	return true
 }
 
-// chooseByTopics walks back through the streams of exact topics side by side, as far
-// as a step may.
+// chooseByTopics walks back through the streams of exact topics, as far as a step may.
 func (s *State) chooseByTopics(v view, n *newest) {
 	sources := s.sources[:0]
 	for i := range v.subs {
-		if v.subs[i].since >= n.bound {
-			continue // it came after the wish
+		sub := &v.subs[i]
+		if sub.since >= n.bound || n.full(sub.name) {
+			continue // it came after the wish, or is done with
 		}
-		v.streams(s.topics[v.subs[i].name], func(st *stream) {
+		v.streams(s.topics[sub.name], func(st *stream) {
 			sources = append(sources, source{&st.entries, firstAfter(&st.entries, n.from) - 1})
 		})
 	}
 	s.sources = sources
-	s.spend(len(v.subs) + 16*len(sources))
+	s.spend(len(v.subs))
+	var at Position
+	all := s.walkTogether(sources, backward, func(src *source, e *entry) (more bool) {
+		at = e.position
+		if n.take(e, s.now); n.full(e.Topic) {
+			src.end()
+		}
+		return n.left > 0
+	})
 	n.from = 0
-	for end := s.allowance(); n.left > 0; {
-		s.spend(1 + len(sources))
-		var last *entry
-		var from *source
-		for i := range sources {
-			src := &sources[i]
-			if src.i >= 0 {
-				if e := src.entries.at(src.i); n.count[e.Topic] < n.each && (last == nil || e.position > last.position) {
-					last, from = e, src
-				}
-			}
-		}
-		if last == nil {
-			break
-		}
-		n.take(last, s.now)
-		from.i--
-		if s.work >= end {
-			n.from = last.position - 1
-			break
-		}
+	if !all && n.left > 0 {
+		n.from = at - 1
 	}
 }
 
 // chooseByLog walks back through the log, as far as a step may.
 func (s *State) chooseByLog(v view, n *newest) {
-	i := s.log.after(n.from) - 1
-	if n.left > 0 {
-		i = s.walk(i, -1, func(e *entry) bool {
-			if s.sees(&v, e) {
-				n.take(e, s.now)
-			}
-			return n.left > 0
-		})
-	}
+	i := s.walk(&s.log.entries, s.log.after(n.from)-1, -1, s.allowance(), func(e *entry) (more bool) {
+		if s.sees(&v, e) {
+			n.take(e, s.now)
+		}
+		return n.left > 0
+	})
 	n.from = 0
 	if i >= 0 && n.left > 0 {
 		n.from = s.log.entries.at(i).position

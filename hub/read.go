@@ -61,23 +61,6 @@ func (s *State) sees(v *view, e *entry) bool {
 	return is
 }
 
-// walk looks at the entries of the log from number i on, up to number end, which is
-// not looked at: forwards, or backwards if end comes before i. It stops when visit
-// says so or when the step's work is done, and returns the number at which to go on.
-func (s *State) walk(i, end int, visit func(*entry) (more bool)) int {
-	by := 1
-	if end < i {
-		by = -1
-	}
-	for most := s.allowance(); i != end && s.work < most; i += by {
-		s.spend(1)
-		if !visit(s.log.entries.at(i)) {
-			return i + by
-		}
-	}
-	return i
-}
-
 // streams calls yield with the streams of a topic that the reader may see.
 func (v *view) streams(t *topic, yield func(*stream)) {
 	if t == nil {
@@ -101,12 +84,6 @@ func (v *view) patterns() bool {
 	return false
 }
 
-// A source is a stream that a reader merges, at its next entry.
-type source struct {
-	entries *deque[*entry]
-	i       int
-}
-
 // next finds what a reader may see in (p, limit], oldest first, up to the
 // bounds of a chunk, and the position up to which that is everything. The
 // slice is valid until the next call.
@@ -122,50 +99,41 @@ func (s *State) next(v view, p, limit Position) (found []*entry, upTo Position) 
 	return s.merge(v, p, limit)
 }
 
+// merge reads the streams of exact topics side by side.
 func (s *State) merge(v view, p, limit Position) ([]*entry, Position) {
 	sources := s.sources[:0]
 	for i := range v.subs {
 		sub := &v.subs[i]
 		v.streams(s.topics[sub.name], func(st *stream) {
-			behind := max(p, sub.since, v.last.before(sub.name, p))
-			sources = append(sources, source{&st.entries, firstAfter(&st.entries, behind)})
+			after := max(p, sub.since, v.last.before(sub.name, p))
+			sources = append(sources, source{&st.entries, firstAfter(&st.entries, after)})
 		})
 	}
 	s.sources = sources
-	s.spend(len(v.subs) + 16*len(sources))
-	for bytes, end := 0, s.allowance(); ; {
-		s.spend(1 + len(sources))
-		var first *entry
-		var from *source
-		for i := range sources {
-			src := &sources[i]
-			if src.i < src.entries.len() {
-				if e := src.entries.at(src.i); first == nil || e.position < first.position {
-					first, from = e, src
-				}
-			}
+	s.spend(len(v.subs))
+	bytes, upTo := 0, p
+	all := s.walkTogether(sources, forward, func(_ *source, e *entry) (more bool) {
+		if e.position > limit {
+			upTo = limit
+			return false
 		}
-		if first == nil || first.position > limit {
-			return s.found, limit
-		}
-		from.i++
-		if !first.expired(s.now) {
-			s.found = append(s.found, first)
-			bytes += len(first.Message)
-		}
-		if bytes >= chunkBytes || len(s.found) == chunkEvents || s.work >= end {
-			return s.found, first.position
-		}
+		upTo = e.position
+		bytes += s.find(e)
+		return bytes < chunkBytes && len(s.found) < chunkEvents
+	})
+	if all {
+		upTo = limit
 	}
+	return s.found, upTo
 }
 
+// scan reads the log.
 func (s *State) scan(v view, p, limit Position) ([]*entry, Position) {
 	bytes := 0
 	i, end := s.log.after(p), s.log.after(limit)
-	i = s.walk(i, end, func(e *entry) bool {
-		if s.sees(&v, e) && !e.expired(s.now) {
-			s.found = append(s.found, e)
-			bytes += len(e.Message)
+	i = s.walk(&s.log.entries, i, end, s.allowance(), func(e *entry) (more bool) {
+		if s.sees(&v, e) {
+			bytes += s.find(e)
 		}
 		return bytes < chunkBytes && len(s.found) < chunkEvents
 	})
@@ -173,6 +141,16 @@ func (s *State) scan(v view, p, limit Position) ([]*entry, Position) {
 		limit = s.log.entries.at(i - 1).position
 	}
 	return s.found, limit
+}
+
+// find takes an entry into a chunk unless it has expired, and returns the bytes of its
+// message.
+func (s *State) find(e *entry) (bytes int) {
+	if e.expired(s.now) {
+		return 0
+	}
+	s.found = append(s.found, e)
+	return len(e.Message)
 }
 
 // unconfirmed returns the position from which a client must read on so that
@@ -192,7 +170,7 @@ func (s *State) unconfirmed(c *client, r *Release) (Position, bool) {
 	if i <= end {
 		return start, true
 	}
-	i = s.walk(i, end, func(e *entry) bool {
+	i = s.walk(&s.log.entries, i, end, s.allowance(), func(e *entry) bool {
 		if s.sees(&v, e) && !e.expired(s.now) { // of one that has, nobody knows whether it was written
 			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
 			p = e.position - 1

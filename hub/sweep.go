@@ -329,26 +329,33 @@ func (t *turns) newestOf(topic *topic, p Position) (newest *entry, known bool) {
 	return nil, false
 }
 
-// newestIn does so for a stream.
+// newestIn does so for a stream: it looks at what came since it did so last, and then
+// before what it found expired.
 func (t *turns) newestIn(x *lapsed, p Position) (newest *entry, known bool) {
 	entries := &x.stream.entries
-	top := entries.at(entries.len() - 1).position
-	for i := entries.len() - 1; i >= 0; i-- {
-		e := entries.at(i)
-		switch t.spend(1); {
+	to := x.to
+	look := func(e *entry) (more bool) {
+		switch {
 		case e.position <= p:
-			x.to, x.from = p, top
-			return nil, true
+			to, known = p, true
 		case !e.expired(t.now):
-			x.to, x.from = e.position, top
-			return e, true
-		case e.position <= x.from && e.position > x.to:
-			i = firstAfter(entries, x.to)
-		case t.work >= t.end:
-			x.to, x.from = e.position-1, top
-			return nil, false
+			to, newest, known = e.position, e, true
+		default:
+			to = e.position - 1
 		}
+		return !known
 	}
-	x.to, x.from = 0, top
-	return nil, true
+	last, old := entries.len()-1, firstAfter(entries, x.from)-1
+	i := t.walk(entries, last, old, t.end, look)
+	switch {
+	case known:
+	case i == old:
+		to = x.to
+		i = t.walk(entries, firstAfter(entries, x.to)-1, -1, t.end, look)
+		known = known || i < 0
+	case i == last:
+		return nil, false // it has looked at nothing
+	}
+	x.to, x.from = to, entries.at(last).position
+	return newest, known
 }
