@@ -12,72 +12,6 @@ type replay struct {
 	fresh []*subject // subscriptions that go with it if the connection ends before it does
 }
 
-// A Subscribe asks for more topics.
-type Subscribe struct {
-	Topics []string // well-formed by [CheckPattern]
-	From   From     // of the topics; its zero value is from now on
-	Ref    []byte   // names the request in the notes about it
-}
-
-// Subscribe subscribes the client behind a connection to more topics, and
-// replays their events if the request says from where. It fails with
-// [ErrTooManyTopics], [ErrForbidden] or [ErrTooManyReplays], or with
-// [ErrUnknownClient] for a connection that has ended or was taken over.
-func (s *State) Subscribe(conn *Conn, r Subscribe) error {
-	c := s.speaker(conn)
-	switch {
-	case c == nil:
-		return ErrUnknownClient
-	case len(r.Topics) > s.opts.MaxSubscriptions:
-		return ErrTooManyTopics // before it is looked at
-	}
-	names := s.unique(r.Topics)
-	fresh := s.fresh(c, names)
-	switch {
-	case len(c.subs)+len(fresh) > s.opts.MaxSubscriptions:
-		return ErrTooManyTopics
-	case !s.admits(c.grant, names...):
-		return ErrForbidden
-	case r.From.given() && len(c.replays) >= s.opts.MaxSubscriptions:
-		return ErrTooManyReplays // each topic may have one of its own
-	}
-	at := s.upTo(c)
-	first := len(c.subs)
-	end := s.together(fresh)
-	for _, name := range fresh {
-		s.join(c, name)
-	}
-	end()
-	s.say(conn, Ack{r.Ref, s.cursor(at)}, at)
-	if r.From.given() {
-		s.startReplay(c, r, names, first, at)
-		return nil
-	}
-	s.keep(c, s.set(names))
-	return nil
-}
-
-// keep has subscriptions stay, though a replay that they came with may not come
-// to its end: they were asked for by themselves.
-func (s *State) keep(c *client, names map[string]bool) {
-	for _, r := range c.replays {
-		s.spend(1 + len(r.fresh))
-		r.fresh = slices.DeleteFunc(r.fresh, func(sub *subject) bool { return names[sub.name] })
-	}
-}
-
-// speaker returns the client behind a connection that says something, nil if
-// the connection has ended or was taken over. It must have begun: see
-// [State.Defer].
-func (s *State) speaker(conn *Conn) *client {
-	c := conn.client
-	if c == nil || c.conn != conn || c.mode == modeLocatingNewest {
-		return nil
-	}
-	s.tellDropped(c)
-	return c
-}
-
 // startReplay puts a replay in front of what c, at a position, reads next. The
 // subscriptions from number first on are new.
 func (s *State) startReplay(c *client, r Subscribe, names []string, first int, at Position) {
@@ -174,32 +108,5 @@ func (s *State) dropReplays(c *client) {
 	}
 	if c.replays = nil; len(fresh) > 0 {
 		s.leaveAll(c, func(name string) bool { return fresh[name] })
-	}
-}
-
-// Unsubscribe ends subscriptions of the client behind a connection; those that
-// it does not have do not matter. It fails with [ErrUnknownClient] for a
-// connection that has ended or was taken over, and with [ErrTooManyTopics] for
-// more names than a client can have.
-func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
-	c := s.speaker(conn)
-	switch {
-	case c == nil:
-		return ErrUnknownClient
-	case len(names) > max(s.opts.MaxSubscriptions, len(c.subs)):
-		return ErrTooManyTopics
-	}
-	leaves := s.set(names)
-	s.leaveAll(c, func(name string) bool { return leaves[name] })
-	at := s.upTo(c)
-	s.say(conn, Ack{ref, s.cursor(at)}, at)
-	return nil
-}
-
-// Say gives a connection a frame that is no event, in order with all else. One
-// that has ended or was taken over does not get it.
-func (s *State) Say(conn *Conn, f *Frame) {
-	if c := s.speaker(conn); c != nil {
-		s.tell(conn, Op{Kind: OpDeliver, Frame: f})
 	}
 }

@@ -112,18 +112,3 @@ func (s *State) goOn(kind int) bool {
 	}
 	return true
 }
-
-// readOne lets a client read a chunk. At the head it goes live, in the same step, so
-// that there is neither a hole nor a repeat between the two.
-func (s *State) readOne(c *client) {
-	if !c.mode.reads() {
-		return // it went away meanwhile
-	}
-	if len(c.replays) > 0 {
-		s.replay(c, c.replays[0])
-	} else {
-		s.read(c)
-	}
-	s.weigh(c)
-	s.trim()
-}

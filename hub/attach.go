@@ -1,5 +1,7 @@
 package hub
 
+import "time"
+
 // Admit tells whether a client may connect: it fails with
 // [ErrUnknownClient], [ErrTooManyConnections] or [ErrDraining].
 func (s *State) Admit(id ID) error {
@@ -97,6 +99,32 @@ var refusals = map[error]Reason{
 	ErrDraining:           Draining,
 }
 
+// A client whose connections take each other over again and again is two
+// pages that fight; the newcomer is then refused.
+const (
+	maxTakeovers   = 5
+	takeoverWindow = 10 * time.Second
+)
+
+// mayTakeOver counts a takeover unless there were too many of late.
+func (c *client) mayTakeOver(now time.Duration) bool {
+	now++ // so that none was at 0
+	if c.takeovers == nil {
+		c.takeovers = new([maxTakeovers]time.Duration)
+	}
+	oldest := 0
+	for i, at := range c.takeovers {
+		if at < c.takeovers[oldest] {
+			oldest = i
+		}
+	}
+	if at := c.takeovers[oldest]; at > 0 && now-at < takeoverWindow {
+		return false
+	}
+	c.takeovers[oldest] = now
+	return true
+}
+
 // begin has a client's new connection read, or get events as they come.
 func (s *State) begin(c *client, conn *Conn, from From) {
 	old := c.conn
@@ -130,21 +158,37 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	}
 }
 
+// beginFrom has a new connection read from where it asks to. What its client
+// has read and lost before does not count, nor does what earlier connections
+// still report.
+func (s *State) beginFrom(c *client, from From) {
+	rd, gap := s.place(from, s.log.head)
+	c.readAt(rd)
+	s.spend(len(c.subs))
+	for i := range c.subs {
+		c.subs[i].since = 0
+	}
+	if rd.last != nil {
+		s.toLocating(c)
+		return
+	}
+	if gap == nil {
+		s.welcome(c, s.cursor(rd.pos))
+	} else {
+		// Until it has heard of the gap, its resume point is what it was.
+		s.welcome(c, gap.From)
+		if gap.Topics = s.topicsOf(c); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}, c.pos) {
+			return
+		}
+	}
+	s.toBeginning(c)
+}
+
 // welcome tells a new connection where it begins.
 func (s *State) welcome(c *client, at Cursor) {
 	if c.conn.Notes {
 		s.say(c.conn, Welcome{User: c.user.name, Topics: s.topicsOf(c), Cursor: at}, c.pos)
 	}
-}
-
-// topicsOf returns the names of c's subscriptions.
-func (s *State) topicsOf(c *client) []string {
-	s.spend(len(c.subs))
-	names := make([]string, len(c.subs))
-	for i := range c.subs {
-		names[i] = c.subs[i].name
-	}
-	return names
 }
 
 // start begins the reading of a connection that asked for the newest events,
@@ -209,6 +253,40 @@ func (s *State) Released(r Release) {
 	}
 }
 
+// unconfirmed returns the position from which a client must read on so that
+// what its released connection wrote but could not confirm is repeated, and
+// nothing from before that connection. If that takes more than a step, the result
+// is false, and the report says how far it came.
+func (s *State) unconfirmed(c *client, r *Release) (Position, bool) {
+	p, start := max(r.UpTo, r.Conn.start), r.Conn.start
+	switch {
+	case r.Unconfirmed == 0:
+		return p, true
+	case r.Last == 0:
+		return start, true // it was told of a gap
+	}
+	v := view{subs: c.subs, user: c.user.name}
+	i, end := s.log.after(r.Last)-1, s.log.after(max(start, r.Conn.filtered))-1
+	if i <= end {
+		return start, true
+	}
+	i = s.walk(&s.log.entries, i, end, s.allowance(), func(e *entry) bool {
+		if s.sees(&v, e) && !e.expired(s.now) { // of one that has, nobody knows whether it was written
+			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
+			p = e.position - 1
+		}
+		return r.Unconfirmed > 0
+	})
+	switch {
+	case r.Unconfirmed <= 0:
+		return p, true
+	case i == end:
+		return start, true // what there was before is no longer retained
+	}
+	r.UpTo, r.Last = p, s.log.entries.at(i).position
+	return 0, false
+}
+
 // disconnected begins a client's resume window.
 func (s *State) disconnected(c *client, why Reason) {
 	c.conn, c.since = nil, s.now
@@ -224,65 +302,6 @@ func (s *State) disconnected(c *client, why Reason) {
 	}
 	s.away.add(c, s.age)
 	s.weigh(c)
-}
-
-// Drained takes a courier's report that a chunk is written.
-func (s *State) Drained(conn *Conn) {
-	if c := conn.client; c != nil && c.conn == conn && c.mode == modeWriting {
-		s.written(c)
-	}
-}
-
-// read lets a client read on from its position.
-func (s *State) read(c *client) {
-	if !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
-		s.queue(c)
-		return
-	}
-	if c.mode == modeLocatingNewest {
-		s.start(c)
-	}
-	if s.dropOldest(c) {
-		return
-	}
-	if c.conn.Slow == SlowLatest && c.last == nil {
-		s.readLatest(c)
-		return
-	}
-	gaps, all := s.gaps(c.subs, c.user.name, &c.reading)
-	if !s.tellGaps(c, gaps, c.pos) {
-		return
-	}
-	if !all {
-		s.queue(c)
-		return
-	}
-	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)
-	c.pos = upTo
-	live := upTo == s.log.head
-	s.hand(c, found, !live)
-	switch {
-	case live:
-		s.toLive(c)
-	case len(found) > 0:
-		s.toWriting(c)
-	default:
-		s.queue(c)
-	}
-}
-
-// hand gives events read from the log to a client's connection. If there is
-// more, the courier reports when it has written them.
-func (s *State) hand(c *client, found []*entry, more bool) {
-	s.spend(len(found))
-	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
-		if more && i == len(found)-1 {
-			op.Kind = OpChunk
-		}
-		s.tell(c.conn, op)
-	}
-	s.stats.Replayed += uint64(len(found))
 }
 
 // Drain closes every connection, forgets every client and refuses all that

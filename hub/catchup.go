@@ -17,32 +17,107 @@ type reading struct {
 	search *lossSearch // for losses, under way; else nil
 }
 
+// place says where a reading that begins as from says stands at first. If the
+// cursor does not belong here, the result is a gap as well: of another log
+// nothing is known, so everything retained follows; of the future nothing is
+// there to follow.
+func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
+	if from.After == nil {
+		rd = reading{pos: head}
+		if from.Last > 0 {
+			rd.last = newNewest(from.Last, head)
+		}
+		return rd, nil
+	}
+	after := *from.After
+	switch {
+	case after.Epoch != s.opts.Epoch:
+		return reading{}, &Gap{From: after, To: s.cursor(0), Reason: GapRestarted}
+	case after.Position > s.log.head:
+		return reading{pos: s.log.head}, &Gap{From: after, To: s.cursor(s.log.head), Reason: GapRestarted}
+	}
+	return reading{pos: after.Position}, nil
+}
+
+// readOne lets a client read a chunk. At the head it goes live, in the same step, so
+// that there is neither a hole nor a repeat between the two.
+func (s *State) readOne(c *client) {
+	if !c.mode.reads() {
+		return // it went away meanwhile
+	}
+	if len(c.replays) > 0 {
+		s.replay(c, c.replays[0])
+	} else {
+		s.read(c)
+	}
+	s.weigh(c)
+	s.trim()
+}
+
+// read lets a client read on from its position.
+func (s *State) read(c *client) {
+	if !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
+		s.queue(c)
+		return
+	}
+	if c.mode == modeLocatingNewest {
+		s.start(c)
+	}
+	if s.dropOldest(c) {
+		return
+	}
+	if c.conn.Slow == SlowLatest && c.last == nil {
+		s.readLatest(c)
+		return
+	}
+	gaps, all := s.gaps(c.subs, c.user.name, &c.reading)
+	if !s.tellGaps(c, gaps, c.pos) {
+		return
+	}
+	if !all {
+		s.queue(c)
+		return
+	}
+	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)
+	c.pos = upTo
+	live := upTo == s.log.head
+	s.hand(c, found, !live)
+	switch {
+	case live:
+		s.toLive(c)
+	case len(found) > 0:
+		s.toWriting(c)
+	default:
+		s.queue(c)
+	}
+}
+
+// hand gives events read from the log to a client's connection. If there is
+// more, the courier reports when it has written them.
+func (s *State) hand(c *client, found []*entry, more bool) {
+	s.spend(len(found))
+	for i, e := range found {
+		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
+		if more && i == len(found)-1 {
+			op.Kind = OpChunk
+		}
+		s.tell(c.conn, op)
+	}
+	s.stats.Replayed += uint64(len(found))
+}
+
+// Drained takes a courier's report that a chunk is written.
+func (s *State) Drained(conn *Conn) {
+	if c := conn.client; c != nil && c.conn == conn && c.mode == modeWriting {
+		s.written(c)
+	}
+}
+
 // A view is what a reader may see of the log.
 type view struct {
 	subs []subscription
 	user string
 	last *newest
-}
-
-// coverage reports whether an event at that position and of that topic is for
-// one of the subscriptions, and what it took to find out.
-func coverage(subs []subscription, t *topic, at Position) (is bool, work int) {
-	for i := range subs {
-		sub := &subs[i]
-		if work++; at <= sub.since {
-			continue
-		}
-		if sub.subject == &t.subject {
-			return true, work
-		}
-		if sub.pattern {
-			is, levels := match(sub.name, t.name)
-			if work += levels; is {
-				return true, work
-			}
-		}
-	}
-	return false, work
 }
 
 // look reports whether a reader may see an entry, and what it took to find out.
@@ -52,13 +127,6 @@ func (v *view) look(e *entry) (visible bool, work int) {
 	}
 	is, work := coverage(v.subs, e.stream.topic, e.position)
 	return is && v.last.wants(e), work + 1
-}
-
-// sees reports whether a reader may see an entry.
-func (s *State) sees(v *view, e *entry) bool {
-	is, work := v.look(e)
-	s.spend(work)
-	return is
 }
 
 // streams calls yield with the streams of a topic that the reader may see.
@@ -82,6 +150,40 @@ func (v *view) patterns() bool {
 		}
 	}
 	return false
+}
+
+// coverage reports whether an event at that position and of that topic is for
+// one of the subscriptions, and what it took to find out.
+func coverage(subs []subscription, t *topic, at Position) (is bool, work int) {
+	for i := range subs {
+		sub := &subs[i]
+		if work++; at <= sub.since {
+			continue
+		}
+		if sub.subject == &t.subject {
+			return true, work
+		}
+		if sub.pattern {
+			is, levels := match(sub.name, t.name)
+			if work += levels; is {
+				return true, work
+			}
+		}
+	}
+	return false, work
+}
+
+// covers is coverage for those who don't count.
+func covers(subs []subscription, t *topic, at Position) bool {
+	is, _ := coverage(subs, t, at)
+	return is
+}
+
+// sees reports whether a reader may see an entry.
+func (s *State) sees(v *view, e *entry) bool {
+	is, work := v.look(e)
+	s.spend(work)
+	return is
 }
 
 // next finds what a reader may see in (p, limit], oldest first, up to the
@@ -151,44 +253,4 @@ func (s *State) find(e *entry) (bytes int) {
 	}
 	s.found = append(s.found, e)
 	return len(e.Message)
-}
-
-// unconfirmed returns the position from which a client must read on so that
-// what its released connection wrote but could not confirm is repeated, and
-// nothing from before that connection. If that takes more than a step, the result
-// is false, and the report says how far it came.
-func (s *State) unconfirmed(c *client, r *Release) (Position, bool) {
-	p, start := max(r.UpTo, r.Conn.start), r.Conn.start
-	switch {
-	case r.Unconfirmed == 0:
-		return p, true
-	case r.Last == 0:
-		return start, true // it was told of a gap
-	}
-	v := view{subs: c.subs, user: c.user.name}
-	i, end := s.log.after(r.Last)-1, s.log.after(max(start, r.Conn.filtered))-1
-	if i <= end {
-		return start, true
-	}
-	i = s.walk(&s.log.entries, i, end, s.allowance(), func(e *entry) bool {
-		if s.sees(&v, e) && !e.expired(s.now) { // of one that has, nobody knows whether it was written
-			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
-			p = e.position - 1
-		}
-		return r.Unconfirmed > 0
-	})
-	switch {
-	case r.Unconfirmed <= 0:
-		return p, true
-	case i == end:
-		return start, true // what there was before is no longer retained
-	}
-	r.UpTo, r.Last = p, s.log.entries.at(i).position
-	return 0, false
-}
-
-// covers is coverage for those who don't count.
-func covers(subs []subscription, t *topic, at Position) bool {
-	is, _ := coverage(subs, t, at)
-	return is
 }

@@ -236,12 +236,3 @@ func sortedPresence(counts map[string]int) (present []Presence) {
 	}
 	return present
 }
-
-// A ConnInfo is what a transport knows of a connection.
-type ConnInfo struct {
-	Protocol   string   // such as "belfry.v1"
-	Address    string   // of the peer, as far as it is known
-	QueueBytes int      // that wait for it
-	Blocked    bool     // its socket is full
-	Written    Position // of the last event that was written whole; 0 if none was
-}
