@@ -43,7 +43,7 @@ func (s *State) AdmitNew(user string, topics int) error {
 // and does not say from where waits until the earlier one has reported how far
 // it came.
 func (s *State) Attach(id ID, conn *Conn, from From) {
-	s.tell(conn, Op{Kind: OpOpen})
+	s.enqueue(conn, Op{Kind: OpOpen})
 	c := s.clients[id]
 	if err := s.Admit(id); err != nil {
 		s.close(conn, refusals[err])
@@ -67,7 +67,7 @@ func (s *State) Attach(id ID, conn *Conn, from From) {
 // Connect makes a client that lives as long as its connection. What AdmitNew
 // would have refused, and topics that are not granted, are refused in-band.
 func (s *State) Connect(r Registration, conn *Conn, from From) {
-	s.tell(conn, Op{Kind: OpOpen})
+	s.enqueue(conn, Op{Kind: OpOpen})
 	grant, revoked := s.changes.of(r.Grant)
 	if revoked {
 		s.close(conn, Revoked)
@@ -83,7 +83,7 @@ func (s *State) Connect(r Registration, conn *Conn, from From) {
 		return
 	}
 	c := s.add(r)
-	c.fleeting = true
+	c.ephemeral = true
 	s.stats.Connected++
 	s.begin(c, conn, from)
 }
@@ -144,7 +144,7 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 		c.pos = s.log.head
 		s.welcome(c, s.cursor(c.pos))
 		s.toLive(c)
-	case c.choosing():
+	case c.locating():
 		// An earlier connection asked for the newest events and ended before
 		// it began. So nothing of it is to be reported.
 		s.toLocating(c)
@@ -187,7 +187,7 @@ func (s *State) beginFrom(c *client, from From) {
 // welcome tells a new connection where it begins.
 func (s *State) welcome(c *client, at Cursor) {
 	if c.conn.Notes {
-		s.say(c.conn, Welcome{User: c.user.name, Topics: s.topicsOf(c), Cursor: at}, c.pos)
+		s.notify(c.conn, Welcome{User: c.user.name, Topics: s.topicsOf(c), Cursor: at}, c.pos)
 	}
 }
 
@@ -198,7 +198,7 @@ func (s *State) start(c *client) {
 	s.begun(c)
 	c.conn.filtered = c.last.bound
 	if c.lease != nil && c.lease.noticed {
-		s.say(c.conn, Expiring{c.grant.Expires}, c.pos)
+		s.notify(c.conn, Expiring{c.grant.Expires}, c.pos)
 	}
 	s.answer(c.conn)
 }
@@ -206,7 +206,7 @@ func (s *State) start(c *client) {
 // close ends a connection from the hub's side. Its courier stops taking
 // frames and reports.
 func (s *State) close(conn *Conn, why Reason) {
-	s.tell(conn, Op{Kind: OpClose, Reason: why})
+	s.enqueue(conn, Op{Kind: OpClose, Reason: why})
 	s.stats.Disconnects[why]++
 }
 
@@ -265,7 +265,7 @@ func (s *State) unconfirmed(c *client, r *Release) (Position, bool) {
 	case r.Last == 0:
 		return start, true // it was told of a gap
 	}
-	v := view{subs: c.subs, user: c.user.name}
+	v := filter{subs: c.subs, user: c.user.name}
 	i, end := s.log.after(r.Last)-1, s.log.after(max(start, r.Conn.filtered))-1
 	if i <= end {
 		return start, true
@@ -296,7 +296,7 @@ func (s *State) disconnected(c *client, why Reason) {
 	s.stats.Connected--
 	s.stats.Disconnects[why]++
 	s.dropReplays(c)
-	if s.opts.ResumeWindow == 0 || c.fleeting {
+	if s.opts.ResumeWindow == 0 || c.ephemeral {
 		s.forget(c, why)
 		return
 	}

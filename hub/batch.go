@@ -108,8 +108,8 @@ func (s *State) seal(e *entry) {
 	}
 }
 
-// tell appends an op for one connection to its courier's outbox.
-func (s *State) tell(c *Conn, op Op) {
+// enqueue appends an op for one connection to its courier's outbox.
+func (s *State) enqueue(c *Conn, op Op) {
 	b := s.outboxes[c.Courier].batch
 	b.add(op, c)
 	if op.Frame != nil {
@@ -117,11 +117,11 @@ func (s *State) tell(c *Conn, op Op) {
 	}
 }
 
-// say tells a connection something, if its protocol can. Up to a position
+// notify tells a connection something, if its protocol can. Up to a position
 // everything was handed over before.
-func (s *State) say(c *Conn, n Note, at Position) {
+func (s *State) notify(c *Conn, n Note, at Position) {
 	if c.Notes {
-		s.tell(c, Op{Kind: OpNote, Note: n, At: at})
+		s.enqueue(c, Op{Kind: OpNote, Note: n, At: at})
 	}
 }
 

@@ -159,7 +159,7 @@ func BenchmarkRead(b *testing.B) {
 				for b.Loop() {
 					events := 0
 					for p := Position(0); p < s.log.head; {
-						found, upTo := s.next(view{subs: c.subs, user: c.user.name}, p, s.log.head)
+						found, upTo := s.next(filter{subs: c.subs, user: c.user.name}, p, s.log.head)
 						events += len(found)
 						p = upTo
 					}

@@ -12,7 +12,7 @@ const (
 type reading struct {
 	pos     Position // everything up to here was handed over
 	checked uint64   // of the log's losses, those up to this one were looked at
-	last    *newest  // nil: all that is retained is wanted
+	last    *lastN   // nil: all that is retained is wanted
 
 	search *lossSearch // for losses, under way; else nil
 }
@@ -25,7 +25,7 @@ func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
 	if from.After == nil {
 		rd = reading{pos: head}
 		if from.Last > 0 {
-			rd.last = newNewest(from.Last, head)
+			rd.last = newLastN(from.Last, head)
 		}
 		return rd, nil
 	}
@@ -56,7 +56,7 @@ func (s *State) readOne(c *client) {
 
 // read lets a client read on from its position.
 func (s *State) read(c *client) {
-	if !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
+	if !s.locateNewest(filter{subs: c.subs, user: c.user.name}, &c.reading) {
 		s.queue(c)
 		return
 	}
@@ -78,10 +78,10 @@ func (s *State) read(c *client) {
 		s.queue(c)
 		return
 	}
-	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)
+	found, upTo := s.next(filter{c.subs, c.user.name, c.last}, c.pos, s.log.head)
 	c.pos = upTo
 	live := upTo == s.log.head
-	s.hand(c, found, !live)
+	s.sendChunk(c, found, !live)
 	switch {
 	case live:
 		s.toLive(c)
@@ -92,16 +92,16 @@ func (s *State) read(c *client) {
 	}
 }
 
-// hand gives events read from the log to a client's connection. If there is
+// sendChunk gives events read from the log to a client's connection. If there is
 // more, the courier reports when it has written them.
-func (s *State) hand(c *client, found []*entry, more bool) {
+func (s *State) sendChunk(c *client, found []*entry, more bool) {
 	s.spend(len(found))
 	for i, e := range found {
 		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
 		if more && i == len(found)-1 {
 			op.Kind = OpChunk
 		}
-		s.tell(c.conn, op)
+		s.enqueue(c.conn, op)
 	}
 	s.stats.Replayed += uint64(len(found))
 }
@@ -113,15 +113,15 @@ func (s *State) Drained(conn *Conn) {
 	}
 }
 
-// A view is what a reader may see of the log.
-type view struct {
+// A filter is what a reader may see of the log.
+type filter struct {
 	subs []subscription
 	user string
-	last *newest
+	last *lastN
 }
 
 // look reports whether a reader may see an entry, and what it took to find out.
-func (v *view) look(e *entry) (visible bool, work int) {
+func (v *filter) look(e *entry) (visible bool, work int) {
 	if e.evicted() || e.User != "" && e.User != v.user {
 		return false, 1
 	}
@@ -130,7 +130,7 @@ func (v *view) look(e *entry) (visible bool, work int) {
 }
 
 // streams calls yield with the streams of a topic that the reader may see.
-func (v *view) streams(t *topic, yield func(*stream)) {
+func (v *filter) streams(t *topic, yield func(*stream)) {
 	if t == nil {
 		return
 	}
@@ -143,7 +143,7 @@ func (v *view) streams(t *topic, yield func(*stream)) {
 }
 
 // patterns reports whether the reader has a pattern among its subscriptions.
-func (v *view) patterns() bool {
+func (v *filter) patterns() bool {
 	for i := range v.subs {
 		if v.subs[i].pattern {
 			return true
@@ -180,7 +180,7 @@ func covers(subs []subscription, t *topic, at Position) bool {
 }
 
 // sees reports whether a reader may see an entry.
-func (s *State) sees(v *view, e *entry) bool {
+func (s *State) sees(v *filter, e *entry) bool {
 	is, work := v.look(e)
 	s.spend(work)
 	return is
@@ -192,7 +192,7 @@ func (s *State) sees(v *view, e *entry) bool {
 //
 // A reader of exact topics reads their streams side by side; one with a
 // pattern looks at all of the log.
-func (s *State) next(v view, p, limit Position) (found []*entry, upTo Position) {
+func (s *State) next(v filter, p, limit Position) (found []*entry, upTo Position) {
 	s.found = s.found[:0]
 	s.spend(len(v.subs))
 	if v.patterns() {
@@ -202,7 +202,7 @@ func (s *State) next(v view, p, limit Position) (found []*entry, upTo Position) 
 }
 
 // merge reads the streams of exact topics side by side.
-func (s *State) merge(v view, p, limit Position) ([]*entry, Position) {
+func (s *State) merge(v filter, p, limit Position) ([]*entry, Position) {
 	sources := s.sources[:0]
 	for i := range v.subs {
 		sub := &v.subs[i]
@@ -230,7 +230,7 @@ func (s *State) merge(v view, p, limit Position) ([]*entry, Position) {
 }
 
 // scan reads the log.
-func (s *State) scan(v view, p, limit Position) ([]*entry, Position) {
+func (s *State) scan(v filter, p, limit Position) ([]*entry, Position) {
 	bytes := 0
 	i, end := s.log.after(p), s.log.after(limit)
 	i = s.walk(&s.log.entries, i, end, s.allowance(), func(e *entry) (more bool) {

@@ -16,11 +16,11 @@ type client struct {
 	subs      []subscription
 	deadline  deadline
 	replays   []*replay                    // asked for while connected; read before all else, in order
-	fleeting  bool                         // it has no registration to come back to
+	ephemeral bool                         // it has no registration to come back to
 	grant     *Grant                       // nil: it may subscribe to everything, for ever
 	slow      *slowness                    // nil: the connection keeps up
 	lease     *lease                       // of a grant that ends; else nil
-	row       int32                        // its place in the roll
+	row       int32                        // its place in the list
 	weight    int                          // bytes counted for what it is doing
 	since     time.Time                    // of the connection, or else of its end or of the registration
 	ended     Reason                       // why the last connection ended
@@ -81,13 +81,13 @@ func (s *State) add(r Registration) *client {
 	c.since = s.now
 	s.clients[c.id] = c
 	s.held += clientOverhead
-	s.roll.add(c)
+	s.clientList.add(c)
 	topics := s.unique(r.Topics)
 	c.subs = make([]subscription, 0, len(topics))
 	for _, name := range topics {
 		s.join(c, name)
 	}
-	s.limit(c, r.Grant)
+	s.setGrant(c, r.Grant)
 	return c
 }
 
@@ -109,7 +109,7 @@ func (s *State) Unregister(id ID) bool {
 func (s *State) forget(c *client, why Reason) {
 	s.spend(8)
 	c.cancel()
-	s.unlimit(c)
+	s.clearGrant(c)
 	c.replays = nil
 	s.leaveAll(c, func(string) bool { return true })
 	u := c.user
@@ -130,7 +130,7 @@ func (s *State) forget(c *client, why Reason) {
 	delete(s.clients, c.id)
 	s.held -= clientOverhead + c.weight
 	c.weight = 0
-	from, to := s.roll.remove(c)
+	from, to := s.clientList.remove(c)
 	s.spend(to - from)
 	s.toGone(c)
 	s.stats.Removals[why]++

@@ -5,7 +5,7 @@ import "time"
 // A From says where reading begins. Its zero value leaves that to the hub: at
 // the head, or where an earlier connection came to.
 type From struct {
-	After *Cursor // behind what it names; nil says nothing
+	After *Cursor // the events after this cursor; nil says nothing
 	Last  int     // with the newest so many events of each topic, [MaxLast] in all; only without After
 }
 

@@ -60,7 +60,7 @@ func (s *State) explainClient(id ID) (x Explanation, c *client) {
 	}
 	info := s.info(c)
 	return Explanation{
-		Registered: !c.fleeting, Connected: c.conn != nil,
+		Registered: !c.ephemeral, Connected: c.conn != nil,
 		State: info.State, Position: info.Position, Conn: c.conn, Ended: c.ended, HasEnded: c.hasEnded,
 	}, c
 }

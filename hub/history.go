@@ -13,7 +13,7 @@ type Stored struct {
 	Cursor Cursor
 }
 
-// A GapError says that events behind a cursor can't be given any more.
+// A GapError says that events after a cursor can't be given any more.
 type GapError struct{ Gap }
 
 func (e *GapError) Error() string {
@@ -48,7 +48,7 @@ func (s *State) History(q *HistorySearch) (page Page, done bool, err error) {
 		}
 	}
 	q.begun = true
-	if !s.choose(view{subs: subs}, &q.rd) {
+	if !s.locateNewest(filter{subs: subs}, &q.rd) {
 		return Page{}, false, nil
 	}
 	if q.from.given() {
@@ -56,7 +56,7 @@ func (s *State) History(q *HistorySearch) (page Page, done bool, err error) {
 			return Page{}, true, &GapError{gaps[0]}
 		}
 	}
-	found, upTo := s.next(view{subs, "", q.rd.last}, q.rd.pos, s.log.head)
+	found, upTo := s.next(filter{subs, "", q.rd.last}, q.rd.pos, s.log.head)
 	s.spend(len(found))
 	page = Page{Events: make([]Stored, len(found)), Cursor: s.cursor(upTo), More: upTo < s.log.head}
 	for i, e := range found {

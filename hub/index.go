@@ -158,7 +158,7 @@ func (s *State) topic(name string) *topic {
 	if t == nil {
 		t = &topic{subject: subject{name: name}, last: noEntry}
 		s.topics[name] = t
-		s.topicRoll.add(t)
+		s.topicList.add(t)
 		s.held += t.size()
 	}
 	return t
@@ -169,9 +169,9 @@ func (s *State) freeTopic(t *topic) {
 	if len(t.members) == 0 && len(t.polls) == 0 && t.empty() {
 		delete(s.topics, t.name)
 		s.held -= t.size()
-		from, to := s.topicRoll.remove(t)
+		from, to := s.topicList.remove(t)
 		s.spend(to - from)
-		s.log.blocks.moved(from, to, len(s.topicRoll.rows), s.log.head)
+		s.log.blocks.moved(from, to, len(s.topicList.rows), s.log.head)
 	}
 }
 

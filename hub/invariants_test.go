@@ -135,7 +135,7 @@ func checkMode(s *State, c *client) error {
 		return fmt.Errorf("its connection is another client's")
 	case c.mode >= modeGone:
 		return fmt.Errorf("it was forgotten")
-	case (c.mode == modeConflating) != (c.mode.reads() && c.slow != nil && c.slow.sweep != nil):
+	case (c.mode == modeConflating) != (c.mode.reads() && c.slow != nil && c.slow.conflation != nil):
 		return fmt.Errorf("it is in a round of the newest, or is not")
 	case c.conn != nil && c.conn.started != (c.mode > modeAwaitingReport && !choosing(c)), choosing(c) && c.last == nil:
 		return fmt.Errorf("started: %v", c.conn.started)
@@ -145,7 +145,7 @@ func checkMode(s *State, c *client) error {
 		return fmt.Errorf("at %d, before its start, %d", c.pos, c.conn.start)
 	case c.last != nil && (c.mode == modeLive || c.last.bound > s.log.head):
 		return fmt.Errorf("wants the newest up to %d", c.last.bound)
-	case c.fleeting && c.conn == nil:
+	case c.ephemeral && c.conn == nil:
 		return fmt.Errorf("it has neither a connection nor a registration")
 	}
 	return nil

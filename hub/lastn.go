@@ -6,27 +6,27 @@ import "time"
 // before those that follow.
 const MaxLast = 1000
 
-// A newest is a reader's wish for only the newest events of each topic among
+// A lastN is a reader's wish for only the newest events of each topic among
 // those that are retained up to a bound. Which these are is found out by
 // walking back through the log, in steps.
-type newest struct {
-	bound Position // events behind it are wanted all
-	from  Position // entries behind it were looked at; 0: all that there are
+type lastN struct {
+	bound Position // all events after it are wanted
+	from  Position // entries after it were looked at; 0: all that there are
 	each  int      // of one topic
 	left  int      // of [MaxLast]
 	count map[string]int
 	after map[string]Position // by topic: those up to here are not wanted
 }
 
-func newNewest(each int, bound Position) *newest {
-	return &newest{
+func newLastN(each int, bound Position) *lastN {
+	return &lastN{
 		bound: bound, from: bound, each: min(each, MaxLast), left: MaxLast,
 		count: make(map[string]int), after: make(map[string]Position),
 	}
 }
 
 // wants reports whether an entry is wanted.
-func (n *newest) wants(e *entry) bool {
+func (n *lastN) wants(e *entry) bool {
 	if n == nil || e.position > n.bound {
 		return true
 	}
@@ -36,7 +36,7 @@ func (n *newest) wants(e *entry) bool {
 
 // before returns the position up to which nothing of a topic is wanted, p if
 // all is.
-func (n *newest) before(topic string, p Position) Position {
+func (n *lastN) before(topic string, p Position) Position {
 	if n == nil {
 		return p
 	}
@@ -47,10 +47,10 @@ func (n *newest) before(topic string, p Position) Position {
 }
 
 // full reports whether all that is wanted of a topic is known.
-func (n *newest) full(topic string) bool { return n.count[topic] >= n.each }
+func (n *lastN) full(topic string) bool { return n.count[topic] >= n.each }
 
 // take counts an entry as wanted, the newest of its topic first.
-func (n *newest) take(e *entry, now time.Time) {
+func (n *lastN) take(e *entry, now time.Time) {
 	if !e.expired(now) && !n.full(e.Topic) {
 		n.count[e.Topic]++
 		n.left--
@@ -59,7 +59,7 @@ func (n *newest) take(e *entry, now time.Time) {
 }
 
 // first returns the position before the oldest entry that is wanted.
-func (n *newest) first() Position {
+func (n *lastN) first() Position {
 	p := n.bound
 	for _, after := range n.after {
 		p = min(p, after)
@@ -67,21 +67,21 @@ func (n *newest) first() Position {
 	return p
 }
 
-// choosing reports whether it is not known yet which events a reading wants.
-func (rd *reading) choosing() bool { return rd.last != nil && rd.last.from > 0 }
+// locating reports whether it is not known yet which events a reading wants.
+func (rd *reading) locating() bool { return rd.last != nil && rd.last.from > 0 }
 
-// choose goes on finding out which events a reading wants, and reports whether
+// locateNewest goes on finding out which events a reading wants, and reports whether
 // that is done: then the reading stands before the oldest of them.
-func (s *State) choose(v view, rd *reading) bool {
-	if !rd.choosing() {
+func (s *State) locateNewest(v filter, rd *reading) bool {
+	if !rd.locating() {
 		return true
 	}
 	n := rd.last
 	s.spend(len(v.subs))
 	if v.patterns() {
-		s.chooseByLog(v, n)
+		s.locateNewestByLog(v, n)
 	} else {
-		s.chooseByTopics(v, n)
+		s.locateNewestByTopics(v, n)
 	}
 	if n.from > 0 {
 		return false
@@ -91,8 +91,8 @@ func (s *State) choose(v view, rd *reading) bool {
 	return true
 }
 
-// chooseByTopics walks back through the streams of exact topics, as far as a step may.
-func (s *State) chooseByTopics(v view, n *newest) {
+// locateNewestByTopics walks back through the streams of exact topics, as far as a step may.
+func (s *State) locateNewestByTopics(v filter, n *lastN) {
 	sources := s.sources[:0]
 	for i := range v.subs {
 		sub := &v.subs[i]
@@ -119,8 +119,8 @@ func (s *State) chooseByTopics(v view, n *newest) {
 	}
 }
 
-// chooseByLog walks back through the log, as far as a step may.
-func (s *State) chooseByLog(v view, n *newest) {
+// locateNewestByLog walks back through the log, as far as a step may.
+func (s *State) locateNewestByLog(v filter, n *lastN) {
 	i := s.walk(&s.log.entries, s.log.after(n.from)-1, -1, s.allowance(), func(e *entry) (more bool) {
 		if s.sees(&v, e) {
 			n.take(e, s.now)

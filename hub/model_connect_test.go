@@ -94,7 +94,7 @@ func (w *world) connectNew() {
 		w.tell(conn, OpClose, PolicyViolation)
 	default:
 		c := w.newClient(id, user, distinct(names))
-		c.fleeting = true
+		c.ephemeral = true
 		w.stats.Connected++
 		w.begin(c, conn, from)
 	}

@@ -76,7 +76,7 @@ func (w *world) released(r *Release) {
 	c.dropReplays()
 	w.stats.Connected--
 	w.stats.Disconnects[r.Reason]++
-	if c.expiry = w.now.Add(w.opts.ResumeWindow); w.opts.ResumeWindow == 0 || c.fleeting {
+	if c.expiry = w.now.Add(w.opts.ResumeWindow); w.opts.ResumeWindow == 0 || c.ephemeral {
 		w.forget(c, r.Reason)
 	}
 }

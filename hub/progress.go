@@ -167,7 +167,7 @@ func (s *State) toCatchUp(c *client) {
 // toConflating has a connection that catches up do so with the newest event of each
 // topic, in the same turn.
 func (s *State) toConflating(c *client) {
-	invariant(c.slow != nil && c.slow.sweep != nil, "a client conflates without a round")
+	invariant(c.slow != nil && c.slow.conflation != nil, "a client conflates without a round")
 	c.enter(modeConflating)
 }
 
@@ -183,7 +183,7 @@ func (s *State) toWriting(c *client) {
 
 // written has a connection go on as before its chunk.
 func (s *State) written(c *client) {
-	if c.slow != nil && c.slow.sweep != nil {
+	if c.slow != nil && c.slow.conflation != nil {
 		c.enter(modeConflating)
 	} else {
 		c.enter(modeCatchingUp)
@@ -201,7 +201,7 @@ func (s *State) toLive(c *client) {
 	}
 	c.slow, c.last = nil, nil
 	c.enter(modeLive)
-	s.tell(c.conn, Op{Kind: OpLive})
+	s.enqueue(c.conn, Op{Kind: OpLive})
 }
 
 // toGone ends a client. The queue of readers may hold it still.
@@ -211,7 +211,7 @@ func (s *State) toGone(c *client) { c.enter(modeGone) }
 func (s *State) leaveHead(c *client) {
 	invariant(c.mode == modeLive, "a client that is not live leaves the head")
 	c.pos = s.log.head
-	s.tell(c.conn, Op{Kind: OpPause, At: c.pos})
+	s.enqueue(c.conn, Op{Kind: OpPause, At: c.pos})
 }
 
 // queue gives a client that reads another turn. Each of them stands in the queue; it

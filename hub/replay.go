@@ -46,8 +46,8 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 
 // replay lets a client read on in a replay, up to the client's position.
 func (s *State) replay(c *client, p *replay) {
-	v := view{subs: p.subs, user: c.user.name}
-	if !s.choose(v, &p.reading) {
+	v := filter{subs: p.subs, user: c.user.name}
+	if !s.locateNewest(v, &p.reading) {
 		s.queue(c)
 		return
 	}
@@ -63,28 +63,28 @@ func (s *State) replay(c *client, p *replay) {
 		v.last = p.last
 		found, upTo := s.next(v, p.pos, c.pos)
 		p.pos = upTo
-		s.handReplay(c, found)
+		s.sendReplayChunk(c, found)
 		if len(found) > 0 {
 			s.toWriting(c)
 			return
 		}
 	} else {
-		s.say(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)}, c.pos)
+		s.notify(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)}, c.pos)
 		c.replays = slices.Delete(c.replays, 0, 1)
 	}
 	s.queue(c)
 }
 
-// handReplay gives a connection events of a replay. They are no part of what
+// sendReplayChunk gives a connection events of a replay. They are no part of what
 // its resume point is about, and so their frames have no position.
-func (s *State) handReplay(c *client, found []*entry) {
+func (s *State) sendReplayChunk(c *client, found []*entry) {
 	s.spend(len(found))
 	for i, e := range found {
 		op := Op{Kind: OpDeliver, Frame: &Frame{Bytes: s.frame(e, c.conn.Replay).Bytes}}
 		if i == len(found)-1 {
 			op.Kind = OpChunk
 		}
-		s.tell(c.conn, op)
+		s.enqueue(c.conn, op)
 	}
 	s.stats.Replayed += uint64(len(found))
 }

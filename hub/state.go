@@ -11,8 +11,8 @@ type State struct {
 	draining bool
 
 	clients      map[ID]*client
-	roll         roll[*client]
-	topicRoll    roll[*topic]
+	clientList   pagedList[*client]
+	topicList    pagedList[*topic]
 	users        map[string]*user
 	topics       map[string]*topic
 	patterns     node

@@ -2,7 +2,7 @@ package hub
 
 import "slices"
 
-// SetTopics replaces the topics of the client behind a connection, for
+// SetTopics replaces the topics of the client of a connection, for
 // everything published from now on. Topics that it keeps are not interrupted.
 // It reports whether that was done: not for a connection that has ended or was
 // taken over, nor for more topics or others than the client may have.
@@ -59,12 +59,12 @@ type Subscribe struct {
 	Ref    []byte   // names the request in the notes about it
 }
 
-// Subscribe subscribes the client behind a connection to more topics, and
+// Subscribe subscribes the client of a connection to more topics, and
 // replays their events if the request says from where. It fails with
 // [ErrTooManyTopics], [ErrForbidden] or [ErrTooManyReplays], or with
 // [ErrUnknownClient] for a connection that has ended or was taken over.
 func (s *State) Subscribe(conn *Conn, r Subscribe) error {
-	c := s.speaker(conn)
+	c := activeClient(conn)
 	switch {
 	case c == nil:
 		return ErrUnknownClient
@@ -81,6 +81,7 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 	case r.From.given() && len(c.replays) >= s.opts.MaxSubscriptions:
 		return ErrTooManyReplays // each topic may have one of its own
 	}
+	s.tellDropped(c)
 	at := s.upTo(c)
 	first := len(c.subs)
 	end := s.together(fresh)
@@ -88,7 +89,7 @@ func (s *State) Subscribe(conn *Conn, r Subscribe) error {
 		s.join(c, name)
 	}
 	end()
-	s.say(conn, Ack{r.Ref, s.cursor(at)}, at)
+	s.notify(conn, Ack{r.Ref, s.cursor(at)}, at)
 	if r.From.given() {
 		s.startReplay(c, r, names, first, at)
 		return nil
@@ -106,42 +107,42 @@ func (s *State) keep(c *client, names map[string]bool) {
 	}
 }
 
-// Unsubscribe ends subscriptions of the client behind a connection; those that
+// Unsubscribe ends subscriptions of the client of a connection; those that
 // it does not have do not matter. It fails with [ErrUnknownClient] for a
 // connection that has ended or was taken over, and with [ErrTooManyTopics] for
 // more names than a client can have.
 func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
-	c := s.speaker(conn)
+	c := activeClient(conn)
 	switch {
 	case c == nil:
 		return ErrUnknownClient
 	case len(names) > max(s.opts.MaxSubscriptions, len(c.subs)):
 		return ErrTooManyTopics
 	}
+	s.tellDropped(c)
 	leaves := s.set(names)
 	s.leaveAll(c, func(name string) bool { return leaves[name] })
 	at := s.upTo(c)
-	s.say(conn, Ack{ref, s.cursor(at)}, at)
+	s.notify(conn, Ack{ref, s.cursor(at)}, at)
 	return nil
 }
 
 // Say gives a connection a frame that is no event, in order with all else. One
 // that has ended or was taken over does not get it.
 func (s *State) Say(conn *Conn, f *Frame) {
-	if c := s.speaker(conn); c != nil {
-		s.tell(conn, Op{Kind: OpDeliver, Frame: f})
+	if c := activeClient(conn); c != nil {
+		s.tellDropped(c)
+		s.enqueue(conn, Op{Kind: OpDeliver, Frame: f})
 	}
 }
 
-// speaker returns the client behind a connection that says something, nil if
-// the connection has ended or was taken over. It must have begun: see
-// [State.Defer].
-func (s *State) speaker(conn *Conn) *client {
+// activeClient returns the client of a connection that asks for something, nil if the
+// connection has ended or was taken over. It must have begun: see [State.Defer].
+func activeClient(conn *Conn) *client {
 	c := conn.client
 	if c == nil || c.conn != conn || c.mode == modeLocatingNewest {
 		return nil
 	}
-	s.tellDropped(c)
 	return c
 }
 
