@@ -154,19 +154,18 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 		s.awaitReport(c)
 	default:
 		s.welcome(c, s.cursor(c.pos))
-		s.toBeginning(c)
+		s.beginCatchUp(c)
 	}
 }
 
-// beginFrom has a new connection read from where it asks to. What its client
-// has read and lost before does not count, nor does what earlier connections
-// still report.
+// beginFrom has a new connection read from where it asks to. Earlier progress, gaps and
+// late reports of earlier connections are ignored.
 func (s *State) beginFrom(c *client, from From) {
 	rd, gap := s.place(from, s.log.head)
 	c.readAt(rd)
 	s.spend(len(c.subs))
 	for i := range c.subs {
-		c.subs[i].since = 0
+		c.subs[i].since = 0 // invariant 4
 	}
 	if rd.last != nil {
 		s.toLocating(c)
@@ -181,7 +180,7 @@ func (s *State) beginFrom(c *client, from From) {
 			return
 		}
 	}
-	s.toBeginning(c)
+	s.beginCatchUp(c)
 }
 
 // welcome tells a new connection where it begins.
@@ -191,11 +190,11 @@ func (s *State) welcome(c *client, at Cursor) {
 	}
 }
 
-// start begins the reading of a connection that asked for the newest events,
+// newestLocated begins the reading of a connection that asked for the newest events,
 // when they are known.
-func (s *State) start(c *client) {
+func (s *State) newestLocated(c *client) {
 	s.welcome(c, s.cursor(c.pos))
-	s.begun(c)
+	s.beginHere(c)
 	c.conn.filtered = c.last.bound
 	if c.lease != nil && c.lease.noticed {
 		s.notify(c.conn, Expiring{c.grant.Expires}, c.pos)
@@ -203,8 +202,8 @@ func (s *State) start(c *client) {
 	s.answer(c.conn)
 }
 
-// close ends a connection from the hub's side. Its courier stops taking
-// frames and reports.
+// close ends a connection from the hub's side. Its courier stops taking frames and
+// reports: so this is the last op that counts (invariant 9).
 func (s *State) close(conn *Conn, why Reason) {
 	s.enqueue(conn, Op{Kind: OpClose, Reason: why})
 	s.stats.Disconnects[why]++
@@ -242,14 +241,14 @@ func (s *State) Released(r Release) {
 		}
 		c.reported(conn, pos)
 	}
-	conn.client = nil
+	conn.client = nil // invariant 8: a second report finds no client
 	s.answer(conn)
 	if c.conn == conn {
 		s.disconnected(c, r.Reason)
 		return
 	}
 	if c.owed--; c.mode == modeAwaitingReport && c.owed == 0 {
-		s.toBeginning(c)
+		s.beginCatchUp(c)
 	}
 }
 

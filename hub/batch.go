@@ -139,7 +139,7 @@ func (s *State) Take(courier int, spare *Batch) *Batch {
 		return nil
 	}
 	b := out.batch
-	b.Head = s.log.head
+	b.Head = s.log.head // invariant 7
 	out.batch, out.sent, out.announce = spare, b.Head, false
 	return b
 }

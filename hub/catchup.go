@@ -61,7 +61,7 @@ func (s *State) read(c *client) {
 		return
 	}
 	if c.mode == modeLocatingNewest {
-		s.start(c)
+		s.newestLocated(c)
 	}
 	if s.dropOldest(c) {
 		return
@@ -79,9 +79,9 @@ func (s *State) read(c *client) {
 		return
 	}
 	found, upTo := s.next(filter{c.subs, c.user.name, c.last}, c.pos, s.log.head)
-	c.pos = upTo
+	c.pos = upTo // invariant 3: what is up to there is handed over below
 	live := upTo == s.log.head
-	s.sendChunk(c, found, !live)
+	s.sendChunk(c, found, !live, func(e *entry) *Frame { return s.frame(e, c.conn.Encoding) })
 	switch {
 	case live:
 		s.toLive(c)
@@ -92,12 +92,12 @@ func (s *State) read(c *client) {
 	}
 }
 
-// sendChunk gives events read from the log to a client's connection. If there is
-// more, the courier reports when it has written them.
-func (s *State) sendChunk(c *client, found []*entry, more bool) {
+// sendChunk gives events read from the log to a client's connection. If there is more,
+// the courier reports when it has written them.
+func (s *State) sendChunk(c *client, found []*entry, more bool, frame func(*entry) *Frame) {
 	s.spend(len(found))
 	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
+		op := Op{Kind: OpDeliver, Frame: frame(e)}
 		if more && i == len(found)-1 {
 			op.Kind = OpChunk
 		}

@@ -145,7 +145,7 @@ func (w *conflation) set(newest, head Position) {
 
 // endRound begins the next round, or has the client go live.
 func (s *State) endRound(c *client, w *conflation) {
-	c.pos = w.upTo
+	c.pos = w.upTo // invariant 3: or something newer was
 	s.enqueue(c.conn, Op{Kind: OpPause, At: c.pos})
 	if c.pos == s.log.head {
 		s.toLive(c)

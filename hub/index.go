@@ -50,6 +50,7 @@ type node struct {
 func (s *State) join(c *client, name string) {
 	s.spend(1 + strings.Count(name, "."))
 	sub := s.subject(name)
+	// Invariant 4: what was published before is not for it.
 	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.log.head})
 	sub.members = append(sub.members, member{client: c, sub: int32(len(c.subs) - 1)})
 	s.held += subscriptionOverhead

@@ -2,13 +2,12 @@ package hub
 
 import "time"
 
-// MaxLast is the most events that a reader who asks for the newest is given
-// before those that follow.
+// MaxLast is the most retained events that a reader that asks for the newest starts with.
 const MaxLast = 1000
 
 // A lastN is a reader's wish for only the newest events of each topic among
-// those that are retained up to a bound. Which these are is found out by
-// walking back through the log, in steps.
+// those that are retained up to a bound. They are located by
+// walking back through the log, a bounded number of entries in each step.
 type lastN struct {
 	bound Position // all events after it are wanted
 	from  Position // entries after it were looked at; 0: all that there are

@@ -2,9 +2,9 @@ package hub
 
 import "sort"
 
-// A roll lists what there is in the order in which it came, for those who look at
-// a part after the other while things come and go. Adding and removing cost
-// nothing; each has a number that is never used again.
+// A pagedList keeps things in the order in which they came. It can be read in pages while
+// things come and go. Adding and removing are O(1), amortised. Each thing has a number
+// that is never used again.
 type pagedList[T interface{ place() *int32 }] struct {
 	rows   []row[T]
 	holes  int
@@ -20,6 +20,7 @@ type row[T any] struct {
 	gone   bool
 }
 
+// add puts an item at the end.
 func (r *pagedList[T]) add(item T) {
 	r.serial++
 	*item.place() = int32(len(r.rows))
@@ -79,9 +80,9 @@ func (r *pagedList[T]) indexAfter(serial uint64) int {
 	return find(r.looked, len(r.rows))
 }
 
-// after calls yield with what came after a number, until that says no, for at most
-// so many rows. It returns the number of the last that it has looked at, and
-// whether there may be more.
+// after calls yield with what came after a number, until yield says no or so many rows
+// were looked at. It returns the number of the last of them, and whether there may be
+// more.
 func (r *pagedList[T]) after(serial uint64, most int, yield func(T) bool) (last uint64, more bool) {
 	last = serial
 	for i, n := r.indexAfter(serial), 0; i < len(r.rows); i, n = r.from(i+1), n+1 {

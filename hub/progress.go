@@ -1,7 +1,7 @@
 package hub
 
-// A mode is what a client does between the log and its connection. The word to
-// others than the hub is [ClientInfo.State].
+// A mode is what a client does between the log and its connection: see the package's
+// documentation. Operators are told [ClientInfo.State].
 type mode uint8
 
 const (
@@ -74,7 +74,8 @@ func (p *progress) enter(next mode) {
 }
 
 // upTo returns the position up to which everything was handed over to a client, or is
-// known to have gone out. A live client has everything up to the head in an outbox.
+// known to have gone out. A live client has everything up to the head in an outbox
+// (invariant 2).
 func (s *State) upTo(c *client) Position {
 	if c.mode == modeLive {
 		return s.log.head
@@ -137,11 +138,11 @@ func (s *State) toLocating(c *client) {
 	s.queue(c)
 }
 
-// toBeginning has a new connection catch up from its client's position. What earlier
-// ones were told of as lost after it may not have gone out: here alone that begins
-// anew, and else it grows.
-func (s *State) toBeginning(c *client) {
-	s.begun(c)
+// beginCatchUp has a new connection catch up from its client's position. What earlier
+// ones were told of as lost after it may not have gone out: here alone that falls to 0
+// (invariant 5).
+func (s *State) beginCatchUp(c *client) {
+	s.beginHere(c)
 	c.checked, c.search = 0, nil
 	s.spend(len(c.subs))
 	for i := range c.subs {
@@ -150,8 +151,9 @@ func (s *State) toBeginning(c *client) {
 	s.queue(c)
 }
 
-// begun has a connection catch up from where it begins, in the same turn if it has one.
-func (s *State) begun(c *client) {
+// beginHere has a connection begin at the position of its client, within its turn if it
+// has one.
+func (s *State) beginHere(c *client) {
 	invariant(c.pos <= s.log.head, "a client is after the head")
 	c.conn.started, c.conn.start = true, c.pos
 	c.enter(modeCatchingUp)
@@ -193,7 +195,7 @@ func (s *State) written(c *client) {
 
 // toLive has a client get events as they come. It has everything up to the head, so in
 // the step in which it was given that, there is neither a hole nor a repeat between the
-// two.
+// two (invariant 2).
 func (s *State) toLive(c *client) {
 	invariant(c.pos == s.log.head && len(c.replays) == 0, "a client becomes live and has not read everything")
 	if !c.conn.started {
@@ -207,15 +209,16 @@ func (s *State) toLive(c *client) {
 // toGone ends a client. The queue of readers may hold it still.
 func (s *State) toGone(c *client) { c.enter(modeGone) }
 
-// leaveHead gives a live client a position again.
+// leaveHead gives a live client a position again: all before it is in an outbox
+// (invariant 3).
 func (s *State) leaveHead(c *client) {
 	invariant(c.mode == modeLive, "a client that is not live leaves the head")
 	c.pos = s.log.head
 	s.enqueue(c.conn, Op{Kind: OpPause, At: c.pos})
 }
 
-// queue gives a client that reads another turn. Each of them stands in the queue; it
-// may stand there twice after it has connected again.
+// queue gives a client that reads another turn. Each of them stands in the queue, twice
+// perhaps after it has connected again (invariant 6).
 func (s *State) queue(c *client) {
 	invariant(c.mode.reads(), "a client that does not read asks for a turn")
 	s.reading.push(c)

@@ -25,7 +25,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		}
 	}
 	for i := first; i < len(c.subs); i++ {
-		// What the replay does not give, reading on from there does.
+		// What the replay does not give, reading on from there does (invariant 4).
 		c.subs[i].since = max(at, rd.pos)
 		p.fresh = append(p.fresh, c.subs[i].subject)
 		c.checked, c.search = 0, nil // what was looked at before was not for them
@@ -63,7 +63,9 @@ func (s *State) replay(c *client, p *replay) {
 		v.last = p.last
 		found, upTo := s.next(v, p.pos, c.pos)
 		p.pos = upTo
-		s.sendReplayChunk(c, found)
+		// They are no part of what the connection's resume point is about, and so their
+		// frames have no position.
+		s.sendChunk(c, found, true, func(e *entry) *Frame { return &Frame{Bytes: s.frame(e, c.conn.Replay).Bytes} })
 		if len(found) > 0 {
 			s.toWriting(c)
 			return
@@ -73,20 +75,6 @@ func (s *State) replay(c *client, p *replay) {
 		c.replays = slices.Delete(c.replays, 0, 1)
 	}
 	s.queue(c)
-}
-
-// sendReplayChunk gives a connection events of a replay. They are no part of what
-// its resume point is about, and so their frames have no position.
-func (s *State) sendReplayChunk(c *client, found []*entry) {
-	s.spend(len(found))
-	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: &Frame{Bytes: s.frame(e, c.conn.Replay).Bytes}}
-		if i == len(found)-1 {
-			op.Kind = OpChunk
-		}
-		s.enqueue(c.conn, op)
-	}
-	s.stats.Replayed += uint64(len(found))
 }
 
 // leave takes subjects out of a replay: its client has left them.

@@ -71,7 +71,7 @@ func (s *State) dropOldest(c *client) bool {
 		if c.slow.dropped == nil { // also of what retention took
 			c.slow.dropped = &from
 		}
-		c.pos = upTo
+		c.pos = upTo // invariant 3: it will be told of a gap
 		s.queue(c)
 		return true
 	}

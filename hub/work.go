@@ -19,7 +19,8 @@ const (
 // spend counts work where it is done.
 func (s *State) spend(n int) { s.work += uint64(n) }
 
-// allowance returns the work at which a step that begins now leaves the rest.
+// allowance returns the work at which a step that begins now leaves the rest (invariant
+// 10).
 func (s *State) allowance() uint64 {
 	if s.turn > 0 {
 		return s.turn
