@@ -4,7 +4,6 @@ package hub
 const (
 	chunkEvents = 256      // events handed to a connection at once
 	chunkBytes  = 64 << 10 // bytes of messages handed to a connection at once
-	chunkScan   = 4096     // entries looked at for topics with news
 )
 
 // A reading is a position in the log, and what is known about reading on from
@@ -17,10 +16,9 @@ type reading struct {
 	search *lossSearch // for losses, under way; else nil
 }
 
-// place says where a reading that begins as from says stands at first. If the
-// cursor does not belong here, the result is a gap as well: of another log
-// nothing is known, so everything retained follows; of the future nothing is
-// there to follow.
+// place returns the reading that from asks for. If the cursor is not of this log, the
+// result is a gap as well: a reader with a cursor of another log is given everything
+// that is retained, and one with a cursor after the head what is published from now on.
 func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
 	if from.After == nil {
 		rd = reading{pos: head}
@@ -43,7 +41,7 @@ func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
 // that there is neither a hole nor a repeat between the two.
 func (s *State) readOne(c *client) {
 	if !c.mode.reads() {
-		return // it went away meanwhile
+		return // it went away after it had asked for a turn
 	}
 	if len(c.replays) > 0 {
 		s.replay(c, c.replays[0])
@@ -173,7 +171,7 @@ func coverage(subs []subscription, t *topic, at Position) (is bool, work int) {
 	return false, work
 }
 
-// covers is coverage for those who don't count.
+// covers is coverage for callers that don't count its work.
 func covers(subs []subscription, t *topic, at Position) bool {
 	is, _ := coverage(subs, t, at)
 	return is

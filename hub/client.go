@@ -31,9 +31,9 @@ type client struct {
 // A Registration asks for a client.
 type Registration struct {
 	ID     ID       // unguessable
-	User   string   // up to 255 bytes; "" is nobody in particular
+	User   string   // up to 255 bytes; "" is anonymous
 	Topics []string // patterns, each well-formed by [CheckPattern]
-	Grant  *Grant   // nil: everything, for ever; shared, and not changed any more
+	Grant  *Grant   // nil: everything, for ever; shared, and never changed
 }
 
 // Registered is what became of a [Registration].

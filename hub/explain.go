@@ -19,7 +19,7 @@ type Explanation struct {
 
 // What an explanation can come to.
 const (
-	VerdictUnknownClient  = "unknown_client"   // there is no such client, or no more
+	VerdictUnknownClient  = "unknown_client"   // there is no such client, or it was removed
 	VerdictUnknownEvent   = "unknown_event"    // no longer retained, or never published
 	VerdictNotSubscribed  = "not_subscribed"   // none of its subscriptions matches the topic
 	VerdictNotPermitted   = "not_permitted"    // its grant does not cover the topic

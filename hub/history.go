@@ -13,7 +13,7 @@ type Stored struct {
 	Cursor Cursor
 }
 
-// A GapError says that events after a cursor can't be given any more.
+// A GapError says that events after a cursor are lost.
 type GapError struct{ Gap }
 
 func (e *GapError) Error() string {

@@ -195,7 +195,7 @@ func (s *State) Patterns(q *TopicSearch) (names []string, done bool) {
 	return names, true
 }
 
-// A Presence is a user who is there.
+// A Presence is a user with connected clients that get a topic.
 type Presence struct {
 	User    string
 	Clients int // connected ones

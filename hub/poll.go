@@ -2,7 +2,7 @@ package hub
 
 // A Poll is a request that waits for the next event of a topic.
 type Poll struct {
-	Owner any // who waits; static
+	Owner any // the request; static
 
 	topic *topic // nil: it has ended
 	slot  int32  // its place in topic.polls
@@ -57,7 +57,7 @@ func (s *State) Woken() (woken []*Poll, more bool) {
 	return woken, len(s.woken) > 0
 }
 
-// EndPoll ends a poll that nobody waits for any more.
+// EndPoll ends a poll whose request is over, if it has not ended yet.
 func (s *State) EndPoll(p *Poll) {
 	t := p.topic
 	if t == nil {

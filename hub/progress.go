@@ -55,7 +55,7 @@ type beginning struct {
 }
 
 // invariant ends the hub if what must hold does not: to go on would lose events or
-// give them twice, and nobody would know.
+// give them twice, unnoticed.
 func invariant(holds bool, what string) {
 	if !holds {
 		panic("hub: " + what)

@@ -31,7 +31,7 @@ type slowness struct {
 }
 
 // Lag takes a courier's report that a connection is slow, unless its policy is
-// to close it: events are not queued for it any more. When all that waits is
+// to close it: from now on events are not queued for it. When all that waits is
 // written it reads on from the log, as if it had come back.
 func (s *State) Lag(conn *Conn) {
 	c := conn.client

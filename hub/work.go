@@ -12,7 +12,7 @@ const (
 	pieceWork = 1 << 17
 	// encodeWork is what it counts to encode an event.
 	encodeWork = 32
-	// wakeWork is what it counts to wake who waits.
+	// wakeWork is what it counts to wake a request that waits.
 	wakeWork = 8
 )
 
