@@ -209,8 +209,8 @@ func (s *State) close(conn *Conn, why Reason) {
 	s.stats.Disconnects[why]++
 }
 
-// A Release is a courier's report on a connection that takes no more frames.
-type Release struct {
+// A ConnReport is a courier's report on a connection that takes no more frames.
+type ConnReport struct {
 	Conn *Conn
 	// UpTo is the position up to which everything for the connection was
 	// written to the kernel whole; 0 if nothing was.
@@ -224,10 +224,10 @@ type Release struct {
 	Reason      Reason // why, unless the hub closed it
 }
 
-// Released takes a courier's report. The client goes on from where the
+// ConnEnded takes a courier's report. The client goes on from where the
 // connection came to: at once if a newer connection waits for it, or when it
 // is back within the resume window.
-func (s *State) Released(r Release) {
+func (s *State) ConnEnded(r ConnReport) {
 	conn := r.Conn
 	c := conn.client
 	if c == nil {
@@ -256,7 +256,7 @@ func (s *State) Released(r Release) {
 // what its released connection wrote but could not confirm is repeated, and
 // nothing from before that connection. If that takes more than a step, the result
 // is false, and the report says how far it came.
-func (s *State) unconfirmed(c *client, r *Release) (Position, bool) {
+func (s *State) unconfirmed(c *client, r *ConnReport) (Position, bool) {
 	p, start := max(r.UpTo, r.Conn.start), r.Conn.start
 	switch {
 	case r.Unconfirmed == 0:

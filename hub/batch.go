@@ -5,15 +5,15 @@ type OpKind uint8
 
 // What an [Op] can be.
 const (
-	OpOpen    OpKind = iota // the connection is now the courier's
-	OpDeliver               // write a frame
-	OpChunk                 // write a frame, and report by [Hub.Drained] when nothing waits any more
-	OpNewest                // write a frame of its own; up to At it has everything that it wants
-	OpReport                // report by [Hub.Drained] when nothing waits any more
-	OpLive                  // it has read up to the head; what follows comes as it is published
-	OpPause                 // it is not at the head any more; up to At it has everything
-	OpNote                  // tell it a note
-	OpClose                 // stop taking frames, report by [Hub.Released], close for a reason
+	OpOpen           OpKind = iota // the connection is now the courier's
+	OpDeliver                      // write a frame
+	OpChunk                        // write a frame, and report by [Hub.ChunkWritten] when nothing waits any more
+	OpNewest                       // write a frame of its own; up to At it has everything that it wants
+	OpAckWhenWritten               // report by [Hub.ChunkWritten] when nothing waits any more
+	OpLive                         // it has read up to the head; what follows comes as it is published
+	OpCatchUp                      // it is not at the head any more; up to At it has everything
+	OpNote                         // tell it a note
+	OpClose                        // stop taking frames, report by [Hub.ConnEnded], close for a reason
 )
 
 // An Op is one thing that a courier has to do to some connections.
@@ -22,7 +22,7 @@ type Op struct {
 	Reason Reason   // of OpClose
 	Frame  *Frame   // of OpDeliver, OpChunk and OpNewest
 	Note   Note     // of OpNote
-	At     Position // of OpPause, OpNewest and OpNote: up to it everything was handed over before
+	At     Position // of OpCatchUp, OpNewest and OpNote: up to it everything was handed over before
 	to     int      // end of its targets in Batch.targets
 }
 

@@ -193,11 +193,11 @@ func BenchmarkReconnect(b *testing.B) {
 					for b.Loop() {
 						c := s.clients[id]
 						c.conn.start = 0
-						s.Released(Release{Conn: c.conn, UpTo: upTo, Last: 1, Unconfirmed: unconfirmed})
+						s.ConnEnded(ConnReport{Conn: c.conn, UpTo: upTo, Last: 1, Unconfirmed: unconfirmed})
 						s.Attach(id, &Conn{}, From{})
 						for c.conn != nil && c.mode != modeLive {
 							s.Work()
-							s.Drained(c.conn)
+							s.ChunkWritten(c.conn)
 						}
 						if c.conn == nil {
 							b.Fatal("told of a gap")

@@ -104,8 +104,8 @@ func (s *State) sendChunk(c *client, found []*entry, more bool, frame func(*entr
 	s.stats.Replayed += uint64(len(found))
 }
 
-// Drained takes a courier's report that a chunk is written.
-func (s *State) Drained(conn *Conn) {
+// ChunkWritten takes a courier's report that a chunk is written.
+func (s *State) ChunkWritten(conn *Conn) {
 	if c := conn.client; c != nil && c.conn == conn && c.mode == modeWriting {
 		s.written(c)
 	}

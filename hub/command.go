@@ -337,23 +337,23 @@ func (h *Hub) history(topic string, from From, do func(*State, Page) error) (pag
 	return page, err
 }
 
-// Released takes a courier's report. See [State.Released].
-func (h *Hub) Released(r Release) error {
-	return h.send(notice(func(s *State) { s.Released(r) }))
+// ConnEnded takes a courier's report. See [State.ConnEnded].
+func (h *Hub) ConnEnded(r ConnReport) error {
+	return h.send(notice(func(s *State) { s.ConnEnded(r) }))
 }
 
-// Drained takes a courier's report that an [OpChunk] was written. See
-// [State.Drained].
-func (h *Hub) Drained(conn *Conn) error {
-	return h.send(notice(func(s *State) { s.Drained(conn) }))
+// ChunkWritten takes a courier's report that an [OpChunk] was written. See
+// [State.ChunkWritten].
+func (h *Hub) ChunkWritten(conn *Conn) error {
+	return h.send(notice(func(s *State) { s.ChunkWritten(conn) }))
 }
 
 // Batches is where a courier gets its work. It must answer each batch by
-// [Hub.Ready] before it gets another.
+// [Hub.BatchDone] before it gets another.
 func (h *Hub) Batches(courier int) <-chan *Batch { return h.couriers[courier].batches }
 
-// Ready gives a batch back and asks for the next one.
-func (h *Hub) Ready(courier int, b *Batch) error {
+// BatchDone gives a batch back and asks for the next one.
+func (h *Hub) BatchDone(courier int, b *Batch) error {
 	select {
 	case <-h.done:
 		return ErrClosed // there is room all the same

@@ -101,7 +101,7 @@ func (s *State) readLatest(c *client) {
 	if w == nil {
 		w = &conflation{}
 		c.slow.conflation = w
-		s.enqueue(c.conn, Op{Kind: OpPause, At: c.pos})
+		s.enqueue(c.conn, Op{Kind: OpCatchUp, At: c.pos})
 		w.begin(c.pos, s.log.head, s.topicList.serial)
 		s.toConflating(c)
 	}
@@ -110,7 +110,7 @@ func (s *State) readLatest(c *client) {
 	w.set(t.newest, s.log.head)
 	switch {
 	case t.bytes > 0:
-		s.enqueue(c.conn, Op{Kind: OpReport})
+		s.enqueue(c.conn, Op{Kind: OpAckWhenWritten})
 		s.toWriting(c)
 	case w.row < w.last:
 		s.queue(c)
@@ -146,7 +146,7 @@ func (w *conflation) set(newest, head Position) {
 // endRound begins the next round, or has the client go live.
 func (s *State) endRound(c *client, w *conflation) {
 	c.pos = w.upTo // invariant 3: or something newer was
-	s.enqueue(c.conn, Op{Kind: OpPause, At: c.pos})
+	s.enqueue(c.conn, Op{Kind: OpCatchUp, At: c.pos})
 	if c.pos == s.log.head {
 		s.toLive(c)
 		return

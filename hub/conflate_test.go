@@ -78,8 +78,8 @@ func (r *latestReader) write() (more bool) {
 			}
 			r.last[topic] = got.at
 			r.got = append(r.got, got)
-		case OpReport:
-			r.s.Drained(r.conn)
+		case OpAckWhenWritten:
+			r.s.ChunkWritten(r.conn)
 			more = true
 		case OpNote:
 			if gap, is := op.Note.(Gap); is {

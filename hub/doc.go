@@ -75,8 +75,8 @@
 //   - Of a connection: [State.Attach] for a registered client, [State.Connect] for one that
 //     lives as long as the connection; then [State.Subscribe], [State.Unsubscribe],
 //     [State.SetTopics], [State.Renew], [State.Say].
-//   - Of a courier: [State.Drained] when a chunk is written, [State.Lag] when a connection
-//     is slow, [State.Released] when it takes no more frames.
+//   - Of a courier: [State.ChunkWritten] when a chunk is written, [State.Lag] when a connection
+//     is slow, [State.ConnEnded] when it takes no more frames.
 //   - Of a request for history: [State.History], [State.Await], [State.EndPoll].
 //   - Of an operator: [State.Clients], [State.Topics], [State.Explain], [State.Stats],
 //     [State.SetLimits], [State.Regrant], [State.Drain].
@@ -91,10 +91,10 @@
 //   - [OpOpen] once, first.
 //   - [OpNote] for a notice: the welcome, answers, gaps.
 //   - [OpDeliver] for a frame. Frames of a replay have no position.
-//   - [OpChunk] for the last frame of a chunk, and [OpReport] where there is no frame: the
-//     courier calls [Hub.Drained] when all has been written.
+//   - [OpChunk] for the last frame of a chunk, and [OpAckWhenWritten] where there is no frame: the
+//     courier calls [Hub.ChunkWritten] when all has been written.
 //   - [OpNewest] for a frame of a conflating connection.
-//   - [OpLive] when the connection becomes live, [OpPause] when it is live no longer. Between
+//   - [OpLive] when the connection becomes live, [OpCatchUp] when it is live no longer. Between
 //     the two, [Batch.Head] says up to where it has everything.
 //   - [OpClose] once, last.
 //

@@ -92,7 +92,7 @@ func (w *world) subscribed(c *modelClient, r Subscribe, fresh []string) {
 	}
 	c.replays = append(c.replays, replay)
 	if c.mode == modeLive {
-		w.told = append(w.told, order{conn: c.conn, kind: OpPause, at: at})
+		w.told = append(w.told, order{conn: c.conn, kind: OpCatchUp, at: at})
 		c.told, c.lost = make(map[string]Position), make(map[Position]bool)
 		c.mode = modeCatchingUp
 	}

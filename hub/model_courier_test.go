@@ -47,16 +47,16 @@ func (w *world) report(k *simCourier) bool {
 		if c := r.drained.model.client; c != nil && c.conn == r.drained && c.mode == modeWriting {
 			c.mode = modeCatchingUp
 		}
-		w.s.Drained(&r.drained.Conn)
+		w.s.ChunkWritten(&r.drained.Conn)
 	default:
 		w.released(r.release)
-		w.s.Released(*r.release)
+		w.s.ConnEnded(*r.release)
 	}
 	w.look()
 	return true
 }
 
-func (w *world) released(r *Release) {
+func (w *world) released(r *ConnReport) {
 	conn := r.Conn.Owner.(*simConn)
 	c := conn.model.client
 	if c == nil {
@@ -83,7 +83,7 @@ func (w *world) released(r *Release) {
 
 // resume returns from where a client has to read on after a connection: before
 // the last events that make up the unconfirmed bytes.
-func (w *world) resume(c *modelClient, conn *simConn, r *Release) Position {
+func (w *world) resume(c *modelClient, conn *simConn, r *ConnReport) Position {
 	for _, p := range conn.model.handed {
 		if p <= r.UpTo && !slices.ContainsFunc(conn.log, func(e sentEvent) bool { return e.position == p }) {
 			w.t.Fatalf("%s: %d is reported and not written", conn.name, p)

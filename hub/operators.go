@@ -24,7 +24,7 @@ type ClientInfo struct {
 	Behind    Position  // positions between that and the head
 	Since     time.Time // of the connection, or of the registration
 	Expires   time.Time // of what was granted; zero is never
-	Fleeting  bool      // it has no registration
+	Ephemeral bool      // it has no registration
 	Connected int       // connections so far
 	Ended     Reason    // why the last connection ended, if one has
 	HasEnded  bool
@@ -36,7 +36,7 @@ func (c *client) place() *int32 { return &c.row }
 func (s *State) info(c *client) ClientInfo {
 	info := ClientInfo{
 		ID: c.id, Handle: c.handle, User: c.user.name, Topics: s.topicsOf(c), State: "new", Conn: c.conn,
-		Since: c.since, Fleeting: c.ephemeral, Connected: int(c.connections), Ended: c.ended, HasEnded: c.hasEnded,
+		Since: c.since, Ephemeral: c.ephemeral, Connected: int(c.connections), Ended: c.ended, HasEnded: c.hasEnded,
 	}
 	if c.grant != nil {
 		info.Expires = c.grant.Expires

@@ -214,7 +214,7 @@ func (s *State) toGone(c *client) { c.enter(modeGone) }
 func (s *State) leaveHead(c *client) {
 	invariant(c.mode == modeLive, "a client that is not live leaves the head")
 	c.pos = s.log.head
-	s.enqueue(c.conn, Op{Kind: OpPause, At: c.pos})
+	s.enqueue(c.conn, Op{Kind: OpCatchUp, At: c.pos})
 }
 
 // queue gives a client that reads another turn. Each of them stands in the queue, twice

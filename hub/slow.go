@@ -40,7 +40,7 @@ func (s *State) Lag(conn *Conn) {
 	}
 	c.slow = &slowness{}
 	s.toWriting(c)
-	s.enqueue(conn, Op{Kind: OpReport})
+	s.enqueue(conn, Op{Kind: OpAckWhenWritten})
 	s.stats.Lags++
 }
 

@@ -29,7 +29,7 @@ type State struct {
 	polls    map[*Poll]struct{}
 	woken    []*Poll            // to be told so
 	ahead    matching           // of the next event
-	releases deque[Release]     // of which it is not known yet how far they came
+	releases deque[ConnReport]  // of which it is not known yet how far they came
 	asked    map[*Conn][]func() // what waits for the beginning of connections: few ask before it
 	late     []func()           // to be done at the end of the step
 	news     news

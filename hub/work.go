@@ -103,7 +103,7 @@ func (s *State) goOn(kind int) bool {
 	case kind == 0 && s.overdue:
 		s.Tick(s.now)
 	case kind == 1 && s.releases.len() > 0:
-		s.Released(s.releases.pop())
+		s.ConnEnded(s.releases.pop())
 	case kind == 2 && s.reading.len() > 0:
 		s.readOne(s.reading.pop())
 	case kind == 3 && s.unsettled():

@@ -107,7 +107,7 @@ func (h *heavy) newestOfExact() { h.guest(From{Last: MaxLast}, exactTopics()...)
 func (h *heavy) confirmedNothing() {
 	conn := h.guest(From{}, manyPatterns("no")...)
 	conn.start = 0
-	h.s.Released(Release{Conn: conn, UpTo: h.s.log.head, Last: h.s.log.head, Unconfirmed: 1})
+	h.s.ConnEnded(ConnReport{Conn: conn, UpTo: h.s.log.head, Last: h.s.log.head, Unconfirmed: 1})
 }
 
 func (h *heavy) takeovers() {
@@ -153,7 +153,7 @@ func (h *heavy) lag(policy SlowPolicy, topics ...string) {
 	}
 	before := h.s.stats
 	for i := range heavySteps {
-		h.step("drained", func() { h.s.Drained(conn) })
+		h.step("drained", func() { h.s.ChunkWritten(conn) })
 		h.step("read", h.s.Work)
 		if room := heavySubs - len(c.subs); i == 2 && room > 0 {
 			h.step("more topics", func() {

@@ -127,7 +127,7 @@ func (k *courier) release(c *conn, why hub.Reason) {
 		unconfirmed = max(0, k.pending(c)-behind)
 	}
 	// If the hub has ended, so will this courier.
-	_ = k.hub.Released(hub.Release{Conn: &c.Conn, UpTo: upTo, Last: c.upTo, Unconfirmed: unconfirmed, Reason: why})
+	_ = k.hub.ConnEnded(hub.ConnReport{Conn: &c.Conn, UpTo: upTo, Last: c.upTo, Unconfirmed: unconfirmed, Reason: why})
 }
 
 // pending returns how many bytes written to a connection its peer's TCP has not

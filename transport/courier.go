@@ -59,9 +59,9 @@ type courier struct {
 type broker interface {
 	Cursor(p hub.Position) hub.Cursor
 	Batches(courier int) <-chan *hub.Batch
-	Ready(courier int, spent *hub.Batch) error
-	Released(r hub.Release) error
-	Drained(c *hub.Conn) error
+	BatchDone(courier int, spent *hub.Batch) error
+	ConnEnded(r hub.ConnReport) error
+	ChunkWritten(c *hub.Conn) error
 	Lag(c *hub.Conn) error
 }
 
@@ -142,7 +142,7 @@ func (k *courier) run(ctx context.Context) {
 			k.takeEvents()
 			k.flush()
 			k.head = b.Head
-			if k.hub.Ready(k.number, b) != nil {
+			if k.hub.BatchDone(k.number, b) != nil {
 				k.cutAll()
 				return
 			}
@@ -218,11 +218,11 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 	case hub.OpNewest:
 		op.Frame.Position = noteMark | op.At
 		k.deliver(c, op.Frame)
-	case hub.OpReport:
+	case hub.OpAckWhenWritten:
 		k.report(c)
 	case hub.OpLive:
 		c.live, c.lagging = true, false
-	case hub.OpPause:
+	case hub.OpCatchUp:
 		c.live = false
 		if c.pulse != nil {
 			c.pulse.base = op.At
@@ -320,7 +320,7 @@ func (k *courier) answer(c *conn) {
 func (k *courier) report(c *conn) {
 	if c.phase == phaseOpen && c.waiting == nil {
 		// If the hub has ended, so will this courier.
-		_ = k.hub.Drained(&c.Conn)
+		_ = k.hub.ChunkWritten(&c.Conn)
 		return
 	}
 	c.chunk = true
