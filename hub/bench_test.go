@@ -181,7 +181,7 @@ func BenchmarkReconnect(b *testing.B) {
 			for _, unconfirmed := range []int{0, 1} {
 				b.Run(fmt.Sprintf("%s/topics=%d/unconfirmed=%d", sub, topics, unconfirmed), func(b *testing.B) {
 					opts := testOptions()
-					opts.HistoryEvents = 100_000 / topics
+					opts.HistoryEvents, opts.HistoryBytes = 100_000/topics, 1<<30
 					s := benchState(opts)
 					id := benchJoin(b, s, 1, sub)[0]
 					benchLog(b, s, 1, []string{"mine.x"})
