@@ -206,22 +206,23 @@ func (s *State) merge(v filter, p, limit Position) ([]*entry, Position) {
 		sub := &v.subs[i]
 		v.streams(s.topics[sub.name], func(st *stream) {
 			after := max(p, sub.since, v.last.before(sub.name, p))
-			sources = append(sources, source{&st.entries, firstAfter(&st.entries, after)})
+			sources = append(sources, newSource(&st.entries, firstAfter(&st.entries, after)))
 		})
 	}
 	s.sources = sources
 	s.spend(len(v.subs))
 	bytes, upTo := 0, p
-	all := s.walkTogether(sources, forward, func(_ *source, e *entry) (more bool) {
+	w := s.walkTogether(sources, forward)
+	for e := w.next(); e != nil; e = w.next() {
 		if e.position > limit {
-			upTo = limit
-			return false
+			return s.found, limit
 		}
 		upTo = e.position
-		bytes += s.find(e)
-		return bytes < chunkBytes && len(s.found) < chunkEvents
-	})
-	if all {
+		if bytes += s.find(e); bytes >= chunkBytes || len(s.found) == chunkEvents {
+			break
+		}
+	}
+	if w.all {
 		upTo = limit
 	}
 	return s.found, upTo

@@ -99,21 +99,24 @@ func (s *State) locateNewestByTopics(v filter, n *lastN) {
 			continue // it came after the wish, or is done with
 		}
 		v.streams(s.topics[sub.name], func(st *stream) {
-			sources = append(sources, source{&st.entries, firstAfter(&st.entries, n.from) - 1})
+			sources = append(sources, newSource(&st.entries, firstAfter(&st.entries, n.from)-1))
 		})
 	}
 	s.sources = sources
 	s.spend(len(v.subs))
 	var at Position
-	all := s.walkTogether(sources, backward, func(src *source, e *entry) (more bool) {
+	w := s.walkTogether(sources, backward)
+	for e := w.next(); e != nil; e = w.next() {
 		at = e.position
-		if n.take(e, s.now); n.full(e.Topic) {
-			src.end()
+		if n.take(e, s.now); n.left == 0 {
+			break
 		}
-		return n.left > 0
-	})
+		if n.full(e.Topic) {
+			w.from.end()
+		}
+	}
 	n.from = 0
-	if !all && n.left > 0 {
+	if !w.all && n.left > 0 {
 		n.from = at - 1
 	}
 }
