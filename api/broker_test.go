@@ -161,7 +161,7 @@ func (b *broker) deliver(ctx context.Context) {
 					}
 				}
 			}
-			if b.hub.Ready(0, batch) != nil {
+			if b.hub.BatchDone(0, batch) != nil {
 				return
 			}
 		case <-ctx.Done():

@@ -58,7 +58,7 @@ func (s *Server) views(ctx context.Context, infos []hub.ClientInfo) []clientView
 	views := make([]clientView, len(infos))
 	for i, info := range infos {
 		v := clientView{
-			Handle: info.Handle.String(), User: info.User, State: info.State, Topics: info.Topics, Registered: !info.Fleeting,
+			Handle: info.Handle.String(), User: info.User, State: info.State, Topics: info.Topics, Registered: !info.Ephemeral,
 			Connections: info.Connected, Since: info.Since.UTC().Format(time.RFC3339), Behind: uint64(info.Behind),
 		}
 		if info.Position != (hub.Cursor{}) {

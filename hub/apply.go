@@ -19,6 +19,7 @@ func (s *State) apply(at Position, ev Event, ahead *matching) (done Applied) {
 	case ev.User != "":
 		s.deliverToUser(e, ahead, &done)
 	default:
+		s.wakePolls(t)
 		for _, m := range t.members {
 			s.deliver(e, m.client, &done)
 		}
@@ -80,15 +81,10 @@ func (s *State) deliver(e *entry, c *client, done *Applied) {
 		return // by another of its subscriptions
 	}
 	c.seen = e.position
-	switch {
-	case c.mode == modePoll || c.mode == modeWoken:
-		s.wake(c)
-		return
-	case c.conn == nil:
-		done.Matched++
+	done.Matched++
+	if c.conn == nil {
 		return
 	}
-	done.Matched++
 	done.Queued++
 	if c.mode != modeLive {
 		c.missed(e)

@@ -1,37 +1,19 @@
 package hub
 
-// A Conn is one connection as the hub sees it. The transport embeds it in its
-// own type and finds that again by Owner.
-type Conn struct {
-	Owner    any        // the transport's connection; static
-	Courier  int32      // which courier writes to it, below [Options.Couriers]; static
-	Encoding Encoding   // how it gets its events; static
-	Replay   Encoding   // how it gets those of a replay that it asked for while connected; static
-	Notes    bool       // its protocol has a form for every [Note]; without, a gap ends it; static
-	Slow     SlowPolicy // what becomes of it when it is slow; static
-
-	// Owned by the hub.
-	started bool     // its reading began: only then its release tells a position
-	start   Position // where it began
-	sparse  Position // up to here it was given only the newest events of what its client sees
-	client  *client  // nil once the hub is done with the connection
-	number  int32    // of the connections of its client
-}
-
 // OpKind says what a courier has to do.
 type OpKind uint8
 
 // What an [Op] can be.
 const (
-	OpOpen    OpKind = iota // the connection is now the courier's
-	OpDeliver               // write a frame
-	OpChunk                 // write a frame, and report by [Hub.Drained] when nothing waits any more
-	OpNewest                // write a frame of its own; up to At it has everything that it wants
-	OpReport                // report by [Hub.Drained] when nothing waits any more
-	OpLive                  // it has read up to the head; what follows comes as it is published
-	OpPause                 // it is not at the head any more; up to At it has everything
-	OpNote                  // tell it a note
-	OpClose                 // stop taking frames, report by [Hub.Released], close for a reason
+	OpOpen           OpKind = iota // the connection is now the courier's
+	OpDeliver                      // write a frame
+	OpChunk                        // write a frame, and report by [Hub.ChunkWritten] when nothing waits any more
+	OpNewest                       // write a frame of its own; up to At it has everything that it wants
+	OpAckWhenWritten               // report by [Hub.ChunkWritten] when nothing waits any more
+	OpLive                         // it has read up to the head; what follows comes as it is published
+	OpCatchUp                      // it is not at the head any more; up to At it has everything
+	OpNote                         // tell it a note
+	OpClose                        // stop taking frames, report by [Hub.ConnEnded], close for a reason
 )
 
 // An Op is one thing that a courier has to do to some connections.
@@ -40,7 +22,7 @@ type Op struct {
 	Reason Reason   // of OpClose
 	Frame  *Frame   // of OpDeliver, OpChunk and OpNewest
 	Note   Note     // of OpNote
-	At     Position // of OpPause, OpNewest and OpNote: up to it everything was handed over before
+	At     Position // of OpCatchUp, OpNewest and OpNote: up to it everything was handed over before
 	to     int      // end of its targets in Batch.targets
 }
 
@@ -126,8 +108,8 @@ func (s *State) seal(e *entry) {
 	}
 }
 
-// tell appends an op for one connection to its courier's outbox.
-func (s *State) tell(c *Conn, op Op) {
+// enqueue appends an op for one connection to its courier's outbox.
+func (s *State) enqueue(c *Conn, op Op) {
 	b := s.outboxes[c.Courier].batch
 	b.add(op, c)
 	if op.Frame != nil {
@@ -135,11 +117,11 @@ func (s *State) tell(c *Conn, op Op) {
 	}
 }
 
-// say tells a connection something, if its protocol can. Up to a position
+// notify tells a connection something, if its protocol can. Up to a position
 // everything was handed over before.
-func (s *State) say(c *Conn, n Note, at Position) {
+func (s *State) notify(c *Conn, n Note, at Position) {
 	if c.Notes {
-		s.tell(c, Op{Kind: OpNote, Note: n, At: at})
+		s.enqueue(c, Op{Kind: OpNote, Note: n, At: at})
 	}
 }
 
@@ -157,7 +139,7 @@ func (s *State) Take(courier int, spare *Batch) *Batch {
 		return nil
 	}
 	b := out.batch
-	b.Head = s.log.head
+	b.Head = s.log.head // invariant 7
 	out.batch, out.sent, out.announce = spare, b.Head, false
 	return b
 }

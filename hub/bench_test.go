@@ -159,7 +159,7 @@ func BenchmarkRead(b *testing.B) {
 				for b.Loop() {
 					events := 0
 					for p := Position(0); p < s.log.head; {
-						found, upTo := s.next(view{subs: c.subs, user: c.user.name}, p, s.log.head)
+						found, upTo := s.next(filter{subs: c.subs, user: c.user.name}, p, s.log.head)
 						events += len(found)
 						p = upTo
 					}
@@ -181,7 +181,7 @@ func BenchmarkReconnect(b *testing.B) {
 			for _, unconfirmed := range []int{0, 1} {
 				b.Run(fmt.Sprintf("%s/topics=%d/unconfirmed=%d", sub, topics, unconfirmed), func(b *testing.B) {
 					opts := testOptions()
-					opts.HistoryEvents = 100_000 / topics
+					opts.HistoryEvents, opts.HistoryBytes = 100_000/topics, 1<<30
 					s := benchState(opts)
 					id := benchJoin(b, s, 1, sub)[0]
 					benchLog(b, s, 1, []string{"mine.x"})
@@ -193,11 +193,11 @@ func BenchmarkReconnect(b *testing.B) {
 					for b.Loop() {
 						c := s.clients[id]
 						c.conn.start = 0
-						s.Released(Release{Conn: c.conn, UpTo: upTo, Last: 1, Unconfirmed: unconfirmed})
+						s.ConnEnded(ConnReport{Conn: c.conn, UpTo: upTo, Last: 1, Unconfirmed: unconfirmed})
 						s.Attach(id, &Conn{}, From{})
 						for c.conn != nil && c.mode != modeLive {
 							s.Work()
-							s.Drained(c.conn)
+							s.ChunkWritten(c.conn)
 						}
 						if c.conn == nil {
 							b.Fatal("told of a gap")

@@ -28,7 +28,7 @@ func newMortals(t *testing.T) *mortals {
 	}
 	conn := &Conn{Owner: "c"}
 	w.s.Attach(testID("away"), conn, From{})
-	w.s.Released(Release{Conn: conn, Reason: Disconnected})
+	w.s.ConnEnded(ConnReport{Conn: conn, Reason: Disconnected})
 	p := Publication{Events: []Event{{ID: "1", Topic: "cats", Time: w.now, Message: []byte("1")}}, Key: Key{Name: [16]byte{1}}}
 	taking, err := w.s.Begin(p)
 	if err != nil || !w.s.Continue(taking) {

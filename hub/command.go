@@ -263,27 +263,27 @@ func (h *Hub) Lag(conn *Conn) error {
 	return h.send(notice(func(s *State) { s.Lag(conn) }))
 }
 
-// SetTopics replaces the topics of the client behind a connection, and
+// SetTopics replaces the topics of the client of a connection, and
 // reports whether that was done. See [State.SetTopics].
 func (h *Hub) SetTopics(conn *Conn, names []string) (bool, error) {
 	return ask(h, func(s *State) (bool, error) { return s.SetTopics(conn, names), nil })
 }
 
-// Subscribe subscribes the client behind a connection to more topics. See
+// Subscribe subscribes the client of a connection to more topics. See
 // [State.Subscribe].
 func (h *Hub) Subscribe(conn *Conn, r Subscribe) error {
 	_, err := speak(h, conn, func(s *State) (struct{}, error) { return struct{}{}, s.Subscribe(conn, r) })
 	return err
 }
 
-// Unsubscribe ends subscriptions of the client behind a connection. See
+// Unsubscribe ends subscriptions of the client of a connection. See
 // [State.Unsubscribe].
 func (h *Hub) Unsubscribe(conn *Conn, names []string, ref []byte) error {
 	_, err := speak(h, conn, func(s *State) (struct{}, error) { return struct{}{}, s.Unsubscribe(conn, names, ref) })
 	return err
 }
 
-// Renew gives the client behind a connection another grant. See [State.Renew].
+// Renew gives the client of a connection another grant. See [State.Renew].
 func (h *Hub) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 	_, err := speak(h, conn, func(s *State) (struct{}, error) { return struct{}{}, s.Renew(conn, user, g, ref) })
 	return err
@@ -337,23 +337,23 @@ func (h *Hub) history(topic string, from From, do func(*State, Page) error) (pag
 	return page, err
 }
 
-// Released takes a courier's report. See [State.Released].
-func (h *Hub) Released(r Release) error {
-	return h.send(notice(func(s *State) { s.Released(r) }))
+// ConnEnded takes a courier's report. See [State.ConnEnded].
+func (h *Hub) ConnEnded(r ConnReport) error {
+	return h.send(notice(func(s *State) { s.ConnEnded(r) }))
 }
 
-// Drained takes a courier's report that an [OpChunk] was written. See
-// [State.Drained].
-func (h *Hub) Drained(conn *Conn) error {
-	return h.send(notice(func(s *State) { s.Drained(conn) }))
+// ChunkWritten takes a courier's report that an [OpChunk] was written. See
+// [State.ChunkWritten].
+func (h *Hub) ChunkWritten(conn *Conn) error {
+	return h.send(notice(func(s *State) { s.ChunkWritten(conn) }))
 }
 
 // Batches is where a courier gets its work. It must answer each batch by
-// [Hub.Ready] before it gets another.
+// [Hub.BatchDone] before it gets another.
 func (h *Hub) Batches(courier int) <-chan *Batch { return h.couriers[courier].batches }
 
-// Ready gives a batch back and asks for the next one.
-func (h *Hub) Ready(courier int, b *Batch) error {
+// BatchDone gives a batch back and asks for the next one.
+func (h *Hub) BatchDone(courier int, b *Batch) error {
 	select {
 	case <-h.done:
 		return ErrClosed // there is room all the same

@@ -18,7 +18,7 @@ type simCourier struct {
 type report struct {
 	ready   *Batch
 	drained *simConn
-	release *Release
+	release *ConnReport
 }
 
 // A simConn is a connection with its courier's side, the kernel and the peer.
@@ -94,7 +94,7 @@ func (k *simCourier) apply() {
 				c.deliver(op.Frame)
 			case OpLive:
 				c.live = true
-			case OpPause:
+			case OpCatchUp:
 				c.live, c.base = false, op.At
 			case OpNote:
 				c.note(op)
@@ -195,7 +195,7 @@ func (c *simConn) release(why Reason) {
 		}
 	}
 	k := c.courier
-	k.reports = append(k.reports, report{release: &Release{
+	k.reports = append(k.reports, report{release: &ConnReport{
 		Conn:        &c.Conn,
 		UpTo:        upTo,
 		Last:        c.upTo,

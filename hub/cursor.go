@@ -3,7 +3,8 @@ package hub
 import "strings"
 
 // A Position numbers the events of a log in the order in which the hub took
-// them. The first event has position 1; 0 stands before all of them.
+// them. Positions grow; they need not be dense (invariant 1). The first event has
+// position 1; 0 stands before all of them.
 type Position uint64
 
 // A Cursor names a position in one particular log. Its text has a constant

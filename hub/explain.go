@@ -19,7 +19,7 @@ type Explanation struct {
 
 // What an explanation can come to.
 const (
-	VerdictUnknownClient  = "unknown_client"   // there is no such client, or no more
+	VerdictUnknownClient  = "unknown_client"   // there is no such client, or it was removed
 	VerdictUnknownEvent   = "unknown_event"    // no longer retained, or never published
 	VerdictNotSubscribed  = "not_subscribed"   // none of its subscriptions matches the topic
 	VerdictNotPermitted   = "not_permitted"    // its grant does not cover the topic
@@ -60,7 +60,7 @@ func (s *State) explainClient(id ID) (x Explanation, c *client) {
 	}
 	info := s.info(c)
 	return Explanation{
-		Registered: !c.fleeting, Connected: c.conn != nil,
+		Registered: !c.ephemeral, Connected: c.conn != nil,
 		State: info.State, Position: info.Position, Conn: c.conn, Ended: c.ended, HasEnded: c.hasEnded,
 	}, c
 }
@@ -95,7 +95,7 @@ func (s *State) FindEvent(event string, before Position) (at Position, next Posi
 	if before > 0 {
 		i = s.log.after(before-1) - 1
 	}
-	i = s.walk(i, -1, func(e *entry) bool {
+	i = s.walk(&s.log.entries, i, -1, s.allowance(), func(e *entry) bool {
 		if !e.evicted() && e.ID == event {
 			at = e.position
 		}
@@ -145,9 +145,9 @@ func (s *State) fate(c *client, e *entry) string {
 		return VerdictNeverConnected
 	case c.conn != nil && c.conn.started && e.position <= c.conn.start:
 		return VerdictBeforeStart
-	case e.expired(e.Time) || e.position > s.at(c) && e.expired(s.now):
+	case e.expired(e.Time) || e.position > s.upTo(c) && e.expired(s.now):
 		return VerdictExpired
-	case e.position <= s.at(c):
+	case e.position <= s.upTo(c):
 		return VerdictQueued
 	case c.mode == modeAway:
 		return VerdictAway

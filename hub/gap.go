@@ -121,7 +121,7 @@ func (s *State) tellGaps(c *client, gaps []Gap, at Position) bool {
 		return false
 	}
 	for _, g := range gaps {
-		s.say(c.conn, g, at)
+		s.notify(c.conn, g, at)
 		s.stats.Gaps++
 	}
 	return true

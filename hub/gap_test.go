@@ -39,7 +39,7 @@ func TestAGapIsToldToEachConnection(t *testing.T) {
 	}
 	first := speaking()
 	s.Attach(testID("a"), first, From{})
-	s.Released(Release{Conn: first})
+	s.ConnEnded(ConnReport{Conn: first})
 	publishSome(t, s, "cats", 10)
 	s.Take(0, &Batch{})
 	for i := range 3 {
@@ -49,7 +49,7 @@ func TestAGapIsToldToEachConnection(t *testing.T) {
 		if gaps := gapsOf(s); len(gaps) != 1 || !slices.Equal(gaps[0].Topics, []string{"cats", "*"}) || gaps[0].To.Position != 7 {
 			t.Errorf("connection %d was told of the gaps %+v", i+1, gaps)
 		}
-		s.Released(Release{Conn: conn})
+		s.ConnEnded(ConnReport{Conn: conn})
 	}
 }
 
@@ -66,21 +66,21 @@ func TestAGapOfAPatternAddedWhileReading(t *testing.T) {
 	}
 	first := speaking()
 	s.Attach(testID("a"), first, From{})
-	s.Released(Release{Conn: first})
+	s.ConnEnded(ConnReport{Conn: first})
 	publishSome(t, s, "cats", 2*chunkEvents)
 	publishSome(t, s, "dogs.rex", opts.HistoryEvents+5)
 	conn := speaking()
 	s.Attach(testID("a"), conn, From{})
 	s.Work() // a chunk of cats
 	s.Take(0, &Batch{})
-	after := s.cursor(s.at(conn.client))
+	after := s.cursor(s.upTo(conn.client))
 	if err := s.Subscribe(conn, Subscribe{Topics: []string{"dogs.*"}, From: From{After: &after}}); err != nil {
 		t.Fatal(err)
 	}
-	s.Drained(conn)
+	s.ChunkWritten(conn)
 	for s.Busy() {
 		s.Work()
-		s.Drained(conn)
+		s.ChunkWritten(conn)
 	}
 	if gaps := gapsOf(s); len(gaps) != 1 || !slices.Equal(gaps[0].Topics, []string{"dogs.*"}) || gaps[0].To.Position != 2*chunkEvents+5 {
 		t.Errorf("it was told of the gaps %+v", gaps)

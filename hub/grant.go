@@ -103,9 +103,9 @@ func (l *leases) Pop() any {
 // depth is how many leases are looked at to move one.
 func (l leases) depth() int { return bits.Len(uint(len(l))) }
 
-// limit begins or moves the end of a client's grant.
-func (s *State) limit(c *client, g *Grant) {
-	s.unlimit(c)
+// setGrant begins or moves the end of a client's grant.
+func (s *State) setGrant(c *client, g *Grant) {
+	s.clearGrant(c)
 	c.grant = g
 	s.weigh(c)
 	if g == nil || g.Expires.IsZero() {
@@ -116,7 +116,7 @@ func (s *State) limit(c *client, g *Grant) {
 	heap.Push(&s.leases, c.lease)
 }
 
-func (s *State) unlimit(c *client) {
+func (s *State) clearGrant(c *client) {
 	if c.lease != nil {
 		s.spend(s.leases.depth())
 		heap.Remove(&s.leases, c.lease.index)
@@ -134,8 +134,9 @@ func (s *State) expire(end uint64) {
 		if !l.noticed && s.now.Before(c.grant.Expires) {
 			l.noticed, l.at = true, c.grant.Expires
 			heap.Fix(&s.leases, 0)
-			if c.conn != nil && s.speaker(c.conn) != nil { // else it hears it after the welcome
-				s.say(c.conn, Expiring{c.grant.Expires}, s.at(c))
+			if c.conn != nil && activeClient(c.conn) != nil { // else it hears it after the welcome
+				s.tellDropped(c)
+				s.notify(c.conn, Expiring{c.grant.Expires}, s.upTo(c))
 			}
 			continue
 		}
@@ -162,7 +163,7 @@ func (ch Changes) of(g *Grant) (next *Grant, revoked bool) {
 // regrantRows bounds the clients that one step of [Hub.Regrant] looks at.
 const regrantRows = 256
 
-// Regrant looks again at the grants of some clients behind a number, as [State.Find]
+// Regrant looks again at the grants of some clients after a number, as [State.Find]
 // does at handles, and returns how many clients have ended: those whose grant was taken
 // back, or does not cover their subscriptions any more. From now on the changes also
 // count for what is on its way.
@@ -170,8 +171,8 @@ func (s *State) Regrant(changes Changes, after uint64) (ended int, next uint64, 
 	s.changes = changes
 	next, more = after, true
 	for n, end := 0, s.allowance(); more && n < regrantRows && s.work < end; n++ {
-		var c *client // one at a time: the roll must not change while it is read
-		next, more = s.roll.after(next, inspectRows, func(one *client) bool { c = one; return false })
+		var c *client // one at a time: the list must not change while it is read
+		next, more = s.clientList.after(next, inspectRows, func(one *client) bool { c = one; return false })
 		if s.spend(1); c != nil && s.regrant(c) {
 			ended++
 		}
@@ -192,7 +193,7 @@ func (s *State) regrant(c *client) (ended bool) {
 		s.forget(c, Revoked)
 		return true
 	}
-	s.limit(c, next)
+	s.setGrant(c, next)
 	return false
 }
 
@@ -202,12 +203,12 @@ func (s *State) same(a, b *Grant) bool {
 	return slices.Equal(a.Subscribe, b.Subscribe)
 }
 
-// Renew gives the client behind a connection another grant for the one that it
+// Renew gives the client of a connection another grant for the one that it
 // has, and ends the subscriptions that this does not cover. It fails with
 // [ErrForbidden] for a client whose first had no end, or with
 // [ErrUnknownClient] for a connection that has ended or was taken over.
 func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
-	c := s.speaker(conn)
+	c := activeClient(conn)
 	switch {
 	case c == nil:
 		return ErrUnknownClient
@@ -218,10 +219,11 @@ func (s *State) Renew(conn *Conn, user string, g *Grant, ref []byte) error {
 	if revoked {
 		return ErrForbidden
 	}
-	s.limit(c, g)
+	s.tellDropped(c)
+	s.setGrant(c, g)
 	covers := s.covering(g, len(c.subs))
 	s.leaveAll(c, func(name string) bool { return !covers(name) })
-	at := s.at(c)
-	s.say(conn, Ack{ref, s.cursor(at)}, at)
+	at := s.upTo(c)
+	s.notify(conn, Ack{ref, s.cursor(at)}, at)
 	return nil
 }

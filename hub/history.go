@@ -13,7 +13,7 @@ type Stored struct {
 	Cursor Cursor
 }
 
-// A GapError says that events behind a cursor can't be given any more.
+// A GapError says that events after a cursor are lost.
 type GapError struct{ Gap }
 
 func (e *GapError) Error() string {
@@ -48,7 +48,7 @@ func (s *State) History(q *HistorySearch) (page Page, done bool, err error) {
 		}
 	}
 	q.begun = true
-	if !s.choose(view{subs: subs}, &q.rd) {
+	if !s.locateNewest(filter{subs: subs}, &q.rd) {
 		return Page{}, false, nil
 	}
 	if q.from.given() {
@@ -56,65 +56,11 @@ func (s *State) History(q *HistorySearch) (page Page, done bool, err error) {
 			return Page{}, true, &GapError{gaps[0]}
 		}
 	}
-	found, upTo := s.next(view{subs, "", q.rd.last}, q.rd.pos, s.log.head)
+	found, upTo := s.next(filter{subs, "", q.rd.last}, q.rd.pos, s.log.head)
 	s.spend(len(found))
 	page = Page{Events: make([]Stored, len(found)), Cursor: s.cursor(upTo), More: upTo < s.log.head}
 	for i, e := range found {
 		page.Events[i] = Stored{e.Event, s.cursor(e.position)}
 	}
 	return page, true, nil
-}
-
-// A Poll is a request that waits for an event. It stands in the index like a
-// client.
-type Poll struct {
-	Owner  any // who waits; static
-	client *client
-}
-
-// Await makes a poll of owner's for the next event of a topic for everybody. It
-// fails with [ErrTooManyConnections] or [ErrDraining].
-func (s *State) Await(topic string, owner any) (*Poll, error) {
-	switch {
-	case s.draining:
-		return nil, ErrDraining
-	case s.stats.Connected+len(s.polls) >= s.opts.MaxConnections:
-		return nil, ErrTooManyConnections
-	}
-	p := &Poll{owner, &client{user: &user{}, mode: modePoll}}
-	s.join(p.client, topic)
-	s.polls[p.client] = p
-	s.held += pollOverhead
-	return p, nil
-}
-
-// wake has a poll end, once: there is an event.
-func (s *State) wake(c *client) {
-	if c.mode == modePoll {
-		c.mode = modeWoken
-		s.woken = append(s.woken, s.polls[c])
-	}
-}
-
-// Woken ends polls for which there is an event, as far as a step may. It returns them,
-// and whether there are more.
-func (s *State) Woken() (woken []*Poll, more bool) {
-	for end := s.allowance(); len(s.woken) > 0 && s.work < end; s.woken = s.woken[1:] {
-		s.spend(wakeWork)
-		s.EndPoll(s.woken[0])
-		woken = append(woken, s.woken[0])
-	}
-	if len(s.woken) == 0 {
-		s.woken = nil
-	}
-	return woken, len(s.woken) > 0
-}
-
-// EndPoll ends a poll that nobody waits for any more.
-func (s *State) EndPoll(p *Poll) {
-	if s.polls[p.client] == p {
-		delete(s.polls, p.client)
-		s.held -= pollOverhead
-		s.leave(p.client, 0)
-	}
 }

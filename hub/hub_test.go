@@ -116,14 +116,14 @@ func TestBusy(t *testing.T) {
 			t.Errorf("while busy: %+v", st)
 		}
 
-		h.ok(h.Ready(0, b))
+		h.ok(h.BatchDone(0, b))
 		h.ok(<-waiting)
 		h.ok(<-waiting)
 		b = h.want("a < 1 one", "a < 2 two")
-		h.ok(h.Ready(0, b))
+		h.ok(h.BatchDone(0, b))
 		h.ok(<-waiting)
 		b = h.want("a < 3 more", "a < 4 more")
-		h.ok(h.Ready(0, b))
+		h.ok(h.BatchDone(0, b))
 		b = h.want("a < 5 more")
 		if b.Head != 5 {
 			t.Errorf("the head is %d: an event that failed had an effect", b.Head)
@@ -141,7 +141,7 @@ func TestBusyReader(t *testing.T) {
 		b := h.connect("b", "cats")
 		h.connect("a", "cats")
 		batch := h.want("b opened", "b live")
-		h.ok(h.Released(Release{Conn: b}))
+		h.ok(h.ConnEnded(ConnReport{Conn: b}))
 		synctest.Wait()
 		h.ok(h.publish("cats", "one"))
 		h.ok(h.publish("cats", "two"))
@@ -150,9 +150,9 @@ func TestBusyReader(t *testing.T) {
 		if st, err := h.Stats(); err != nil || st.Reading != 1 || st.Replayed != 0 {
 			t.Errorf("while busy: %+v, %v", st, err)
 		}
-		h.ok(h.Ready(0, batch))
+		h.ok(h.BatchDone(0, batch))
 		batch = h.want("a opened", "a live", "a < 1 one", "a < 2 two", "b2 opened")
-		h.ok(h.Ready(0, batch))
+		h.ok(h.BatchDone(0, batch))
 		h.want("b2 < 1 one", "b2 < 2 two", "b2 live")
 	})
 }
@@ -168,9 +168,9 @@ func TestBatchesGather(t *testing.T) {
 		h.connect("b", "cats")
 		h.ok(h.publish("cats", "two"))
 		h.wantNothing()
-		h.ok(h.Ready(0, b))
+		h.ok(h.BatchDone(0, b))
 		b = h.want("a < 1 one", "b opened", "b live", "a,b < 2 two")
-		h.ok(h.Ready(0, b))
+		h.ok(h.BatchDone(0, b))
 		h.wantNothing()
 		h.ok(h.publish("cats", "three"))
 		h.want("a,b < 3 three")
@@ -200,7 +200,7 @@ func TestCommandsGather(t *testing.T) {
 				t.Errorf("got %d ops, want %d", len(b.Ops), 2*want)
 			}
 			synctest.Wait()
-			if err := h.Ready(0, b); err != nil {
+			if err := h.BatchDone(0, b); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -250,8 +250,8 @@ func TestReplay(t *testing.T) {
 		h := run(t, opts)
 		c := h.connect("a", "cats")
 		b := h.want("a opened", "a live")
-		h.ok(h.Ready(0, b))
-		h.ok(h.Released(Release{Conn: c}))
+		h.ok(h.BatchDone(0, b))
+		h.ok(h.ConnEnded(ConnReport{Conn: c}))
 		synctest.Wait()
 		for range 600 {
 			h.ok(h.publish("cats", "m"))
@@ -271,13 +271,13 @@ func TestReplay(t *testing.T) {
 					if op.Kind == OpChunk {
 						h.wantNothing()
 						h.ok(h.publish("cats", "live"))
-						h.ok(h.Drained(c))
+						h.ok(h.ChunkWritten(c))
 					}
 				case OpLive:
 					live = true
 				}
 			}
-			h.ok(h.Ready(0, b))
+			h.ok(h.BatchDone(0, b))
 		}
 		if next != 603 {
 			t.Errorf("live at %d, want 602", next-1)
@@ -297,7 +297,7 @@ func TestAnnounce(t *testing.T) {
 		if b.Head != 1 {
 			t.Errorf("the head is %d", b.Head)
 		}
-		h.ok(h.Ready(0, b))
+		h.ok(h.BatchDone(0, b))
 		time.Sleep(time.Hour)
 		h.wantNothing()
 	})
@@ -338,7 +338,7 @@ func TestDrain(t *testing.T) {
 		if _, err := h.Register(Registration{ID: testID("b")}); err != ErrDraining {
 			t.Errorf("register: %v", err)
 		}
-		h.ok(h.Ready(0, b))
+		h.ok(h.BatchDone(0, b))
 		h.want("a < 1 last", "a closed: draining")
 	})
 }
@@ -367,9 +367,9 @@ func TestClosed(t *testing.T) {
 		}{
 			// First those that wait for no answer: there is room in the queue.
 			{"Attach", func() error { return h.Attach(id, &Conn{}, From{}) }},
-			{"Released", func() error { return h.Released(Release{Conn: c}) }},
-			{"Drained", func() error { return h.Drained(c) }},
-			{"Ready", func() error { return h.Ready(0, b) }},
+			{"ConnEnded", func() error { return h.ConnEnded(ConnReport{Conn: c}) }},
+			{"ChunkWritten", func() error { return h.ChunkWritten(c) }},
+			{"Ready", func() error { return h.BatchDone(0, b) }},
 			{"Publish", func() error { return h.publish("cats", "three") }},
 			{"Register", func() error { _, err := h.Register(Registration{ID: testID("b")}); return err }},
 			{"Unregister", func() error { _, err := h.Unregister(id); return err }},
@@ -475,7 +475,7 @@ func receiveAll(t *testing.T, h *Hub, courier, connections, events int) {
 				left--
 			}
 		}
-		if err := h.Ready(courier, b); err != nil {
+		if err := h.BatchDone(courier, b); err != nil {
 			t.Error(err)
 			return
 		}

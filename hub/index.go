@@ -25,11 +25,12 @@ type subscription struct {
 	told  Position // highest floor that the client was told of as a gap
 }
 
-// A topic is an exact name, held while it has subscribers or retained events.
+// A topic is an exact name, held while it has subscribers, polls or retained events.
 type topic struct {
 	subject
 	all   *stream            // events for everybody
 	users map[string]*stream // events for one user
+	polls []*Poll            // requests that wait for an event
 
 	retained  int      // events
 	published uint64   // events since it is there
@@ -49,6 +50,7 @@ type node struct {
 func (s *State) join(c *client, name string) {
 	s.spend(1 + strings.Count(name, "."))
 	sub := s.subject(name)
+	// Invariant 4: what was published before is not for it.
 	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.log.head})
 	sub.members = append(sub.members, member{client: c, sub: int32(len(c.subs) - 1)})
 	s.held += subscriptionOverhead
@@ -157,20 +159,20 @@ func (s *State) topic(name string) *topic {
 	if t == nil {
 		t = &topic{subject: subject{name: name}, last: noEntry}
 		s.topics[name] = t
-		s.topicRoll.add(t)
+		s.topicList.add(t)
 		s.held += t.size()
 	}
 	return t
 }
 
-// freeTopic forgets a topic that nobody subscribes to and that holds nothing.
+// freeTopic forgets a topic that nobody subscribes to or waits for, and that holds nothing.
 func (s *State) freeTopic(t *topic) {
-	if len(t.members) == 0 && t.empty() {
+	if len(t.members) == 0 && len(t.polls) == 0 && t.empty() {
 		delete(s.topics, t.name)
 		s.held -= t.size()
-		from, to := s.topicRoll.remove(t)
+		from, to := s.topicList.remove(t)
 		s.spend(to - from)
-		s.log.blocks.moved(from, to, len(s.topicRoll.rows), s.log.head)
+		s.log.blocks.moved(from, to, len(s.topicList.rows), s.log.head)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // choosing reports whether a client's reading has not begun because it is not
 // known yet which events are the newest.
 func choosing(c *client) bool {
-	return c.mode == modeReading && c.last != nil && !c.conn.started
+	return c.mode == modeLocatingNewest
 }
 
 // checkLosses checks the trees of the streams that have lost something.
@@ -103,18 +103,27 @@ func checkReplays(s *State) error {
 
 // checkPolls checks the requests that wait.
 func checkPolls(s *State) error {
-	for c, p := range s.polls {
+	listed := 0
+	for name, t := range s.topics {
+		for slot, p := range t.polls {
+			listed++
+			if _, waits := s.polls[p]; !waits || p.topic != t || int(p.slot) != slot {
+				return fmt.Errorf("poll %v of %q does not wait", p.Owner, name)
+			}
+		}
+	}
+	if listed != len(s.polls) {
+		return fmt.Errorf("topics have %d polls, the hub %d", listed, len(s.polls))
+	}
+	for p := range s.polls {
 		woken := 0
 		for _, w := range s.woken {
 			if w == p {
 				woken++
 			}
 		}
-		switch {
-		case p.client != c || len(c.subs) != 1 || c.subs[0].pattern || c.subs[0].members[c.subs[0].slot].client != c:
-			return fmt.Errorf("poll %v does not wait", p.Owner)
-		case c.mode != modePoll && c.mode != modeWoken, woken > 1 || (woken == 1) != (c.mode == modeWoken):
-			return fmt.Errorf("poll %v, mode %d, is woken %d times", p.Owner, c.mode, woken)
+		if woken > 1 || (woken == 1) != p.woken {
+			return fmt.Errorf("poll %v, woken: %v, is woken %d times", p.Owner, p.woken, woken)
 		}
 	}
 	return nil
@@ -123,7 +132,7 @@ func checkPolls(s *State) error {
 // checkReading checks that nobody who wants to read waits for ever.
 func checkReading(s *State) error {
 	for id, c := range s.clients {
-		if c.mode != modeReading {
+		if !c.mode.reads() {
 			continue
 		}
 		inTurn := false

@@ -125,25 +125,27 @@ func checkMode(s *State, c *client) error {
 		return fmt.Errorf("in the wrong schedule")
 	case (c.conn == nil) != (due != nil):
 		return fmt.Errorf("connection %p", c.conn)
-	case c.unsettled < 0, (c.mode == modeWaiting) && c.unsettled == 0,
-		c.mode >= modeReading && c.unsettled > 0 && c.placed < c.conn.number:
+	case c.owed < 0, (c.mode == modeAwaitingReport) && c.owed == 0,
+		c.mode > modeAwaitingReport && c.owed > 0 && c.placedBy < c.conn.number:
 		// One that said from where it begins does not wait for earlier ones.
-		return fmt.Errorf("%d earlier connections have not reported", c.unsettled)
-	case c.placed > c.made, c.conn != nil && c.conn.number != c.made:
-		return fmt.Errorf("connection %d of %d, placed by number %d", c.conn.number, c.made, c.placed)
+		return fmt.Errorf("%d earlier connections have not reported", c.owed)
+	case c.placedBy > c.connections, c.conn != nil && c.conn.number != c.connections:
+		return fmt.Errorf("connection %d of %d, placed by number %d", c.conn.number, c.connections, c.placedBy)
 	case c.conn != nil && c.conn.client != c:
 		return fmt.Errorf("its connection is another client's")
-	case c.mode == modePoll || c.mode == modeWoken:
-		return fmt.Errorf("it is a poll")
-	case c.conn != nil && c.conn.started != (c.mode >= modeReading && !choosing(c)):
+	case c.mode >= modeGone:
+		return fmt.Errorf("it was forgotten")
+	case (c.mode == modeConflating) != (c.mode.reads() && c.slow != nil && c.slow.conflation != nil):
+		return fmt.Errorf("it is in a round of the newest, or is not")
+	case c.conn != nil && c.conn.started != (c.mode > modeAwaitingReport && !choosing(c)), choosing(c) && c.last == nil:
 		return fmt.Errorf("started: %v", c.conn.started)
 	case c.conn != nil && c.conn.start > s.log.head:
 		return fmt.Errorf("started behind the head")
-	case (c.mode == modeReading || c.mode == modeDraining) && !choosing(c) && c.pos < c.conn.start:
+	case (c.mode.reads() || c.mode == modeWriting) && !choosing(c) && c.pos < c.conn.start:
 		return fmt.Errorf("at %d, before its start, %d", c.pos, c.conn.start)
 	case c.last != nil && (c.mode == modeLive || c.last.bound > s.log.head):
 		return fmt.Errorf("wants the newest up to %d", c.last.bound)
-	case c.fleeting && c.conn == nil:
+	case c.ephemeral && c.conn == nil:
 		return fmt.Errorf("it has neither a connection nor a registration")
 	}
 	return nil
@@ -171,7 +173,7 @@ func checkUsers(s *State) error {
 func checkMembers(s *State, sub *subject) error {
 	for i, m := range sub.members {
 		c := m.client
-		if s.clients[c.id] != c && s.polls[c] == nil || int(m.sub) >= len(c.subs) || c.subs[m.sub].subject != sub || int(c.subs[m.sub].slot) != i {
+		if s.clients[c.id] != c || int(m.sub) >= len(c.subs) || c.subs[m.sub].subject != sub || int(c.subs[m.sub].slot) != i {
 			return fmt.Errorf("%q: member %d is not subscribed", sub.name, i)
 		}
 	}
@@ -184,8 +186,8 @@ func checkTopics(s *State) error {
 		switch {
 		case t.name != name || t.pattern:
 			return fmt.Errorf("topic %q is called %q", name, t.name)
-		case len(t.members) == 0 && t.all == nil && len(t.users) == 0:
-			return fmt.Errorf("topic %q has neither subscribers nor events", name)
+		case len(t.members) == 0 && len(t.polls) == 0 && t.all == nil && len(t.users) == 0:
+			return fmt.Errorf("topic %q has neither subscribers nor polls nor events", name)
 		}
 		if err := checkMembers(s, &t.subject); err != nil {
 			return err
@@ -329,9 +331,6 @@ func checkHeld(s *State) error {
 	held := clientOverhead*len(s.clients) + pollOverhead*len(s.polls)
 	for _, c := range s.clients {
 		held += subscriptionOverhead*len(c.subs) + c.weight
-	}
-	for c := range s.polls {
-		held += subscriptionOverhead * len(c.subs)
 	}
 	for name := range s.users {
 		held += userOverhead + len(name)

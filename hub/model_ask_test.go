@@ -34,7 +34,7 @@ func (w *world) ask(conn *simConn, do func(c *modelClient)) {
 	}
 	c := speaker()
 	deferred := w.s.Defer(&conn.Conn, answer)
-	w.same(deferred, c != nil && c.mode == modeReading && !conn.model.began)
+	w.same(deferred, c != nil && c.mode == modeLocatingNewest)
 	if !deferred {
 		answer()
 	}
@@ -92,9 +92,9 @@ func (w *world) subscribed(c *modelClient, r Subscribe, fresh []string) {
 	}
 	c.replays = append(c.replays, replay)
 	if c.mode == modeLive {
-		w.told = append(w.told, order{conn: c.conn, kind: OpPause, at: at})
+		w.told = append(w.told, order{conn: c.conn, kind: OpCatchUp, at: at})
 		c.told, c.lost = make(map[string]Position), make(map[Position]bool)
-		c.mode = modeReading
+		c.mode = modeCatchingUp
 	}
 }
 

@@ -94,7 +94,7 @@ func (w *world) connectNew() {
 		w.tell(conn, OpClose, PolicyViolation)
 	default:
 		c := w.newClient(id, user, distinct(names))
-		c.fleeting = true
+		c.ephemeral = true
 		w.stats.Connected++
 		w.begin(c, conn, from)
 	}
@@ -115,10 +115,10 @@ func (w *world) begin(c *modelClient, conn *simConn, from From) {
 		w.welcome(c, w.cursor(c.pos))
 		w.tell(conn, OpLive, 0)
 	case c.last != nil && !c.last.chosen:
-		c.mode, c.placed = modeReading, c.made
+		c.mode, c.placed = modeLocatingNewest, c.made
 	case c.earlier > 0:
 		w.welcome(c, w.cursor(c.pos))
-		c.mode = modeWaiting
+		c.mode = modeAwaitingReport
 	default:
 		w.welcome(c, w.cursor(c.pos))
 		c.begin()
@@ -135,7 +135,7 @@ func (w *world) beginFrom(c *modelClient, from From) {
 	clear(c.received)
 	clear(c.excused)
 	gap := w.place(&c.modelReader, from, w.head())
-	c.placed, c.mode, c.born, c.sparse = c.made, modeReading, c.pos, 0
+	c.placed, c.mode, c.born, c.sparse = c.made, modeLocatingNewest, c.pos, 0
 	c.told, c.lost = make(map[string]Position), make(map[Position]bool)
 	if c.last != nil {
 		return
@@ -162,11 +162,12 @@ func (w *world) welcome(c *modelClient, at Cursor) {
 
 // start has a connection that asked for the newest events begin, if it has not.
 func (w *world) start(c *modelClient) {
-	if c.mode != modeReading || c.conn.model.began {
+	if c.mode != modeLocatingNewest {
 		return
 	}
 	w.choose(&c.modelReader)
 	w.welcome(c, w.cursor(c.pos))
+	c.mode = modeCatchingUp
 	c.conn.model.began, c.conn.model.start, c.born = true, c.pos, c.pos
 	c.conn.model.sparse, c.sparse = c.last.bound, c.last.bound
 	for _, e := range w.events[:c.last.bound] {

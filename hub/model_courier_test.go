@@ -44,19 +44,19 @@ func (w *world) report(k *simCourier) bool {
 	case r.ready != nil:
 		k.spare = r.ready.empty()
 	case r.drained != nil:
-		if c := r.drained.model.client; c != nil && c.conn == r.drained && c.mode == modeDraining {
-			c.mode = modeReading
+		if c := r.drained.model.client; c != nil && c.conn == r.drained && c.mode == modeWriting {
+			c.mode = modeCatchingUp
 		}
-		w.s.Drained(&r.drained.Conn)
+		w.s.ChunkWritten(&r.drained.Conn)
 	default:
 		w.released(r.release)
-		w.s.Released(*r.release)
+		w.s.ConnEnded(*r.release)
 	}
 	w.look()
 	return true
 }
 
-func (w *world) released(r *Release) {
+func (w *world) released(r *ConnReport) {
 	conn := r.Conn.Owner.(*simConn)
 	c := conn.model.client
 	if c == nil {
@@ -67,7 +67,7 @@ func (w *world) released(r *Release) {
 		c.pos, c.last, c.placed = w.resume(c, conn, r), nil, conn.model.number
 	}
 	if c.conn != conn {
-		if c.earlier--; c.mode == modeWaiting && c.earlier == 0 {
+		if c.earlier--; c.mode == modeAwaitingReport && c.earlier == 0 {
 			c.begin()
 		}
 		return
@@ -76,14 +76,14 @@ func (w *world) released(r *Release) {
 	c.dropReplays()
 	w.stats.Connected--
 	w.stats.Disconnects[r.Reason]++
-	if c.expiry = w.now.Add(w.opts.ResumeWindow); w.opts.ResumeWindow == 0 || c.fleeting {
+	if c.expiry = w.now.Add(w.opts.ResumeWindow); w.opts.ResumeWindow == 0 || c.ephemeral {
 		w.forget(c, r.Reason)
 	}
 }
 
 // resume returns from where a client has to read on after a connection: before
 // the last events that make up the unconfirmed bytes.
-func (w *world) resume(c *modelClient, conn *simConn, r *Release) Position {
+func (w *world) resume(c *modelClient, conn *simConn, r *ConnReport) Position {
 	for _, p := range conn.model.handed {
 		if p <= r.UpTo && !slices.ContainsFunc(conn.log, func(e sentEvent) bool { return e.position == p }) {
 			w.t.Fatalf("%s: %d is reported and not written", conn.name, p)

@@ -8,10 +8,10 @@ import "slices"
 func (w *world) op(op Op, conn *simConn) {
 	c := conn.model.client
 	current := c != nil && c.conn == conn
-	reading := current && c.mode == modeReading
+	reading := current && c.mode == modeCatchingUp
 	switch {
 	case op.Frame != nil && w.frames[&op.Frame.Bytes[0]].position > 0:
-		if !current || c.mode != modeReading && c.mode != modeLive {
+		if !current || c.mode != modeCatchingUp && c.mode != modeLive {
 			w.t.Fatalf("%s got %d, and is of no client", conn.name, op.Frame.Position)
 		}
 		if reading && len(c.replays) > 0 {
@@ -23,7 +23,7 @@ func (w *world) op(op Op, conn *simConn) {
 			if !reading {
 				w.t.Fatalf("%s got a chunk and is live", conn.name)
 			}
-			c.mode = modeDraining
+			c.mode = modeWriting
 		}
 	case op.Kind == OpLive && reading:
 		if e := w.due(&c.modelReader, w.head()); e != nil || len(c.replays) > 0 {
@@ -112,7 +112,7 @@ func (w *world) handed(op Op, conn *simConn, c *modelClient) {
 	}
 	conn.model.handed = append(conn.model.handed, p)
 	c.pos = p
-	if c.mode == modeReading {
+	if c.mode == modeCatchingUp {
 		w.stats.Replayed++
 	}
 }

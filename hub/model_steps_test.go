@@ -227,11 +227,11 @@ func (w *world) work() {
 	}
 	c := w.s.reading.at(0)
 	reader := w.clients[c.id]
-	if c.mode != modeReading {
+	if !c.mode.reads() {
 		w.s.Work()
 		return
 	}
-	if reader == nil || reader.mode != modeReading {
+	if reader == nil || reader.mode != c.mode {
 		w.t.Fatalf("client %v reads", c.id)
 	}
 	replays := len(reader.replays)
@@ -248,7 +248,7 @@ func (w *world) work() {
 	}
 	w.evict()
 	w.bounded(chunkEvents+6, 2*chunkBytes)
-	if reader.mode == modeReading && replays == 0 {
+	if reader.mode == modeCatchingUp && replays == 0 {
 		w.t.Fatalf("client %v at %d of %d got nowhere", c.id, before, w.head())
 	}
 	if n := w.stats.Replayed - replayed; n > chunkEvents {

@@ -120,18 +120,18 @@ func (e *modelEvent) expired(now time.Time) bool {
 // A modelClient is a registration.
 type modelClient struct {
 	modelReader
-	id       ID
-	fleeting bool
-	mode     mode
-	born     Position // from here on it gets all, without a hole
-	sparse   Position // up to here it gets what there still is of the newest events
-	conn     *simConn
-	replays  []*modelReplay
-	made     int       // connections
-	placed   int       // number of the one that pos comes from
-	expiry   time.Time // without a connection
-	earlier  int       // connections that have not reported
-	taken    []time.Time
+	id        ID
+	ephemeral bool
+	mode      mode
+	born      Position // from here on it gets all, without a hole
+	sparse    Position // up to here it gets what there still is of the newest events
+	conn      *simConn
+	replays   []*modelReplay
+	made      int       // connections
+	placed    int       // number of the one that pos comes from
+	expiry    time.Time // without a connection
+	earlier   int       // connections that have not reported
+	taken     []time.Time
 
 	confirmed map[Position]bool // as the hub heard
 	received  map[Position]bool // by the peer
@@ -244,7 +244,7 @@ func (w *world) forget(c *modelClient, why Reason) {
 		c.conn.model.client = nil
 		w.stats.Connected--
 	}
-	c.conn, c.mode = nil, modeNew
+	c.conn, c.mode = nil, modeGone
 	delete(w.clients, c.id)
 	w.stats.Removals[why]++
 }
@@ -252,7 +252,7 @@ func (w *world) forget(c *modelClient, why Reason) {
 // begin has a connection read on. What was told to earlier ones may not have
 // gone out.
 func (c *modelClient) begin() {
-	c.mode = modeReading
+	c.mode = modeCatchingUp
 	c.told, c.lost = make(map[string]Position), make(map[Position]bool)
 	c.conn.model.began, c.conn.model.start = true, c.pos
 }

@@ -51,7 +51,7 @@ func TestPresence(t *testing.T) {
 		}
 	}
 	leave := func(name string) func() {
-		return func() { s.Released(Release{Conn: conns[name], UpTo: s.log.head, Reason: Disconnected}) }
+		return func() { s.ConnEnded(ConnReport{Conn: conns[name], UpTo: s.log.head, Reason: Disconnected}) }
 	}
 	var present []string
 	for i, step := range []struct {

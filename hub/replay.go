@@ -12,81 +12,6 @@ type replay struct {
 	fresh []*subject // subscriptions that go with it if the connection ends before it does
 }
 
-// A Subscribe asks for more topics.
-type Subscribe struct {
-	Topics []string // well-formed by [CheckPattern]
-	From   From     // of the topics; its zero value is from now on
-	Ref    []byte   // names the request in the notes about it
-}
-
-// Subscribe subscribes the client behind a connection to more topics, and
-// replays their events if the request says from where. It fails with
-// [ErrTooManyTopics], [ErrForbidden] or [ErrTooManyReplays], or with
-// [ErrUnknownClient] for a connection that has ended or was taken over.
-func (s *State) Subscribe(conn *Conn, r Subscribe) error {
-	c := s.speaker(conn)
-	switch {
-	case c == nil:
-		return ErrUnknownClient
-	case len(r.Topics) > s.opts.MaxSubscriptions:
-		return ErrTooManyTopics // before it is looked at
-	}
-	names := s.unique(r.Topics)
-	fresh := s.fresh(c, names)
-	switch {
-	case len(c.subs)+len(fresh) > s.opts.MaxSubscriptions:
-		return ErrTooManyTopics
-	case !s.admits(c.grant, names...):
-		return ErrForbidden
-	case r.From.given() && len(c.replays) >= s.opts.MaxSubscriptions:
-		return ErrTooManyReplays // each topic may have one of its own
-	}
-	at := s.at(c)
-	first := len(c.subs)
-	end := s.together(fresh)
-	for _, name := range fresh {
-		s.join(c, name)
-	}
-	end()
-	s.say(conn, Ack{r.Ref, s.cursor(at)}, at)
-	if r.From.given() {
-		s.startReplay(c, r, names, first, at)
-		return nil
-	}
-	s.keep(c, s.set(names))
-	return nil
-}
-
-// keep has subscriptions stay, though a replay that they came with may not come
-// to its end: they were asked for by themselves.
-func (s *State) keep(c *client, names map[string]bool) {
-	for _, r := range c.replays {
-		s.spend(1 + len(r.fresh))
-		r.fresh = slices.DeleteFunc(r.fresh, func(sub *subject) bool { return names[sub.name] })
-	}
-}
-
-// speaker returns the client behind a connection that says something, nil if
-// the connection has ended or was taken over. It must have begun: see
-// [State.Defer].
-func (s *State) speaker(conn *Conn) *client {
-	c := conn.client
-	if c == nil || c.conn != conn || c.mode == modeReading && !conn.started {
-		return nil
-	}
-	s.tellDropped(c)
-	return c
-}
-
-// at returns a connected client's position: up to it everything was handed
-// over, or is known to have gone out.
-func (s *State) at(c *client) Position {
-	if c.mode == modeLive {
-		return s.log.head
-	}
-	return c.pos
-}
-
 // startReplay puts a replay in front of what c, at a position, reads next. The
 // subscriptions from number first on are new.
 func (s *State) startReplay(c *client, r Subscribe, names []string, first int, at Position) {
@@ -100,7 +25,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		}
 	}
 	for i := first; i < len(c.subs); i++ {
-		// What the replay does not give, reading on from there does.
+		// What the replay does not give, reading on from there does (invariant 4).
 		c.subs[i].since = max(at, rd.pos)
 		p.fresh = append(p.fresh, c.subs[i].subject)
 		c.checked, c.search = 0, nil // what was looked at before was not for them
@@ -115,18 +40,15 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 	c.replays = append(c.replays, p)
 	s.weigh(c)
 	if c.mode == modeLive {
-		c.pos = at
-		s.tell(c.conn, Op{Kind: OpPause, At: at})
-		c.mode = modeReading
-		s.reading.push(c)
+		s.toCatchUp(c)
 	}
 }
 
 // replay lets a client read on in a replay, up to the client's position.
 func (s *State) replay(c *client, p *replay) {
-	v := view{subs: p.subs, user: c.user.name}
-	if !s.choose(v, &p.reading) {
-		s.reading.push(c)
+	v := filter{subs: p.subs, user: c.user.name}
+	if !s.locateNewest(v, &p.reading) {
+		s.queue(c)
 		return
 	}
 	if p.pos < c.pos {
@@ -135,36 +57,24 @@ func (s *State) replay(c *client, p *replay) {
 			return
 		}
 		if !all {
-			s.reading.push(c)
+			s.queue(c)
 			return
 		}
 		v.last = p.last
 		found, upTo := s.next(v, p.pos, c.pos)
 		p.pos = upTo
-		s.handReplay(c, found)
+		// They are no part of what the connection's resume point is about, and so their
+		// frames have no position.
+		s.sendChunk(c, found, true, func(e *entry) *Frame { return &Frame{Bytes: s.frame(e, c.conn.Replay).Bytes} })
 		if len(found) > 0 {
-			c.mode = modeDraining
+			s.toWriting(c)
 			return
 		}
 	} else {
-		s.say(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)}, c.pos)
+		s.notify(c.conn, ReplayEnd{p.ref, s.cursor(c.pos)}, c.pos)
 		c.replays = slices.Delete(c.replays, 0, 1)
 	}
-	s.reading.push(c)
-}
-
-// handReplay gives a connection events of a replay. They are no part of what
-// its resume point is about, and so their frames have no position.
-func (s *State) handReplay(c *client, found []*entry) {
-	s.spend(len(found))
-	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: &Frame{Bytes: s.frame(e, c.conn.Replay).Bytes}}
-		if i == len(found)-1 {
-			op.Kind = OpChunk
-		}
-		s.tell(c.conn, op)
-	}
-	s.stats.Replayed += uint64(len(found))
+	s.queue(c)
 }
 
 // leave takes subjects out of a replay: its client has left them.
@@ -186,32 +96,5 @@ func (s *State) dropReplays(c *client) {
 	}
 	if c.replays = nil; len(fresh) > 0 {
 		s.leaveAll(c, func(name string) bool { return fresh[name] })
-	}
-}
-
-// Unsubscribe ends subscriptions of the client behind a connection; those that
-// it does not have do not matter. It fails with [ErrUnknownClient] for a
-// connection that has ended or was taken over, and with [ErrTooManyTopics] for
-// more names than a client can have.
-func (s *State) Unsubscribe(conn *Conn, names []string, ref []byte) error {
-	c := s.speaker(conn)
-	switch {
-	case c == nil:
-		return ErrUnknownClient
-	case len(names) > max(s.opts.MaxSubscriptions, len(c.subs)):
-		return ErrTooManyTopics
-	}
-	leaves := s.set(names)
-	s.leaveAll(c, func(name string) bool { return leaves[name] })
-	at := s.at(c)
-	s.say(conn, Ack{ref, s.cursor(at)}, at)
-	return nil
-}
-
-// Say gives a connection a frame that is no event, in order with all else. One
-// that has ended or was taken over does not get it.
-func (s *State) Say(conn *Conn, f *Frame) {
-	if c := s.speaker(conn); c != nil {
-		s.tell(conn, Op{Kind: OpDeliver, Frame: f})
 	}
 }

@@ -17,10 +17,10 @@ const (
 	levelOverhead        = 320 // of a level of a pattern
 	patternOverhead      = 160
 	grantOverhead        = 24 // of a pattern that is granted
-	pollOverhead         = 576
+	pollOverhead         = 256
 	replayOverhead       = 256
 	wishOverhead         = 96 // of a topic of which the newest events are wanted
-	sweepOverhead        = 640
+	conflationOverhead   = 640
 	markOverhead         = 48
 )
 
@@ -76,8 +76,8 @@ func (r *replay) size() int {
 	return replayOverhead + len(r.ref) + subscriptionOverhead*len(r.subs) + r.reading.size()
 }
 
-func (w *sweep) size() int {
-	return sweepOverhead + markOverhead*(len(w.before)+len(w.now)+len(w.late))
+func (w *conflation) size() int {
+	return conflationOverhead + markOverhead*(len(w.before)+len(w.now)+len(w.late))
 }
 
 // extra is what a client takes for what it is doing, beside its registration.
@@ -86,8 +86,8 @@ func (c *client) extra() int {
 	for _, r := range c.replays {
 		n += r.size()
 	}
-	if c.slow != nil && c.slow.sweep != nil {
-		n += c.slow.sweep.size()
+	if c.slow != nil && c.slow.conflation != nil {
+		n += c.slow.conflation.size()
 	}
 	return n
 }

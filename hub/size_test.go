@@ -194,7 +194,7 @@ func TestAccounting(t *testing.T) { // not in parallel: it measures the heap
 				}
 				forgetful(s)
 				for i := range 40 {
-					s.Drained(s.clients[id(i)].conn)
+					s.ChunkWritten(s.clients[id(i)].conn)
 				}
 				publish(s, event(0, "a.19999"))
 			}

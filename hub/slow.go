@@ -25,31 +25,29 @@ func ParseSlowPolicy(name string) (p SlowPolicy, ok bool) {
 // A slowness is what there is of a connection that reads on from the log
 // because it is slow.
 type slowness struct {
-	behind  int       // bytes of messages for it that were published meanwhile and are not handed over
-	dropped *Position // events behind it were dropped, and it was not told yet; or nil
-	sweep   *sweep    // of SlowLatest
+	waiting    int         // bytes of messages for it that were published since and were not handed over
+	dropped    *Position   // events after it were dropped, and it was not told yet; or nil
+	conflation *conflation // of SlowLatest
 }
 
 // Lag takes a courier's report that a connection is slow, unless its policy is
-// to close it: events are not queued for it any more. When all that waits is
+// to close it: from now on events are not queued for it. When all that waits is
 // written it reads on from the log, as if it had come back.
 func (s *State) Lag(conn *Conn) {
 	c := conn.client
 	if c == nil || c.conn != conn || c.mode != modeLive {
 		return
 	}
-	c.pos = s.log.head
 	c.slow = &slowness{}
-	c.mode = modeDraining
-	s.tell(conn, Op{Kind: OpPause, At: c.pos})
-	s.tell(conn, Op{Kind: OpReport})
+	s.toWriting(c)
+	s.enqueue(conn, Op{Kind: OpAckWhenWritten})
 	s.stats.Lags++
 }
 
 // missed counts an event for a connection that reads from the log.
 func (c *client) missed(e *entry) {
 	if c.slow != nil {
-		c.slow.behind += len(e.Message)
+		c.slow.waiting += len(e.Message)
 	}
 }
 
@@ -60,21 +58,21 @@ func (s *State) dropOldest(c *client) bool {
 		return false
 	}
 	from := c.pos
-	if c.slow.behind > s.opts.MaxLagBytes && from < s.log.head {
-		found, upTo := s.next(view{c.subs, c.user.name, nil}, from, s.log.head)
+	if c.slow.waiting > s.opts.MaxLagBytes && from < s.log.head {
+		found, upTo := s.next(filter{c.subs, c.user.name, nil}, from, s.log.head)
 		s.spend(len(found))
 		for _, e := range found {
-			c.slow.behind -= len(e.Message)
+			c.slow.waiting -= len(e.Message)
 		}
 		if upTo == s.log.head {
-			c.slow.behind = 0 // what retention took is not among them
+			c.slow.waiting = 0 // what retention took is not among them
 		}
 		s.stats.Dropped += uint64(len(found))
 		if c.slow.dropped == nil { // also of what retention took
 			c.slow.dropped = &from
 		}
-		c.pos = upTo
-		s.reading.push(c)
+		c.pos = upTo // invariant 3: it will be told of a gap
+		s.queue(c)
 		return true
 	}
 	s.tellDropped(c)
@@ -92,6 +90,6 @@ func (s *State) tellDropped(c *client) {
 	if len(c.subs) == 0 {
 		return // it has left what it was for
 	}
-	s.say(c.conn, Gap{Topics: s.topicsOf(c), From: s.cursor(from), To: s.cursor(c.pos), Reason: GapDropped}, from)
+	s.notify(c.conn, Gap{Topics: s.topicsOf(c), From: s.cursor(from), To: s.cursor(c.pos), Reason: GapDropped}, from)
 	s.stats.Gaps++
 }

@@ -71,9 +71,9 @@ func (x *sparseTest) heard(s *State, from From, topics []string) (all []string) 
 			}
 			live = live || op.Kind == OpLive
 		}
-		s.Drained(conn)
+		s.ChunkWritten(conn)
 	}
-	s.Released(Release{Conn: conn, UpTo: s.log.head})
+	s.ConnEnded(ConnReport{Conn: conn, UpTo: s.log.head})
 	return all
 }
 

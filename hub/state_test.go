@@ -164,7 +164,7 @@ func TestEmptiedBatch(t *testing.T) {
 
 	s = NewState(opts)
 	for range spentCapacity + 1 {
-		s.tell(&Conn{}, Op{Kind: OpLive})
+		s.enqueue(&Conn{}, Op{Kind: OpLive})
 	}
 	if b := s.Take(0, &Batch{}).empty(); cap(b.Ops) > 0 || cap(b.targets) > 0 {
 		t.Errorf("the batch keeps room for %d ops", cap(b.Ops))

@@ -189,9 +189,9 @@ func (p *player) do(text string) {
 		s.Attach(testID(l.arg(0)), p.newConn(l), l.from(s))
 	case "released":
 		upTo := Position(l.number("upto", 0))
-		s.Released(Release{Conn: p.conn(l), UpTo: upTo, Last: Position(l.number("last", int(upTo))), Unconfirmed: l.number("unconfirmed", 0), Reason: l.reason()})
+		s.ConnEnded(ConnReport{Conn: p.conn(l), UpTo: upTo, Last: Position(l.number("last", int(upTo))), Unconfirmed: l.number("unconfirmed", 0), Reason: l.reason()})
 	case "drained":
-		s.Drained(p.conn(l))
+		s.ChunkWritten(p.conn(l))
 	case "work":
 		for range l.number("times", 1) {
 			s.Work()
@@ -319,7 +319,7 @@ func describe(b *Batch, i int) string {
 			return fmt.Sprintf("%s < %.20s", to, op.Frame.Bytes)
 		}
 		return fmt.Sprintf("%s < %d %.20s", to, op.Frame.Position, op.Frame.Bytes)
-	case OpPause:
+	case OpCatchUp:
 		return fmt.Sprintf("%s paused at %d", to, op.At)
 	case OpNote:
 		return to + " " + describeNote(op.Note)

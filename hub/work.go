@@ -12,14 +12,15 @@ const (
 	pieceWork = 1 << 17
 	// encodeWork is what it counts to encode an event.
 	encodeWork = 32
-	// wakeWork is what it counts to wake who waits.
+	// wakeWork is what it counts to wake a request that waits.
 	wakeWork = 8
 )
 
 // spend counts work where it is done.
 func (s *State) spend(n int) { s.work += uint64(n) }
 
-// allowance returns the work at which a step that begins now leaves the rest.
+// allowance returns the work at which a step that begins now leaves the rest (invariant
+// 10).
 func (s *State) allowance() uint64 {
 	if s.turn > 0 {
 		return s.turn
@@ -45,7 +46,7 @@ func (s *State) Over() bool { return s.turn > 0 && s.work >= s.turn }
 // before that. Whoever asks waits, so that there is one for each goroutine at most.
 func (s *State) Defer(conn *Conn, do func()) bool {
 	c := conn.client
-	if c == nil || c.conn != conn || c.mode != modeReading || conn.started {
+	if c == nil || c.conn != conn || c.mode != modeLocatingNewest {
 		return false
 	}
 	s.asked[conn] = append(s.asked[conn], do)
@@ -102,7 +103,7 @@ func (s *State) goOn(kind int) bool {
 	case kind == 0 && s.overdue:
 		s.Tick(s.now)
 	case kind == 1 && s.releases.len() > 0:
-		s.Released(s.releases.pop())
+		s.ConnEnded(s.releases.pop())
 	case kind == 2 && s.reading.len() > 0:
 		s.readOne(s.reading.pop())
 	case kind == 3 && s.unsettled():
@@ -111,19 +112,4 @@ func (s *State) goOn(kind int) bool {
 		return false
 	}
 	return true
-}
-
-// readOne lets a client read a chunk. At the head it goes live, in the same step, so
-// that there is neither a hole nor a repeat between the two.
-func (s *State) readOne(c *client) {
-	if c.mode != modeReading {
-		return // it went away meanwhile
-	}
-	if len(c.replays) > 0 {
-		s.replay(c, c.replays[0])
-	} else {
-		s.read(c)
-	}
-	s.weigh(c)
-	s.trim()
 }

@@ -63,7 +63,7 @@ func (h *heavy) subscribeUnderGrant() {
 	h.step("subscribe", func() { h.fine(h.s.Subscribe(conn, Subscribe{Topics: names, From: h.after(1)})) })
 	h.step("renew", func() { h.fine(h.s.Renew(conn, "", all, nil)) })
 	h.step("renew for less", func() { h.fine(h.s.Renew(conn, "", some, nil)) })
-	next := h.s.roll.serial - 2 // those before are without a grant
+	next := h.s.clientList.serial - 2 // those before are without a grant
 	h.step("regrant", func() { h.s.Regrant(func(*Grant) *Grant { return some }, next) })
 	if h.s.clients[testID("registers")] != nil {
 		h.t.Error("a client keeps what it was granted before")
@@ -107,7 +107,7 @@ func (h *heavy) newestOfExact() { h.guest(From{Last: MaxLast}, exactTopics()...)
 func (h *heavy) confirmedNothing() {
 	conn := h.guest(From{}, manyPatterns("no")...)
 	conn.start = 0
-	h.s.Released(Release{Conn: conn, UpTo: h.s.log.head, Last: h.s.log.head, Unconfirmed: 1})
+	h.s.ConnEnded(ConnReport{Conn: conn, UpTo: h.s.log.head, Last: h.s.log.head, Unconfirmed: 1})
 }
 
 func (h *heavy) takeovers() {
@@ -147,13 +147,13 @@ func (h *heavy) lag(policy SlowPolicy, topics ...string) {
 	h.guests = append(h.guests, testID("slow"))
 	h.step("lag", func() { h.s.Lag(conn) })
 	c := conn.client // all that is retained came since
-	c.pos, c.slow.behind = 1, 1<<30
+	c.pos, conn.start, c.slow.waiting = 1, 1, 1<<30
 	for i := range c.subs {
 		c.subs[i].since = 0
 	}
 	before := h.s.stats
 	for i := range heavySteps {
-		h.step("drained", func() { h.s.Drained(conn) })
+		h.step("drained", func() { h.s.ChunkWritten(conn) })
 		h.step("read", h.s.Work)
 		if room := heavySubs - len(c.subs); i == 2 && room > 0 {
 			h.step("more topics", func() {

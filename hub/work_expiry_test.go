@@ -147,7 +147,7 @@ func TestWorkOfExpiredHistory(t *testing.T) {
 		n := steps(t, s, func() {
 			s.Connect(Registration{ID: number(policy), Topics: []string{"a"}}, conn, From{After: &Cursor{Epoch: s.opts.Epoch}})
 		})
-		if c := conn.client; c.mode != modeDraining || SlowPolicy(policy) == SlowLatest && n < 4 {
+		if c := conn.client; c.mode != modeWriting || SlowPolicy(policy) == SlowLatest && n < 4 {
 			t.Errorf("%s: mode %d after %d steps", name, c.mode, n)
 		}
 	}

@@ -76,7 +76,7 @@ func (k *courier) reached(c *conn, lost []*hub.Frame) hub.Cursor {
 
 // release reports to the hub how far a connection came, once.
 func (k *courier) release(c *conn, why hub.Reason) {
-	r := hub.Release{Conn: &c.Conn, Last: c.resume.written, Reason: why}
+	r := hub.ConnReport{Conn: &c.Conn, Last: c.resume.written, Reason: why}
 	waiting := c.waiting.waiting()
 	r.UpTo, _ = c.resume.reach(waiting, waiting, k.head)
 	if r.Last > 0 || c.Notes { // else no event and no gap may have to be repeated
@@ -87,7 +87,7 @@ func (k *courier) release(c *conn, why hub.Reason) {
 		r.Unconfirmed = c.resume.unconfirmed(k.pending(c), part)
 	}
 	// If the hub has ended, so will this courier.
-	_ = k.hub.Released(r)
+	_ = k.hub.ConnEnded(r)
 }
 
 // end closes a connection's socket, in order if its peer has ended its side.

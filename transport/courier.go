@@ -59,9 +59,9 @@ type courier struct {
 type broker interface {
 	Cursor(p hub.Position) hub.Cursor
 	Batches(courier int) <-chan *hub.Batch
-	Ready(courier int, spent *hub.Batch) error
-	Released(r hub.Release) error
-	Drained(c *hub.Conn) error
+	BatchDone(courier int, spent *hub.Batch) error
+	ConnEnded(r hub.ConnReport) error
+	ChunkWritten(c *hub.Conn) error
 	Lag(c *hub.Conn) error
 }
 
@@ -144,7 +144,7 @@ func (k *courier) run(ctx context.Context) {
 			// Invariant: everything up to head was given to its connections. So head
 			// follows the flush: one that ends during the batch may lack a part of it.
 			k.head = b.Head
-			if k.hub.Ready(k.number, b) != nil {
+			if k.hub.BatchDone(k.number, b) != nil {
 				k.abortAll()
 				return
 			}
@@ -221,11 +221,11 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 		f := *op.Frame // which is shared
 		f.Position, f.Kind = op.At, hub.FrameNote
 		k.deliver(c, &f)
-	case hub.OpReport:
+	case hub.OpAckWhenWritten:
 		k.report(c)
 	case hub.OpLive:
 		c.resume.live, c.lagging = true, false
-	case hub.OpPause:
+	case hub.OpCatchUp:
 		c.resume.live = false
 		if c.Notes {
 			c.resume.handed = op.At
@@ -323,7 +323,7 @@ func (k *courier) answer(c *conn) {
 func (k *courier) report(c *conn) {
 	if c.phase == phaseOpen && c.waiting == nil {
 		// If the hub has ended, so will this courier.
-		_ = k.hub.Drained(&c.Conn)
+		_ = k.hub.ChunkWritten(&c.Conn)
 		return
 	}
 	c.chunk = true

@@ -36,7 +36,7 @@ func (k *courier) fail(c *conn) {
 	case c.phase == phaseOpen:
 		c.reason = hub.InternalError
 		// If the hub has ended, so will this courier.
-		_ = k.hub.Released(hub.Release{Conn: &c.Conn, Reason: hub.InternalError})
+		_ = k.hub.ConnEnded(hub.ConnReport{Conn: &c.Conn, Reason: hub.InternalError})
 	}
 	k.abort(c)
 }

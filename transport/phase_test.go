@@ -11,14 +11,17 @@ import (
 )
 
 // A tallyBroker counts what a courier reports.
-type tallyBroker struct{ released []hub.Release }
+type tallyBroker struct{ released []hub.ConnReport }
 
 func (b *tallyBroker) Cursor(p hub.Position) hub.Cursor { return hub.Cursor{Epoch: 1, Position: p} }
 func (b *tallyBroker) Batches(int) <-chan *hub.Batch    { return nil }
-func (b *tallyBroker) Ready(int, *hub.Batch) error      { return nil }
-func (b *tallyBroker) Released(r hub.Release) error     { b.released = append(b.released, r); return nil }
-func (b *tallyBroker) Drained(*hub.Conn) error          { return nil }
-func (b *tallyBroker) Lag(*hub.Conn) error              { return nil }
+func (b *tallyBroker) BatchDone(int, *hub.Batch) error  { return nil }
+func (b *tallyBroker) ConnEnded(r hub.ConnReport) error {
+	b.released = append(b.released, r)
+	return nil
+}
+func (b *tallyBroker) ChunkWritten(*hub.Conn) error { return nil }
+func (b *tallyBroker) Lag(*hub.Conn) error          { return nil }
 
 // A phaseRig is a courier with one connection that the test takes through its
 // phases.
@@ -137,9 +140,9 @@ var phaseEvents = []phaseEvent{
 	{"OpDeliver", op(deliverOp), [4]int{-1, 1, 2, 3}},
 	{"OpChunk", op(hub.Op{Kind: hub.OpChunk, Frame: &hub.Frame{Position: 1, Bytes: []byte("x")}}), [4]int{-1, 1, 2, 3}},
 	{"OpNewest", op(hub.Op{Kind: hub.OpNewest, Frame: &hub.Frame{Bytes: []byte("x")}, At: 1}), [4]int{-1, 1, 2, 3}},
-	{"OpReport", op(hub.Op{Kind: hub.OpReport}), [4]int{-1, 1, 2, 3}},
+	{"OpAckWhenWritten", op(hub.Op{Kind: hub.OpAckWhenWritten}), [4]int{-1, 1, 2, 3}},
 	{"OpLive", op(hub.Op{Kind: hub.OpLive}), [4]int{-1, 1, 2, 3}},
-	{"OpPause", op(hub.Op{Kind: hub.OpPause, At: 1}), [4]int{-1, 1, 2, 3}},
+	{"OpCatchUp", op(hub.Op{Kind: hub.OpCatchUp, At: 1}), [4]int{-1, 1, 2, 3}},
 	{"OpNote", op(hub.Op{Kind: hub.OpNote, Note: hub.Welcome{}}), [4]int{-1, 1, 2, 3}},
 	{"OpClose", op(hub.Op{Kind: hub.OpClose, Reason: hub.Replaced}), [4]int{-1, 2, 2, 3}},
 	{"evRefused", told(event{kind: evRefused, reason: hub.Forbidden, code: closeForbidden}), [4]int{2, -1, -1, -1}},

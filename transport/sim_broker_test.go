@@ -27,18 +27,18 @@ func (p *simPost) Cursor(at hub.Position) hub.Cursor {
 
 func (p *simPost) Batches(int) <-chan *hub.Batch { return nil }
 
-func (p *simPost) Ready(int, *hub.Batch) error {
+func (p *simPost) BatchDone(int, *hub.Batch) error {
 	p.sim.send(func() { p.ready = true })
 	return nil
 }
 
-func (p *simPost) Released(r hub.Release) error {
-	p.sim.send(func() { p.sim.state.Released(r) })
+func (p *simPost) ConnEnded(r hub.ConnReport) error {
+	p.sim.send(func() { p.sim.state.ConnEnded(r) })
 	return nil
 }
 
-func (p *simPost) Drained(c *hub.Conn) error {
-	p.sim.send(func() { p.sim.state.Drained(c) })
+func (p *simPost) ChunkWritten(c *hub.Conn) error {
+	p.sim.send(func() { p.sim.state.ChunkWritten(c) })
 	return nil
 }
 
@@ -84,7 +84,7 @@ func (p *simPost) work() {
 	k.apply(b)
 	k.flush()
 	k.head = b.Head
-	_ = k.hub.Ready(k.number, b) // cannot fail
+	_ = k.hub.BatchDone(k.number, b) // cannot fail
 }
 
 // tell has a courier hear of something.

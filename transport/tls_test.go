@@ -85,7 +85,7 @@ func TestSealedGone(t *testing.T) {
 // A deaf broker takes what couriers report.
 type deafBroker struct{ broker }
 
-func (deafBroker) Drained(*hub.Conn) error { return nil }
+func (deafBroker) ChunkWritten(*hub.Conn) error { return nil }
 
 // TestSealedTrailer: what lies after the last event is counted in bytes of
 // records, and nothing does that is in a record with an event's end: the peer

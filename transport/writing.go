@@ -174,7 +174,7 @@ func (k *courier) emptied(c *conn) {
 	if c.chunk {
 		c.chunk = false
 		// If the hub has ended, so will this courier.
-		_ = k.hub.Drained(&c.Conn)
+		_ = k.hub.ChunkWritten(&c.Conn)
 	}
 }
 

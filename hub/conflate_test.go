@@ -78,8 +78,8 @@ func (r *latestReader) write() (more bool) {
 			}
 			r.last[topic] = got.at
 			r.got = append(r.got, got)
-		case OpReport:
-			r.s.Drained(r.conn)
+		case OpAckWhenWritten:
+			r.s.ChunkWritten(r.conn)
 			more = true
 		case OpNote:
 			if gap, is := op.Note.(Gap); is {
@@ -193,7 +193,7 @@ func TestLatestLong(t *testing.T) {
 	opts.HistoryEvents, opts.HistoryBytes = 1, 1<<30
 	r := newLatestReader(t, opts, ">")
 	message := make([]byte, 60_000)
-	topics := numbered("t.", 2*sweepMarks)
+	topics := numbered("t.", 2*conflationMarks)
 	for _, topic := range topics {
 		r.publish(topic, message)
 	}
@@ -204,14 +204,14 @@ func TestLatestLong(t *testing.T) {
 			r.publish(topic, message) // just before it has its turn
 		}
 		r.write()
-		if w := r.s.clients[testID("a")].slow.sweep; w == nil || len(w.now) > sweepMarks || len(w.before) > sweepMarks {
+		if w := r.s.clients[testID("a")].slow.conflation; w == nil || len(w.now) > conflationMarks || len(w.before) > conflationMarks {
 			t.Fatalf("it remembers too much")
 		} else {
 			longest = max(longest, len(w.now))
 		}
 	}
 	r.complete()
-	if longest < sweepMarks || r.again > len(topics)/2 {
+	if longest < conflationMarks || r.again > len(topics)/2 {
 		t.Errorf("%d marks, %d events came again", longest, r.again)
 	}
 	slices.SortFunc(r.got, func(a, b turn) int { return int(a.at) - int(b.at) })
@@ -243,7 +243,7 @@ func TestLatestMoves(t *testing.T) {
 		r.publish(topic, nil)
 	}
 	r.s.UnregisterUser("v")
-	if n := len(r.s.topicRoll.rows); n > 200 {
+	if n := len(r.s.topicList.rows); n > 200 {
 		t.Errorf("%d rows: none has moved", n)
 	}
 	r.complete()

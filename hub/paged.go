@@ -2,10 +2,10 @@ package hub
 
 import "sort"
 
-// A roll lists what there is in the order in which it came, for those who look at
-// a part after the other while things come and go. Adding and removing cost
-// nothing; each has a number that is never used again.
-type roll[T interface{ place() *int32 }] struct {
+// A pagedList keeps things in the order in which they came. It can be read in pages while
+// things come and go. Adding and removing are O(1), amortised. Each thing has a number
+// that is never used again.
+type pagedList[T interface{ place() *int32 }] struct {
 	rows   []row[T]
 	holes  int
 	serial uint64 // of the last one
@@ -20,30 +20,31 @@ type row[T any] struct {
 	gone   bool
 }
 
-func (r *roll[T]) add(item T) {
+// add puts an item at the end.
+func (r *pagedList[T]) add(item T) {
 	r.serial++
 	*item.place() = int32(len(r.rows))
 	r.rows = append(r.rows, row[T]{serial: r.serial, of: item})
 }
 
-// rollSweep is how many rows each removal looks at while holes are closed: so many that
+// compactRows is how many rows each removal looks at while holes are closed: so many that
 // this ends before there are too many again.
-const rollSweep = 16
+const compactRows = 16
 
 // remove takes an item out. Others may have other places now: those in the rows from
 // one up to another.
-func (r *roll[T]) remove(item T) (from, to int) {
+func (r *pagedList[T]) remove(item T) (from, to int) {
 	r.rows[*item.place()] = row[T]{serial: r.rows[*item.place()].serial, gone: true}
 	if r.holes++; r.looked == 0 && (r.holes <= 64 || r.holes <= len(r.rows)/3) {
 		return 0, 0
 	}
-	return r.sweep()
+	return r.compact()
 }
 
-// sweep goes on with closing the holes.
-func (r *roll[T]) sweep() (from, to int) {
+// compact goes on with closing the holes.
+func (r *pagedList[T]) compact() (from, to int) {
 	from = r.kept
-	for end := min(r.looked+rollSweep, len(r.rows)); r.looked < end; r.looked++ {
+	for end := min(r.looked+compactRows, len(r.rows)); r.looked < end; r.looked++ {
 		row := r.rows[r.looked]
 		r.rows[r.looked].of, r.rows[r.looked].gone = *new(T), true
 		if !row.gone {
@@ -60,16 +61,16 @@ func (r *roll[T]) sweep() (from, to int) {
 	return from, to
 }
 
-// from returns the index of the first row at i or behind it.
-func (r *roll[T]) from(i int) int {
+// from returns the index of the first row at i or after it.
+func (r *pagedList[T]) from(i int) int {
 	if r.kept <= i && i < r.looked {
 		return r.looked
 	}
 	return i
 }
 
-// behind returns the index of the first row behind a number.
-func (r *roll[T]) behind(serial uint64) int {
+// indexAfter returns the index of the first row after a number.
+func (r *pagedList[T]) indexAfter(serial uint64) int {
 	find := func(from, to int) int {
 		return from + sort.Search(to-from, func(i int) bool { return r.rows[from+i].serial > serial })
 	}
@@ -79,12 +80,12 @@ func (r *roll[T]) behind(serial uint64) int {
 	return find(r.looked, len(r.rows))
 }
 
-// after calls yield with what came behind a number, until that says no, for at most
-// so many rows. It returns the number of the last that it has looked at, and
-// whether there may be more.
-func (r *roll[T]) after(serial uint64, most int, yield func(T) bool) (last uint64, more bool) {
+// after calls yield with what came after a number, until yield says no or so many rows
+// were looked at. It returns the number of the last of them, and whether there may be
+// more.
+func (r *pagedList[T]) after(serial uint64, most int, yield func(T) bool) (last uint64, more bool) {
 	last = serial
-	for i, n := r.behind(serial), 0; i < len(r.rows); i, n = r.from(i+1), n+1 {
+	for i, n := r.indexAfter(serial), 0; i < len(r.rows); i, n = r.from(i+1), n+1 {
 		if n == most {
 			return last, true
 		}

@@ -1,5 +1,7 @@
 package hub
 
+import "time"
+
 // Admit tells whether a client may connect: it fails with
 // [ErrUnknownClient], [ErrTooManyConnections] or [ErrDraining].
 func (s *State) Admit(id ID) error {
@@ -41,7 +43,7 @@ func (s *State) AdmitNew(user string, topics int) error {
 // and does not say from where waits until the earlier one has reported how far
 // it came.
 func (s *State) Attach(id ID, conn *Conn, from From) {
-	s.tell(conn, Op{Kind: OpOpen})
+	s.enqueue(conn, Op{Kind: OpOpen})
 	c := s.clients[id]
 	if err := s.Admit(id); err != nil {
 		s.close(conn, refusals[err])
@@ -55,10 +57,7 @@ func (s *State) Attach(id ID, conn *Conn, from From) {
 	s.dropReplays(c)
 	if old := c.conn; old != nil {
 		s.close(old, Replaced)
-		c.unsettled++
-		if old.started {
-			c.pos = old.start // until it has reported, this much is certain
-		}
+		s.toTakeover(c)
 	} else {
 		s.stats.Connected++
 	}
@@ -68,7 +67,7 @@ func (s *State) Attach(id ID, conn *Conn, from From) {
 // Connect makes a client that lives as long as its connection. What AdmitNew
 // would have refused, and topics that are not granted, are refused in-band.
 func (s *State) Connect(r Registration, conn *Conn, from From) {
-	s.tell(conn, Op{Kind: OpOpen})
+	s.enqueue(conn, Op{Kind: OpOpen})
 	grant, revoked := s.changes.of(r.Grant)
 	if revoked {
 		s.close(conn, Revoked)
@@ -84,7 +83,7 @@ func (s *State) Connect(r Registration, conn *Conn, from From) {
 		return
 	}
 	c := s.add(r)
-	c.fleeting = true
+	c.ephemeral = true
 	s.stats.Connected++
 	s.begin(c, conn, from)
 }
@@ -100,12 +99,38 @@ var refusals = map[error]Reason{
 	ErrDraining:           Draining,
 }
 
+// A client whose connections take each other over again and again is two
+// pages that fight; the newcomer is then refused.
+const (
+	maxTakeovers   = 5
+	takeoverWindow = 10 * time.Second
+)
+
+// mayTakeOver counts a takeover unless there were too many of late.
+func (c *client) mayTakeOver(now time.Duration) bool {
+	now++ // so that none was at 0
+	if c.takeovers == nil {
+		c.takeovers = new([maxTakeovers]time.Duration)
+	}
+	oldest := 0
+	for i, at := range c.takeovers {
+		if at < c.takeovers[oldest] {
+			oldest = i
+		}
+	}
+	if at := c.takeovers[oldest]; at > 0 && now-at < takeoverWindow {
+		return false
+	}
+	c.takeovers[oldest] = now
+	return true
+}
+
 // begin has a client's new connection read, or get events as they come.
 func (s *State) begin(c *client, conn *Conn, from From) {
 	old := c.conn
-	c.made++
-	c.slow, c.since = nil, s.now
-	c.conn, conn.client, conn.number = conn, c, c.made
+	c.took(conn)
+	c.since = s.now
+	c.conn, conn.client = conn, c
 	if old == nil {
 		s.presentEverywhere(c, true)
 	} else {
@@ -118,89 +143,74 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	case c.mode == modeNew:
 		c.pos = s.log.head
 		s.welcome(c, s.cursor(c.pos))
-		s.goLive(c)
-	case c.choosing():
+		s.toLive(c)
+	case c.locating():
 		// An earlier connection asked for the newest events and ended before
 		// it began. So nothing of it is to be reported.
-		s.chooseFirst(c)
-	case c.unsettled > 0:
+		s.toLocating(c)
+	case c.owed > 0:
 		// No less than this has gone out.
 		s.welcome(c, s.cursor(c.pos))
-		c.mode = modeWaiting
+		s.awaitReport(c)
 	default:
 		s.welcome(c, s.cursor(c.pos))
-		s.readOn(c)
+		s.beginCatchUp(c)
 	}
+}
+
+// beginFrom has a new connection read from where it asks to. Earlier progress, gaps and
+// late reports of earlier connections are ignored.
+func (s *State) beginFrom(c *client, from From) {
+	rd, gap := s.place(from, s.log.head)
+	c.readAt(rd)
+	s.spend(len(c.subs))
+	for i := range c.subs {
+		c.subs[i].since = 0 // invariant 4
+	}
+	if rd.last != nil {
+		s.toLocating(c)
+		return
+	}
+	if gap == nil {
+		s.welcome(c, s.cursor(rd.pos))
+	} else {
+		// Until it has heard of the gap, its resume point is what it was.
+		s.welcome(c, gap.From)
+		if gap.Topics = s.topicsOf(c); len(gap.Topics) > 0 && !s.tellGaps(c, []Gap{*gap}, c.pos) {
+			return
+		}
+	}
+	s.beginCatchUp(c)
 }
 
 // welcome tells a new connection where it begins.
 func (s *State) welcome(c *client, at Cursor) {
 	if c.conn.Notes {
-		s.say(c.conn, Welcome{User: c.user.name, Topics: s.topicsOf(c), Cursor: at}, c.pos)
+		s.notify(c.conn, Welcome{User: c.user.name, Topics: s.topicsOf(c), Cursor: at}, c.pos)
 	}
 }
 
-// topicsOf returns the names of c's subscriptions.
-func (s *State) topicsOf(c *client) []string {
-	s.spend(len(c.subs))
-	names := make([]string, len(c.subs))
-	for i := range c.subs {
-		names[i] = c.subs[i].name
-	}
-	return names
-}
-
-// goLive has a client get events as they come. Before it, it has read
-// everything up to the head.
-func (s *State) goLive(c *client) {
-	if !c.conn.started {
-		c.conn.started, c.conn.start = true, s.log.head
-	}
-	c.mode, c.slow = modeLive, nil
-	s.tell(c.conn, Op{Kind: OpLive})
-}
-
-// readOn starts a newly connected client's reading from its position. What
-// earlier connections were told of as lost behind it may not have gone out.
-func (s *State) readOn(c *client) {
-	c.conn.started, c.conn.start = true, c.pos
-	c.mode, c.checked, c.search = modeReading, 0, nil
-	s.spend(len(c.subs))
-	for i := range c.subs {
-		c.subs[i].told = 0
-	}
-	s.reading.push(c)
-}
-
-// chooseFirst has a new connection wait until it is known where the newest
-// events begin, which it is told first of all. What earlier connections still
-// report does not count.
-func (s *State) chooseFirst(c *client) {
-	c.placed = c.conn.number
-	c.mode = modeReading
-	s.reading.push(c)
-}
-
-// start begins the reading of a connection that asked for the newest events,
+// newestLocated begins the reading of a connection that asked for the newest events,
 // when they are known.
-func (s *State) start(c *client) {
+func (s *State) newestLocated(c *client) {
 	s.welcome(c, s.cursor(c.pos))
-	c.conn.started, c.conn.start, c.conn.sparse = true, c.pos, c.last.bound
+	s.beginHere(c)
+	c.conn.filtered = c.last.bound
 	if c.lease != nil && c.lease.noticed {
-		s.say(c.conn, Expiring{c.grant.Expires}, c.pos)
+		s.notify(c.conn, Expiring{c.grant.Expires}, c.pos)
 	}
 	s.answer(c.conn)
 }
 
-// close ends a connection from the hub's side. Its courier stops taking
-// frames and reports.
+// close ends a connection from the hub's side. Its courier stops taking frames and
+// reports: so this is the last op that counts (invariant 9).
 func (s *State) close(conn *Conn, why Reason) {
-	s.tell(conn, Op{Kind: OpClose, Reason: why})
+	s.enqueue(conn, Op{Kind: OpClose, Reason: why})
 	s.stats.Disconnects[why]++
 }
 
-// A Release is a courier's report on a connection that takes no more frames.
-type Release struct {
+// A ConnReport is a courier's report on a connection that takes no more frames.
+type ConnReport struct {
 	Conn *Conn
 	// UpTo is the position up to which everything for the connection was
 	// written to the kernel whole; 0 if nothing was.
@@ -214,110 +224,83 @@ type Release struct {
 	Reason      Reason // why, unless the hub closed it
 }
 
-// Released takes a courier's report. The client goes on from where the
+// ConnEnded takes a courier's report. The client goes on from where the
 // connection came to: at once if a newer connection waits for it, or when it
 // is back within the resume window.
-func (s *State) Released(r Release) {
+func (s *State) ConnEnded(r ConnReport) {
 	conn := r.Conn
 	c := conn.client
 	if c == nil {
 		return // refused or forgotten
 	}
-	if conn.started && conn.number >= c.placed {
+	if c.counts(conn) {
 		pos, all := s.unconfirmed(c, &r)
 		if !all {
 			s.releases.push(r) // as if it came later
 			return
 		}
-		c.pos, c.last, c.placed = pos, nil, conn.number
+		c.reported(conn, pos)
 	}
-	conn.client = nil
+	conn.client = nil // invariant 8: a second report finds no client
 	s.answer(conn)
 	if c.conn == conn {
 		s.disconnected(c, r.Reason)
 		return
 	}
-	c.unsettled--
-	if c.mode == modeWaiting && c.unsettled == 0 {
-		s.readOn(c)
+	if c.owed--; c.mode == modeAwaitingReport && c.owed == 0 {
+		s.beginCatchUp(c)
 	}
+}
+
+// unconfirmed returns the position from which a client must read on so that
+// what its released connection wrote but could not confirm is repeated, and
+// nothing from before that connection. If that takes more than a step, the result
+// is false, and the report says how far it came.
+func (s *State) unconfirmed(c *client, r *ConnReport) (Position, bool) {
+	p, start := max(r.UpTo, r.Conn.start), r.Conn.start
+	switch {
+	case r.Unconfirmed == 0:
+		return p, true
+	case r.Last == 0:
+		return start, true // it was told of a gap
+	}
+	v := filter{subs: c.subs, user: c.user.name}
+	i, end := s.log.after(r.Last)-1, s.log.after(max(start, r.Conn.filtered))-1
+	if i <= end {
+		return start, true
+	}
+	i = s.walk(&s.log.entries, i, end, s.allowance(), func(e *entry) bool {
+		if s.sees(&v, e) && !e.expired(s.now) { // of one that has, nobody knows whether it was written
+			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
+			p = e.position - 1
+		}
+		return r.Unconfirmed > 0
+	})
+	switch {
+	case r.Unconfirmed <= 0:
+		return p, true
+	case i == end:
+		return start, true // what there was before is no longer retained
+	}
+	r.UpTo, r.Last = p, s.log.entries.at(i).position
+	return 0, false
 }
 
 // disconnected begins a client's resume window.
 func (s *State) disconnected(c *client, why Reason) {
-	c.conn, c.mode, c.since, c.slow = nil, modeAway, s.now, nil
+	c.conn, c.since = nil, s.now
+	s.toAway(c)
 	s.presentEverywhere(c, false)
 	c.ended, c.hasEnded = why, true
 	s.stats.Connected--
 	s.stats.Disconnects[why]++
 	s.dropReplays(c)
-	if s.opts.ResumeWindow == 0 || c.fleeting {
+	if s.opts.ResumeWindow == 0 || c.ephemeral {
 		s.forget(c, why)
 		return
 	}
 	s.away.add(c, s.age)
 	s.weigh(c)
-}
-
-// Drained takes a courier's report that a chunk is written.
-func (s *State) Drained(conn *Conn) {
-	if c := conn.client; c != nil && c.conn == conn && c.mode == modeDraining {
-		c.mode = modeReading
-		s.reading.push(c)
-	}
-}
-
-// read lets a client read on from its position.
-func (s *State) read(c *client) {
-	if !s.choose(view{subs: c.subs, user: c.user.name}, &c.reading) {
-		s.reading.push(c)
-		return
-	}
-	if !c.conn.started {
-		s.start(c)
-	}
-	if s.dropOldest(c) {
-		return
-	}
-	if c.conn.Slow == SlowLatest && c.last == nil {
-		s.readLatest(c)
-		return
-	}
-	gaps, all := s.gaps(c.subs, c.user.name, &c.reading)
-	if !s.tellGaps(c, gaps, c.pos) {
-		return
-	}
-	if !all {
-		s.reading.push(c)
-		return
-	}
-	found, upTo := s.next(view{c.subs, c.user.name, c.last}, c.pos, s.log.head)
-	c.pos = upTo
-	live := upTo == s.log.head
-	s.hand(c, found, !live)
-	switch {
-	case live:
-		c.last = nil
-		s.goLive(c)
-	case len(found) > 0:
-		c.mode = modeDraining
-	default:
-		s.reading.push(c)
-	}
-}
-
-// hand gives events read from the log to a client's connection. If there is
-// more, the courier reports when it has written them.
-func (s *State) hand(c *client, found []*entry, more bool) {
-	s.spend(len(found))
-	for i, e := range found {
-		op := Op{Kind: OpDeliver, Frame: s.frame(e, c.conn.Encoding)}
-		if more && i == len(found)-1 {
-			op.Kind = OpChunk
-		}
-		s.tell(c.conn, op)
-	}
-	s.stats.Replayed += uint64(len(found))
 }
 
 // Drain closes every connection, forgets every client and refuses all that
@@ -336,12 +319,12 @@ func (s *State) Drain() (more bool) {
 		}
 		s.forget(c, Draining)
 	}
-	for c := range s.polls {
+	for p := range s.polls {
 		if s.work >= end {
 			return true
 		}
 		s.spend(1)
-		s.wake(c)
+		s.wakePoll(p)
 	}
 	return false
 }

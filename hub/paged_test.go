@@ -16,7 +16,7 @@ func (r *rolled) place() *int32 { return &r.row }
 
 // A rollWorld is a roll, and a list of what is there.
 type rollWorld struct {
-	r     roll[*rolled]
+	r     pagedList[*rolled]
 	there []*rolled // in the order in which they came
 	names int
 

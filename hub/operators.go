@@ -24,19 +24,19 @@ type ClientInfo struct {
 	Behind    Position  // positions between that and the head
 	Since     time.Time // of the connection, or of the registration
 	Expires   time.Time // of what was granted; zero is never
-	Fleeting  bool      // it has no registration
+	Ephemeral bool      // it has no registration
 	Connected int       // connections so far
 	Ended     Reason    // why the last connection ended, if one has
 	HasEnded  bool
 }
 
-// place implements the roll's row.
+// place implements the list's row.
 func (c *client) place() *int32 { return &c.row }
 
 func (s *State) info(c *client) ClientInfo {
 	info := ClientInfo{
 		ID: c.id, Handle: c.handle, User: c.user.name, Topics: s.topicsOf(c), State: "new", Conn: c.conn,
-		Since: c.since, Fleeting: c.fleeting, Connected: int(c.made), Ended: c.ended, HasEnded: c.hasEnded,
+		Since: c.since, Ephemeral: c.ephemeral, Connected: int(c.connections), Ended: c.ended, HasEnded: c.hasEnded,
 	}
 	if c.grant != nil {
 		info.Expires = c.grant.Expires
@@ -51,14 +51,14 @@ func (s *State) info(c *client) ClientInfo {
 	default:
 		info.State = "reading"
 	}
-	at := s.at(c)
+	at := s.upTo(c)
 	info.Position, info.Behind = s.cursor(at), s.log.head-at
 	return info
 }
 
 // A ClientsQuery asks for clients, in the order in which they came.
 type ClientsQuery struct {
-	After uint64 // behind this number; 0 is from the first
+	After uint64 // after this number; 0 is from the first
 	Limit int    // at most so many
 	User  string // of this user; "" is of all
 	Topic string // with this subscription; "" is with any
@@ -67,7 +67,7 @@ type ClientsQuery struct {
 // A ClientsPage is a part of the answer.
 type ClientsPage struct {
 	Clients []ClientInfo
-	Next    uint64 // the number to go on behind
+	Next    uint64 // the number to go on after
 	More    bool   // there may be more
 }
 
@@ -77,7 +77,7 @@ func (s *State) Clients(q ClientsQuery) (page ClientsPage) {
 		return ClientsPage{Next: q.After, More: true}
 	}
 	end := s.allowance()
-	page.Next, page.More = s.roll.after(q.After, inspectRows, func(c *client) bool {
+	page.Next, page.More = s.clientList.after(q.After, inspectRows, func(c *client) bool {
 		s.spend(1 + len(c.subs))
 		if (q.User == "" || c.user.name == q.User) && (q.Topic == "" || c.subscription(q.Topic) >= 0) {
 			page.Clients = append(page.Clients, s.info(c))
@@ -96,10 +96,10 @@ func (s *State) Client(id ID) (ClientInfo, error) {
 	return s.info(c), nil
 }
 
-// Find looks for a client by its handle among those behind a number. Of the parts
+// Find looks for a client by its handle among those after a number. Of the parts
 // of a search the last one reports no more.
 func (s *State) Find(h Handle, after uint64) (found *ClientInfo, next uint64, more bool) {
-	next, more = s.roll.after(after, inspectRows, func(c *client) bool {
+	next, more = s.clientList.after(after, inspectRows, func(c *client) bool {
 		s.spend(1)
 		if c.handle == h {
 			info := s.info(c)
@@ -137,10 +137,10 @@ type TopicsPage struct {
 	More   bool
 }
 
-// Topics returns topics behind a number, at most so many, that a pattern matches;
+// Topics returns topics after a number, at most so many, that a pattern matches;
 // "" is all.
 func (s *State) Topics(after uint64, limit int, pattern string) (page TopicsPage) {
-	page.Next, page.More = s.topicRoll.after(after, inspectRows, func(t *topic) bool {
+	page.Next, page.More = s.topicList.after(after, inspectRows, func(t *topic) bool {
 		is, work := true, 1
 		if pattern != "" {
 			is, work = match(pattern, t.name)
@@ -195,7 +195,7 @@ func (s *State) Patterns(q *TopicSearch) (names []string, done bool) {
 	return names, true
 }
 
-// A Presence is a user who is there.
+// A Presence is a user with connected clients that get a topic.
 type Presence struct {
 	User    string
 	Clients int // connected ones
@@ -235,13 +235,4 @@ func sortedPresence(counts map[string]int) (present []Presence) {
 		present = append(present, Presence{user, counts[user]})
 	}
 	return present
-}
-
-// A ConnInfo is what a transport knows of a connection.
-type ConnInfo struct {
-	Protocol   string   // such as "belfry.v1"
-	Address    string   // of the peer, as far as it is known
-	QueueBytes int      // that wait for it
-	Blocked    bool     // its socket is full
-	Written    Position // of the last event that was written whole; 0 if none was
 }

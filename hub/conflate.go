@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// A sweep is a reader that wants the newest event of each topic only. It goes over
+// A conflation is a reader that wants the newest event of each topic only. It goes over
 // the topics in rounds, in the order in which they came to be: so each has one turn
 // in a round, however often it changes, and is given by what is then its newest.
 //
 // What it remembers is not by topic: a client chooses by its subscriptions how many
 // there are.
-type sweep struct {
+type conflation struct {
 	covered Position // what is up to here was handed over, or something newer of its topic
 	upTo    Position // the head when the round began
-	row     uint64   // topics up to this number of the roll have had their turn
+	row     uint64   // topics up to this number of the list have had their turn
 	last    uint64   // number of the last one when the round began
 	round   uint32
 	before  []mark      // of the last round, from where this one is
@@ -25,14 +25,14 @@ type sweep struct {
 }
 
 // A lapsed is what is known of a stream whose newest events have expired, while more
-// of them are looked at than a step may: those behind one position up to another.
+// of them are looked at than a step may: those after one position, up to another.
 type lapsed struct {
 	stream   *stream
 	to, from Position
 }
 
 // A mark says up to where the log was handed over of some topics in a round: those
-// behind the mark before it.
+// after the mark before it.
 type mark struct {
 	row   uint64   // number of the last of them
 	head  Position // the newest of them up to here were handed over
@@ -47,21 +47,21 @@ type latecomer struct {
 }
 
 const (
-	// sweepBytes is how many bytes of messages of a sweep are handed to a connection
+	// conflationBytes is how many bytes of messages of a conflation are handed to a connection
 	// at once: few, so that what comes later is still the newest when it leaves. In a
 	// long round they grow up to [chunkBytes].
-	sweepBytes = 4 << 10
-	// sweepMarks bounds the marks of a round. A round that would need more, of about
+	conflationBytes = 4 << 10
+	// conflationMarks bounds the marks of a round. A round that would need more, of about
 	// 10 MiB, may give an event twice: one that came shortly before its topic's turn,
 	// if there is none newer a round later.
-	sweepMarks = 256
-	// sweepGrowth is after how many marks what is handed over at once is doubled.
-	sweepGrowth = 32
-	// blockRows is how many topics of the roll share an entry of [blocks].
+	conflationMarks = 256
+	// conflationGrowth is after how many marks what is handed over at once is doubled.
+	conflationGrowth = 32
+	// blockRows is how many topics of the list share an entry of [blocks].
 	blockRows = 64
 )
 
-// blocks tell where in the roll of topics there are new events: the head when one of
+// blocks tell where in the list of topics there are new events: the head when one of
 // a block of topics last had an event, or a later one.
 type blocks []Position
 
@@ -74,7 +74,7 @@ func (n *blocks) note(row int32, head Position) {
 	(*n)[b] = head
 }
 
-// moved takes note that topics have other places in a roll: those in the rows from one
+// moved takes note that topics have other places in a list: those in the rows from one
 // up to another, of so many. Which of them have new events is not known then.
 func (n *blocks) moved(from, to, rows int, head Position) {
 	for row := from; row < to; row++ {
@@ -83,7 +83,7 @@ func (n *blocks) moved(from, to, rows int, head Position) {
 	*n = (*n)[:min(len(*n), (rows+blockRows-1)/blockRows)]
 }
 
-// since reports whether there may be news behind a position in the block that
+// since reports whether there may be news after a position in the block that
 // begins with a row.
 func (n blocks) since(row int, p Position) bool {
 	return row/blockRows < len(n) && n[row/blockRows] > p
@@ -97,29 +97,30 @@ func (s *State) readLatest(c *client) {
 	if !s.tellGaps(c, s.gapOfNewest(c), c.pos) {
 		return
 	}
-	w := c.slow.sweep
+	w := c.slow.conflation
 	if w == nil {
-		w = &sweep{}
-		c.slow.sweep = w
-		s.tell(c.conn, Op{Kind: OpPause, At: c.pos})
-		w.begin(c.pos, s.log.head, s.topicRoll.serial)
+		w = &conflation{}
+		c.slow.conflation = w
+		s.enqueue(c.conn, Op{Kind: OpCatchUp, At: c.pos})
+		w.begin(c.pos, s.log.head, s.topicList.serial)
+		s.toConflating(c)
 	}
 	t := turns{State: s, c: c, w: w, end: s.allowance(), chunk: w.chunk()}
 	t.take()
 	w.set(t.newest, s.log.head)
 	switch {
 	case t.bytes > 0:
-		s.tell(c.conn, Op{Kind: OpReport})
-		c.mode = modeDraining
+		s.enqueue(c.conn, Op{Kind: OpAckWhenWritten})
+		s.toWriting(c)
 	case w.row < w.last:
-		s.reading.push(c)
+		s.queue(c)
 	default:
 		s.endRound(c, w)
 	}
 }
 
 // begin begins a round.
-func (w *sweep) begin(covered, head Position, last uint64) {
+func (w *conflation) begin(covered, head Position, last uint64) {
 	w.covered, w.upTo = covered, head
 	w.row, w.last = 0, last
 	w.round++
@@ -127,13 +128,15 @@ func (w *sweep) begin(covered, head Position, last uint64) {
 }
 
 // chunk is how many bytes of messages are handed over at once.
-func (w *sweep) chunk() int { return min(sweepBytes<<(len(w.now)/sweepGrowth), chunkBytes) }
+func (w *conflation) chunk() int {
+	return min(conflationBytes<<(len(w.now)/conflationGrowth), chunkBytes)
+}
 
 // set takes note of where the round is now, and of the newest event that was
 // handed over since the last mark.
-func (w *sweep) set(newest, head Position) {
+func (w *conflation) set(newest, head Position) {
 	m := &w.now[len(w.now)-1]
-	if newest > m.head && len(w.now) < sweepMarks {
+	if newest > m.head && len(w.now) < conflationMarks {
 		w.now = append(w.now, mark{w.row, head, w.round})
 	} else {
 		m.row = w.row
@@ -141,25 +144,25 @@ func (w *sweep) set(newest, head Position) {
 }
 
 // endRound begins the next round, or has the client go live.
-func (s *State) endRound(c *client, w *sweep) {
-	c.pos = w.upTo
-	s.tell(c.conn, Op{Kind: OpPause, At: c.pos})
+func (s *State) endRound(c *client, w *conflation) {
+	c.pos = w.upTo // invariant 3: or something newer was
+	s.enqueue(c.conn, Op{Kind: OpCatchUp, At: c.pos})
 	if c.pos == s.log.head {
-		s.goLive(c)
+		s.toLive(c)
 		return
 	}
 	w.before, w.late = w.now, nil
-	w.begin(c.pos, s.log.head, s.topicRoll.serial)
-	s.reading.push(c)
+	w.begin(c.pos, s.log.head, s.topicList.serial)
+	s.queue(c)
 }
 
 // lookAgain begins a client's round anew, because with more subscriptions it may see
 // more of the topics that have had their turn.
 func (s *State) lookAgain(c *client, fresh []*subject) {
-	if c.slow == nil || c.slow.sweep == nil {
+	if c.slow == nil || c.slow.conflation == nil {
 		return
 	}
-	w := c.slow.sweep
+	w := c.slow.conflation
 	s.spend(len(w.late) * (len(c.subs) + len(fresh)))
 	w.late = slices.DeleteFunc(w.late, func(l latecomer) bool {
 		return c.subscription(l.subject.name) < 0 || slices.Contains(fresh, l.subject)
@@ -168,15 +171,15 @@ func (s *State) lookAgain(c *client, fresh []*subject) {
 		w.late = append(w.late, latecomer{sub, w.round})
 	}
 	marks := append(w.now, w.before...)
-	w.before = marks[:min(len(marks), sweepMarks)] // what is left out is looked at again
-	w.begin(c.pos, s.log.head, s.topicRoll.serial)
+	w.before = marks[:min(len(marks), conflationMarks)] // what is left out is looked at again
+	w.begin(c.pos, s.log.head, s.topicList.serial)
 }
 
 // turns are a step of a round.
 type turns struct {
 	*State
 	c     *client
-	w     *sweep
+	w     *conflation
 	end   uint64 // of its work
 	chunk int
 
@@ -187,7 +190,7 @@ type turns struct {
 // take gives topics their turns, as far as the bounds of a step go.
 func (t *turns) take() {
 	t.spend(len(t.c.subs))
-	if v := (view{subs: t.c.subs}); v.patterns() {
+	if v := (filter{subs: t.c.subs}); v.patterns() {
 		t.takeAll()
 	} else {
 		t.takeExact()
@@ -197,13 +200,13 @@ func (t *turns) take() {
 // spent reports whether the step has come to its bounds.
 func (t *turns) spent() bool { return t.bytes >= t.chunk || t.work >= t.end }
 
-// takeAll goes over the roll of topics.
+// takeAll goes over the list of topics.
 func (t *turns) takeAll() {
-	r := &t.topicRoll
-	for i := r.behind(t.w.row); i < len(r.rows) && r.rows[i].serial <= t.w.last && !t.spent(); i = r.from(i + 1) {
+	r := &t.topicList
+	for i := r.indexAfter(t.w.row); i < len(r.rows) && r.rows[i].serial <= t.w.last && !t.spent(); i = r.from(i + 1) {
 		if next := i + blockRows; i%blockRows == 0 && (next <= r.kept || i >= r.looked) && !t.log.blocks.since(i, t.w.covered) {
 			i = min(next, len(r.rows)) - 1
-		} else if !r.rows[i].gone && !t.hand(r.rows[i].of) {
+		} else if !r.rows[i].gone && !t.giveTurn(r.rows[i].of) {
 			return
 		}
 		t.w.row = r.rows[i].serial
@@ -223,14 +226,14 @@ func (t *turns) takeExact() {
 	}
 	slices.SortFunc(mine, func(a, b *topic) int { return int(a.row - b.row) })
 	for _, topic := range mine {
-		serial := t.topicRoll.rows[topic.row].serial
+		serial := t.topicList.rows[topic.row].serial
 		if serial <= t.w.row || serial > t.w.last {
 			continue
 		}
 		if t.spent() {
 			break
 		}
-		if !t.hand(topic) {
+		if !t.giveTurn(topic) {
 			break
 		}
 		t.w.row = serial
@@ -242,9 +245,9 @@ func (t *turns) takeExact() {
 	t.mine = mine[:0]
 }
 
-// hand gives a topic its turn: its newest event is handed over, if it was not yet. It
+// giveTurn gives a topic its turn: its newest event is handed over, if it was not yet. It
 // reports whether that is done, or the turn goes on in the next step.
-func (t *turns) hand(topic *topic) (done bool) {
+func (t *turns) giveTurn(topic *topic) (done bool) {
 	w := t.w
 	if topic.newest <= w.covered {
 		return true
@@ -254,7 +257,7 @@ func (t *turns) hand(topic *topic) (done bool) {
 		return known
 	}
 	frame := &Frame{Bytes: t.encode(t.c.conn.Encoding, e, w.covered), Topic: e.Topic}
-	t.tell(t.c.conn, Op{Kind: OpNewest, Frame: frame, At: w.covered})
+	t.enqueue(t.c.conn, Op{Kind: OpNewest, Frame: frame, At: w.covered})
 	t.stats.Replayed++
 	t.bytes += len(e.Message) + 1 // so that empty ones count
 	t.newest = max(t.newest, e.position)
@@ -264,8 +267,8 @@ func (t *turns) hand(topic *topic) (done bool) {
 // due returns the newest event of a topic that the client may see, if it was not
 // handed over yet, or nil. It reports whether that is known by now.
 func (t *turns) due(topic *topic) (e *entry, known bool) {
-	w, m := t.w, t.w.mark(t.topicRoll.rows[topic.row].serial)
-	since, old := t.log.head, t.log.head // what is behind them is visible; was so at the mark
+	w, m := t.w, t.w.mark(t.topicList.rows[topic.row].serial)
+	since, old := t.log.head, t.log.head // what is after them is visible; was so at the mark
 	t.spend(len(t.c.subs) * (1 + strings.Count(topic.name, ".")))
 	for i := range t.c.subs {
 		if sub := &t.c.subs[i]; sub.matches(topic) {
@@ -284,7 +287,7 @@ func (t *turns) due(topic *topic) (e *entry, known bool) {
 
 // mark returns the mark of the last round that a topic is before, or an empty one.
 // It must be asked for in the order of the topics.
-func (w *sweep) mark(row uint64) mark {
+func (w *conflation) mark(row uint64) mark {
 	for len(w.before) > 0 && w.before[0].row < row {
 		w.before = w.before[1:]
 	}
@@ -295,7 +298,7 @@ func (w *sweep) mark(row uint64) mark {
 }
 
 // isLate reports whether a subscription was not there yet in a round.
-func (w *sweep) isLate(sub *subject, round uint32) bool {
+func (w *conflation) isLate(sub *subject, round uint32) bool {
 	return slices.ContainsFunc(w.late, func(l latecomer) bool { return l.subject == sub && l.round >= round })
 }
 
@@ -304,10 +307,10 @@ func (sub *subscription) matches(t *topic) bool {
 	return sub.subject == &t.subject || sub.pattern && Match(sub.name, t.name)
 }
 
-// newestOf returns a topic's newest event behind a position, or nil. It reports whether
+// newestOf returns a topic's newest event after a position, or nil. It reports whether
 // that is known by now.
 func (t *turns) newestOf(topic *topic, p Position) (newest *entry, known bool) {
-	v, n := view{user: t.c.user.name}, 0
+	v, n := filter{user: t.c.user.name}, 0
 	known = true
 	v.streams(topic, func(st *stream) {
 		x := &t.w.lapsed[n]
@@ -328,26 +331,33 @@ func (t *turns) newestOf(topic *topic, p Position) (newest *entry, known bool) {
 	return nil, false
 }
 
-// newestIn does so for a stream.
+// newestIn does so for a stream: it looks at what came since it did so last, and then
+// before what it found expired.
 func (t *turns) newestIn(x *lapsed, p Position) (newest *entry, known bool) {
 	entries := &x.stream.entries
-	top := entries.at(entries.len() - 1).position
-	for i := entries.len() - 1; i >= 0; i-- {
-		e := entries.at(i)
-		switch t.spend(1); {
+	to := x.to
+	look := func(e *entry) (more bool) {
+		switch {
 		case e.position <= p:
-			x.to, x.from = p, top
-			return nil, true
+			to, known = p, true
 		case !e.expired(t.now):
-			x.to, x.from = e.position, top
-			return e, true
-		case e.position <= x.from && e.position > x.to:
-			i = firstAfter(entries, x.to)
-		case t.work >= t.end:
-			x.to, x.from = e.position-1, top
-			return nil, false
+			to, newest, known = e.position, e, true
+		default:
+			to = e.position - 1
 		}
+		return !known
 	}
-	x.to, x.from = 0, top
-	return nil, true
+	last, old := entries.len()-1, firstAfter(entries, x.from)-1
+	i := t.walk(entries, last, old, t.end, look)
+	switch {
+	case known:
+	case i == old:
+		to = x.to
+		i = t.walk(entries, firstAfter(entries, x.to)-1, -1, t.end, look)
+		known = known || i < 0
+	case i == last:
+		return nil, false // it has looked at nothing
+	}
+	x.to, x.from = to, entries.at(last).position
+	return newest, known
 }
