@@ -211,7 +211,11 @@ func TestHijack(t *testing.T) {
 		_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 		return errors.Join(err, errors.New("too late to be told"))
 	})
-	server := httptest.NewServer(b)
+	served := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(served)
+		b.ServeHTTP(w, r)
+	}))
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -223,6 +227,7 @@ func TestHijack(t *testing.T) {
 		t.Errorf("got %q, %v", all, err)
 	}
 	server.Close()
+	<-served
 	if lines := logs.FilterMessage("http 1xx").All(); len(lines) != 1 || lines[0].ContextMap()["status"] != int64(101) {
 		t.Errorf("logged %+v", logs.All())
 	}

@@ -99,12 +99,12 @@ func (s *State) append(at Position, ev Event) *entry {
 	if t.empty() {
 		s.held -= t.size() // it counts as part of the window from now on
 	}
-	return s.log.append(t, at, ev, s.age)
+	return s.window.append(t, at, ev, s.age)
 }
 
 // retain evicts what a stream holds above its bound, and then trims the window.
 func (s *State) retain(st *stream) {
-	s.log.bound(st)
+	s.window.bound(st)
 	s.trim()
 }
 
@@ -117,15 +117,15 @@ func (s *State) trim() {
 
 // trimTo does so until that much work is done, and reports whether that is all.
 func (s *State) trimTo(end uint64) (done bool) {
-	done = s.log.trim(s.age, int(end-min(s.work, end)))
-	s.spend(s.log.work)
-	s.log.work = 0
-	for i, t := range s.log.idle {
+	done = s.window.trim(s.age, int(end-min(s.work, end)))
+	s.spend(s.window.work)
+	s.window.work = 0
+	for i, t := range s.window.idle {
 		s.held += t.size()
 		s.freeTopic(t)
-		s.log.idle[i] = nil
+		s.window.idle[i] = nil
 	}
-	s.log.idle = s.log.idle[:0]
+	s.window.idle = s.window.idle[:0]
 	return done
 }
 
@@ -139,7 +139,7 @@ func (s *State) frame(e *entry, enc Encoding) *Frame {
 	f := &Frame{Bytes: s.encode(enc, e, e.position), Position: e.position, Topic: e.Topic, Expires: e.Expires, encoding: enc, next: e.frames}
 	e.frames = f
 	e.size += f.size()
-	s.log.bytes += f.size()
+	s.window.bytes += f.size()
 	return f
 }
 

@@ -141,7 +141,7 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 	case from.given():
 		s.beginFrom(c, from)
 	case c.mode == modeNew:
-		c.pos = s.log.head
+		c.pos = s.window.head
 		s.welcome(c, s.cursor(c.pos))
 		s.toLive(c)
 	case c.locating():
@@ -161,7 +161,7 @@ func (s *State) begin(c *client, conn *Conn, from From) {
 // beginFrom has a new connection read from where it asks to. Earlier progress, gaps and
 // late reports of earlier connections are ignored.
 func (s *State) beginFrom(c *client, from From) {
-	rd, gap := s.place(from, s.log.head)
+	rd, gap := s.place(from, s.window.head)
 	c.readAt(rd)
 	s.spend(len(c.subs))
 	for i := range c.subs {
@@ -265,11 +265,11 @@ func (s *State) unconfirmed(c *client, r *ConnReport) (Position, bool) {
 		return start, true // it was told of a gap
 	}
 	v := filter{subs: c.subs, user: c.user.name}
-	i, end := s.log.after(r.Last)-1, s.log.after(max(start, r.Conn.filtered))-1
+	i, end := s.window.after(r.Last)-1, s.window.after(max(start, r.Conn.filtered))-1
 	if i <= end {
 		return start, true
 	}
-	i = s.walk(&s.log.entries, i, end, s.allowance(), func(e *entry) bool {
+	i = s.walk(&s.window.entries, i, end, s.allowance(), func(e *entry) bool {
 		if s.sees(&v, e) && !e.expired(s.now) { // of one that has, nobody knows whether it was written
 			r.Unconfirmed -= len(s.frame(e, r.Conn.Encoding).Bytes)
 			p = e.position - 1
@@ -282,7 +282,7 @@ func (s *State) unconfirmed(c *client, r *ConnReport) (Position, bool) {
 	case i == end:
 		return start, true // what there was before is no longer retained
 	}
-	r.UpTo, r.Last = p, s.log.entries.at(i).position
+	r.UpTo, r.Last = p, s.window.entries.at(i).position
 	return 0, false
 }
 

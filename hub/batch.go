@@ -139,7 +139,7 @@ func (s *State) Take(courier int, spare *Batch) *Batch {
 		return nil
 	}
 	b := out.batch
-	b.Head = s.log.head // invariant 7
+	b.Head = s.window.head // invariant 7
 	out.batch, out.sent, out.announce = spare, b.Head, false
 	return b
 }
@@ -148,7 +148,7 @@ func (s *State) Take(courier int, spare *Batch) *Batch {
 // so that what they report of quiet connections is not out of date.
 func (s *State) Announce() {
 	for i := range s.outboxes {
-		s.outboxes[i].announce = s.outboxes[i].sent < s.log.head
+		s.outboxes[i].announce = s.outboxes[i].sent < s.window.head
 	}
 }
 

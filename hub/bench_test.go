@@ -158,8 +158,8 @@ func BenchmarkRead(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					events := 0
-					for p := Position(0); p < s.log.head; {
-						found, upTo := s.next(filter{subs: c.subs, user: c.user.name}, p, s.log.head)
+					for p := Position(0); p < s.window.head; {
+						found, upTo := s.next(filter{subs: c.subs, user: c.user.name}, p, s.window.head)
 						events += len(found)
 						p = upTo
 					}
@@ -186,7 +186,7 @@ func BenchmarkReconnect(b *testing.B) {
 					id := benchJoin(b, s, 1, sub)[0]
 					benchLog(b, s, 1, []string{"mine.x"})
 					benchLog(b, s, opts.HistoryEvents, numbered("other.", topics))
-					upTo := s.log.head
+					upTo := s.window.head
 					benchLog(b, s, opts.HistoryEvents+1, []string{"busy"})
 					spare := &Batch{}
 					b.ReportAllocs()

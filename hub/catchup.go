@@ -31,8 +31,8 @@ func (s *State) place(from From, head Position) (rd reading, gap *Gap) {
 	switch {
 	case after.Epoch != s.opts.Epoch:
 		return reading{}, &Gap{From: after, To: s.cursor(0), Reason: GapRestarted}
-	case after.Position > s.log.head:
-		return reading{pos: s.log.head}, &Gap{From: after, To: s.cursor(s.log.head), Reason: GapRestarted}
+	case after.Position > s.window.head:
+		return reading{pos: s.window.head}, &Gap{From: after, To: s.cursor(s.window.head), Reason: GapRestarted}
 	}
 	return reading{pos: after.Position}, nil
 }
@@ -76,9 +76,9 @@ func (s *State) read(c *client) {
 		s.queue(c)
 		return
 	}
-	found, upTo := s.next(filter{c.subs, c.user.name, c.last}, c.pos, s.log.head)
+	found, upTo := s.next(filter{c.subs, c.user.name, c.last}, c.pos, s.window.head)
 	c.pos = upTo // invariant 3: what is up to there is handed over below
-	live := upTo == s.log.head
+	live := upTo == s.window.head
 	s.sendChunk(c, found, !live, func(e *entry) *Frame { return s.frame(e, c.conn.Encoding) })
 	switch {
 	case live:
@@ -231,15 +231,15 @@ func (s *State) merge(v filter, p, limit Position) ([]*entry, Position) {
 // scan reads the log.
 func (s *State) scan(v filter, p, limit Position) ([]*entry, Position) {
 	bytes := 0
-	i, end := s.log.after(p), s.log.after(limit)
-	i = s.walk(&s.log.entries, i, end, s.allowance(), func(e *entry) (more bool) {
+	i, end := s.window.after(p), s.window.after(limit)
+	i = s.walk(&s.window.entries, i, end, s.allowance(), func(e *entry) (more bool) {
 		if s.sees(&v, e) {
 			bytes += s.find(e)
 		}
 		return bytes < chunkBytes && len(s.found) < chunkEvents
 	})
 	if i < end {
-		limit = s.log.entries.at(i - 1).position
+		limit = s.window.entries.at(i - 1).position
 	}
 	return s.found, limit
 }

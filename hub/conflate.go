@@ -102,12 +102,12 @@ func (s *State) readLatest(c *client) {
 		w = &conflation{}
 		c.slow.conflation = w
 		s.enqueue(c.conn, Op{Kind: OpCatchUp, At: c.pos})
-		w.begin(c.pos, s.log.head, s.topicList.serial)
+		w.begin(c.pos, s.window.head, s.topicList.serial)
 		s.toConflating(c)
 	}
 	t := turns{State: s, c: c, w: w, end: s.allowance(), chunk: w.chunk()}
 	t.take()
-	w.set(t.newest, s.log.head)
+	w.set(t.newest, s.window.head)
 	switch {
 	case t.bytes > 0:
 		s.enqueue(c.conn, Op{Kind: OpAckWhenWritten})
@@ -147,12 +147,12 @@ func (w *conflation) set(newest, head Position) {
 func (s *State) endRound(c *client, w *conflation) {
 	c.pos = w.upTo // invariant 3: or something newer was
 	s.enqueue(c.conn, Op{Kind: OpCatchUp, At: c.pos})
-	if c.pos == s.log.head {
+	if c.pos == s.window.head {
 		s.toLive(c)
 		return
 	}
 	w.before, w.late = w.now, nil
-	w.begin(c.pos, s.log.head, s.topicList.serial)
+	w.begin(c.pos, s.window.head, s.topicList.serial)
 	s.queue(c)
 }
 
@@ -172,7 +172,7 @@ func (s *State) lookAgain(c *client, fresh []*subject) {
 	}
 	marks := append(w.now, w.before...)
 	w.before = marks[:min(len(marks), conflationMarks)] // what is left out is looked at again
-	w.begin(c.pos, s.log.head, s.topicList.serial)
+	w.begin(c.pos, s.window.head, s.topicList.serial)
 }
 
 // turns are a step of a round.
@@ -204,7 +204,7 @@ func (t *turns) spent() bool { return t.bytes >= t.chunk || t.work >= t.end }
 func (t *turns) takeAll() {
 	r := &t.topicList
 	for i := r.indexAfter(t.w.row); i < len(r.rows) && r.rows[i].serial <= t.w.last && !t.spent(); i = r.from(i + 1) {
-		if next := i + blockRows; i%blockRows == 0 && (next <= r.kept || i >= r.looked) && !t.log.blocks.since(i, t.w.covered) {
+		if next := i + blockRows; i%blockRows == 0 && (next <= r.kept || i >= r.looked) && !t.window.blocks.since(i, t.w.covered) {
 			i = min(next, len(r.rows)) - 1
 		} else if !r.rows[i].gone && !t.giveTurn(r.rows[i].of) {
 			return
@@ -268,7 +268,7 @@ func (t *turns) giveTurn(topic *topic) (done bool) {
 // handed over yet, or nil. It reports whether that is known by now.
 func (t *turns) due(topic *topic) (e *entry, known bool) {
 	w, m := t.w, t.w.mark(t.topicList.rows[topic.row].serial)
-	since, old := t.log.head, t.log.head // what is after them is visible; was so at the mark
+	since, old := t.window.head, t.window.head // what is after them is visible; was so at the mark
 	t.spend(len(t.c.subs) * (1 + strings.Count(topic.name, ".")))
 	for i := range t.c.subs {
 		if sub := &t.c.subs[i]; sub.matches(topic) {

@@ -45,7 +45,7 @@ func (r *latestReader) connect() {
 
 func (r *latestReader) publish(topic string, message []byte) {
 	r.t.Helper()
-	id := strconv.Itoa(int(r.s.log.head) + 1)
+	id := strconv.Itoa(int(r.s.window.head) + 1)
 	if _, err := r.s.Publish(Event{ID: id, Topic: topic, Time: epoch, Message: message}); err != nil {
 		r.t.Fatal(err)
 	}

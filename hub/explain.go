@@ -91,11 +91,11 @@ func (s *State) explain(id ID, topic string) Explanation {
 // FindEvent looks for an event by its id among those before a position, the newest
 // first. 0 begins at the head. Of the parts of a search the last one has no next.
 func (s *State) FindEvent(event string, before Position) (at Position, next Position) {
-	i := s.log.entries.len() - 1
+	i := s.window.entries.len() - 1
 	if before > 0 {
-		i = s.log.after(before-1) - 1
+		i = s.window.after(before-1) - 1
 	}
-	i = s.walk(&s.log.entries, i, -1, s.allowance(), func(e *entry) bool {
+	i = s.walk(&s.window.entries, i, -1, s.allowance(), func(e *entry) bool {
 		if !e.evicted() && e.ID == event {
 			at = e.position
 		}
@@ -104,20 +104,20 @@ func (s *State) FindEvent(event string, before Position) (at Position, next Posi
 	if at > 0 || i < 0 {
 		return at, 0
 	}
-	return 0, s.log.entries.at(i).position + 1
+	return 0, s.window.entries.at(i).position + 1
 }
 
 // ExplainEvent says what has become of an event, at a position, for a client.
 func (s *State) ExplainEvent(id ID, at Position) Explanation {
-	i := s.log.after(at) - 1
-	if i < 0 || at == 0 || s.log.entries.at(i).position != at || s.log.entries.at(i).evicted() {
+	i := s.window.after(at) - 1
+	if i < 0 || at == 0 || s.window.entries.at(i).position != at || s.window.entries.at(i).evicted() {
 		x, c := s.explainClient(id)
 		if c != nil {
 			x.Verdict = VerdictUnknownEvent
 		}
 		return x
 	}
-	e := s.log.entries.at(i)
+	e := s.window.entries.at(i)
 	x := s.explain(id, e.Topic)
 	x.Event = &Stored{e.Event, s.cursor(at)}
 	if x.Verdict != "" {

@@ -97,7 +97,7 @@ func (x *explained) connect() {
 }
 
 func (x *explained) leave() {
-	x.s.ConnEnded(ConnReport{Conn: x.conn, UpTo: x.s.log.head, Last: x.s.log.head, Reason: Disconnected})
+	x.s.ConnEnded(ConnReport{Conn: x.conn, UpTo: x.s.window.head, Last: x.s.window.head, Reason: Disconnected})
 }
 
 func (x *explained) subscribe() { x.ok(x.s.AddTopic(testID("c"), "cats")) }

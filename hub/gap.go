@@ -13,21 +13,21 @@ func (s *State) gaps(subs []subscription, user string, rd *reading) (found []Gap
 		// Of what is older only the newest that can be had is wanted.
 		p = max(p, rd.last.bound)
 	}
-	if p >= s.log.dropped {
-		rd.search, rd.checked = nil, s.log.losses
+	if p >= s.window.dropped {
+		rd.search, rd.checked = nil, s.window.losses
 		return nil, true
 	}
 	f := rd.search
 	if f == nil || f.pos != p {
 		f = &s.losses
-		*f = lossSearch{pos: p, since: rd.checked, upTo: s.log.losses, places: f.places}
+		*f = lossSearch{pos: p, since: rd.checked, upTo: s.window.losses, places: f.places}
 	}
 	for end := s.allowance(); ; f.sub++ {
 		if f.sub == len(subs) {
-			if len(subs) == 0 || f.upTo == s.log.losses {
+			if len(subs) == 0 || f.upTo == s.window.losses {
 				break
 			}
-			f.sub, f.since, f.upTo = 0, f.upTo, s.log.losses // what was lost since it began
+			f.sub, f.since, f.upTo = 0, f.upTo, s.window.losses // what was lost since it began
 		}
 		sub := &subs[f.sub]
 		known := max(p, sub.since, sub.told)
@@ -36,14 +36,14 @@ func (s *State) gaps(subs []subscription, user string, rd *reading) (found []Gap
 			rd.search = f.keep()
 			return found, false
 		}
-		floor = min(floor, s.log.gone) // what only the window has dropped can still be read
+		floor = min(floor, s.window.gone) // what only the window has dropped can still be read
 		if floor > known {
 			s.spend(1 + len(found))
 			sub.told = floor
 			found = addGap(found, sub.name, Gap{From: s.cursor(rd.pos), To: s.cursor(floor), Reason: GapExpired})
 		}
 	}
-	rd.search, rd.checked = nil, s.log.losses
+	rd.search, rd.checked = nil, s.window.losses
 	return found, true
 }
 
@@ -68,24 +68,24 @@ func (s *State) floor(f *lossSearch, sub *subject, user string, known Position, 
 		return s.topicFloor(s.topics[sub.name], user), true
 	}
 	if !f.begun {
-		f.begin(&s.log, sub.name, user, known)
+		f.begin(&s.window, sub.name, user, known)
 	}
 	if !s.search(f, end) {
 		return 0, false
 	}
 	f.begun = false
-	return max(f.floor, s.log.floor), true
+	return max(f.floor, s.window.floor), true
 }
 
 func (s *State) topicFloor(t *topic, user string) (floor Position) {
 	if t == nil {
-		return s.log.floor
+		return s.window.floor
 	}
 	for _, name := range [2]string{"", user} {
 		if st := t.stream(name); st != nil {
 			floor = max(floor, st.floor)
 		} else {
-			floor = max(floor, s.log.floor)
+			floor = max(floor, s.window.floor)
 		}
 	}
 	return floor
@@ -94,15 +94,15 @@ func (s *State) topicFloor(t *topic, user string) (floor Position) {
 // gapOfNewest returns what a reader of the newest events only has not been told
 // yet: where there is a newer event of a topic, nothing is lost to it.
 func (s *State) gapOfNewest(c *client) []Gap {
-	if c.pos >= s.log.floor {
+	if c.pos >= s.window.floor {
 		return nil
 	}
 	var found []Gap
 	s.spend(len(c.subs))
 	for i := range c.subs {
-		if sub := &c.subs[i]; s.log.floor > max(c.pos, sub.since, sub.told) {
-			sub.told = s.log.floor
-			found = addGap(found, sub.name, Gap{From: s.cursor(c.pos), To: s.cursor(s.log.floor), Reason: GapExpired})
+		if sub := &c.subs[i]; s.window.floor > max(c.pos, sub.since, sub.told) {
+			sub.told = s.window.floor
+			found = addGap(found, sub.name, Gap{From: s.cursor(c.pos), To: s.cursor(s.window.floor), Reason: GapExpired})
 		}
 	}
 	return found

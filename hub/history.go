@@ -42,7 +42,7 @@ func (s *State) History(q *HistorySearch) (page Page, done bool, err error) {
 	subs := []subscription{{subject: &subject{name: q.topic}}}
 	if !q.begun && q.from.given() {
 		var gap *Gap
-		if q.rd, gap = s.place(q.from, s.log.head); gap != nil {
+		if q.rd, gap = s.place(q.from, s.window.head); gap != nil {
 			gap.Topics = []string{q.topic}
 			return Page{}, true, &GapError{*gap}
 		}
@@ -56,9 +56,9 @@ func (s *State) History(q *HistorySearch) (page Page, done bool, err error) {
 			return Page{}, true, &GapError{gaps[0]}
 		}
 	}
-	found, upTo := s.next(filter{subs, "", q.rd.last}, q.rd.pos, s.log.head)
+	found, upTo := s.next(filter{subs, "", q.rd.last}, q.rd.pos, s.window.head)
 	s.spend(len(found))
-	page = Page{Events: make([]Stored, len(found)), Cursor: s.cursor(upTo), More: upTo < s.log.head}
+	page = Page{Events: make([]Stored, len(found)), Cursor: s.cursor(upTo), More: upTo < s.window.head}
 	for i, e := range found {
 		page.Events[i] = Stored{e.Event, s.cursor(e.position)}
 	}

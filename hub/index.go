@@ -51,7 +51,7 @@ func (s *State) join(c *client, name string) {
 	s.spend(1 + strings.Count(name, "."))
 	sub := s.subject(name)
 	// Invariant 4: what was published before is not for it.
-	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.log.head})
+	c.subs = append(c.subs, subscription{subject: sub, slot: int32(len(sub.members)), since: s.window.head})
 	sub.members = append(sub.members, member{client: c, sub: int32(len(c.subs) - 1)})
 	s.held += subscriptionOverhead
 	s.news.watches(name, 1)
@@ -172,7 +172,7 @@ func (s *State) freeTopic(t *topic) {
 		s.held -= t.size()
 		from, to := s.topicList.remove(t)
 		s.spend(to - from)
-		s.log.blocks.moved(from, to, len(s.topicList.rows), s.log.head)
+		s.window.blocks.moved(from, to, len(s.topicList.rows), s.window.head)
 	}
 }
 

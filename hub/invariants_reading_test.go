@@ -17,7 +17,7 @@ func choosing(c *client) bool {
 // checkLosses checks the trees of the streams that have lost something.
 func checkLosses(s *State) error {
 	n := 0
-	for tree, root := range s.log.lossy {
+	for tree, root := range s.window.lossy {
 		if root.in != nil || root.stream != nil || root.levels == nil || root.label != "" {
 			return fmt.Errorf("losses: tree %+v is %+v", tree, root)
 		}
@@ -83,7 +83,7 @@ func checkReplays(s *State) error {
 			return fmt.Errorf("client %v, mode %d, has %d replays", id, c.mode, len(c.replays))
 		}
 		for _, r := range c.replays {
-			if r.pos > s.log.head || r.last != nil && r.last.bound > s.log.head {
+			if r.pos > s.window.head || r.last != nil && r.last.bound > s.window.head {
 				return fmt.Errorf("client %v: a replay is at %d", id, r.pos)
 			}
 			for _, sub := range r.subs {

@@ -42,9 +42,9 @@ func leftovers(s *State) (left []error) {
 		{len(s.topics), "topics"},
 		{len(s.patterns.children), "branches of patterns"},
 		{s.patternCount, "patterns"},
-		{s.log.entries.len(), "log entries"},
-		{s.log.husks, "husks"},
-		{s.log.bytes, "bytes of log"},
+		{s.window.entries.len(), "log entries"},
+		{s.window.husks, "husks"},
+		{s.window.bytes, "bytes of log"},
 		{s.held, "bytes for clients"},
 		{s.reading.len(), "readers"},
 		{s.stats.Connected, "connections"},
@@ -87,8 +87,8 @@ func checkClient(s *State, c *client) error {
 	switch {
 	case u != c.user || int(c.slot) >= len(u.clients) || u.clients[c.slot] != c:
 		return fmt.Errorf("not in slot %d of its user", c.slot)
-	case max(c.pos, c.seen) > s.log.head:
-		return fmt.Errorf("at %d, seen %d: behind the head, %d", c.pos, c.seen, s.log.head)
+	case max(c.pos, c.seen) > s.window.head:
+		return fmt.Errorf("at %d, seen %d: behind the head, %d", c.pos, c.seen, s.window.head)
 	case len(c.subs) > s.opts.MaxSubscriptions:
 		return fmt.Errorf("%d subscriptions", len(c.subs))
 	}
@@ -99,8 +99,8 @@ func checkClient(s *State, c *client) error {
 			return fmt.Errorf("subscription %q is not in its slot", sub.name)
 		case c.subscription(sub.name) != i:
 			return fmt.Errorf("subscribed to %q twice", sub.name)
-		case sub.since > s.log.head:
-			return fmt.Errorf("subscribed to %q since %d, the head is %d", sub.name, sub.since, s.log.head)
+		case sub.since > s.window.head:
+			return fmt.Errorf("subscribed to %q since %d, the head is %d", sub.name, sub.since, s.window.head)
 		case !sub.pattern && s.topics[sub.name] == nil, !sub.pattern && &s.topics[sub.name].subject != sub.subject:
 			return fmt.Errorf("subscribed to a topic %q that is not the topic of that name", sub.name)
 		case sub.pattern && findPattern(&s.patterns, sub.name) != sub.subject:
@@ -139,11 +139,11 @@ func checkMode(s *State, c *client) error {
 		return fmt.Errorf("it is in a round of the newest, or is not")
 	case c.conn != nil && c.conn.started != (c.mode > modeAwaitingReport && !choosing(c)), choosing(c) && c.last == nil:
 		return fmt.Errorf("started: %v", c.conn.started)
-	case c.conn != nil && c.conn.start > s.log.head:
+	case c.conn != nil && c.conn.start > s.window.head:
 		return fmt.Errorf("started behind the head")
 	case (c.mode.reads() || c.mode == modeWriting) && !choosing(c) && c.pos < c.conn.start:
 		return fmt.Errorf("at %d, before its start, %d", c.pos, c.conn.start)
-	case c.last != nil && (c.mode == modeLive || c.last.bound > s.log.head):
+	case c.last != nil && (c.mode == modeLive || c.last.bound > s.window.head):
 		return fmt.Errorf("wants the newest up to %d", c.last.bound)
 	case c.ephemeral && c.conn == nil:
 		return fmt.Errorf("it has neither a connection nor a registration")
@@ -205,7 +205,7 @@ func checkTopics(s *State) error {
 			retained += st.entries.len()
 		}
 	}
-	if want := s.log.entries.len() - s.log.husks; retained != want {
+	if want := s.window.entries.len() - s.window.husks; retained != want {
 		return fmt.Errorf("streams hold %d events, the log %d", retained, want)
 	}
 	return nil
@@ -219,13 +219,13 @@ func checkStream(s *State, t *topic, user string, st *stream) error {
 	last := st.floor
 	for i := range n {
 		e := st.entries.at(i)
-		at := s.log.after(e.position - 1)
+		at := s.window.after(e.position - 1)
 		switch {
 		case e.position <= last:
 			return fmt.Errorf("stream %q: %d comes after %d", t.name, e.position, last)
 		case e.stream != st || e.Topic != t.name || e.User != user || e.evicted():
 			return fmt.Errorf("stream %q holds another's event %d", t.name, e.position)
-		case at == s.log.entries.len() || s.log.entries.at(at) != e:
+		case at == s.window.entries.len() || s.window.entries.at(at) != e:
 			return fmt.Errorf("stream %q: %d is not in the log", t.name, e.position)
 		}
 		last = e.position
@@ -280,7 +280,7 @@ func checkPatterns(s *State) error {
 }
 
 func checkLog(s *State) error {
-	l := &s.log
+	l := &s.window
 	streamed := make(map[*topic]bool)
 	husks, bytes := 0, 0
 	var last Position

@@ -123,7 +123,7 @@ func (s *State) locateNewestByTopics(v filter, n *lastN) {
 
 // locateNewestByLog walks back through the log, as far as a step may.
 func (s *State) locateNewestByLog(v filter, n *lastN) {
-	i := s.walk(&s.log.entries, s.log.after(n.from)-1, -1, s.allowance(), func(e *entry) (more bool) {
+	i := s.walk(&s.window.entries, s.window.after(n.from)-1, -1, s.allowance(), func(e *entry) (more bool) {
 		if s.sees(&v, e) {
 			n.take(e, s.now)
 		}
@@ -131,6 +131,6 @@ func (s *State) locateNewestByLog(v filter, n *lastN) {
 	})
 	n.from = 0
 	if i >= 0 && n.left > 0 {
-		n.from = s.log.entries.at(i).position
+		n.from = s.window.entries.at(i).position
 	}
 }

@@ -53,8 +53,8 @@ func TestLossSearch(t *testing.T) {
 		gone := func(sub string, after, upTo Position) bool {
 			for p := after + 1; p <= upTo; p++ {
 				e := events[p-1]
-				i := s.log.after(p) - 1
-				there := i >= 0 && s.log.entries.at(i).position == p && !s.log.entries.at(i).evicted()
+				i := s.window.after(p) - 1
+				there := i >= 0 && s.window.entries.at(i).position == p && !s.window.entries.at(i).evicted()
 				if !there && (e.user == "" || e.user == "u") && naiveMatch(sub, e.topic) {
 					return true
 				}
@@ -69,7 +69,7 @@ func TestLossSearch(t *testing.T) {
 				gaps, all = s.gaps(subs, "u", &rd)
 				for _, g := range gaps {
 					for _, sub := range g.Topics {
-						if !gone(sub, rd.pos, g.To.Position) && s.log.floor <= rd.pos {
+						if !gone(sub, rd.pos, g.To.Position) && s.window.floor <= rd.pos {
 							t.Fatalf("at %d, %s: told of a gap to %d", rd.pos, sub, g.To.Position)
 						}
 					}
@@ -87,7 +87,7 @@ func TestLossSearch(t *testing.T) {
 				}
 			}
 			for i := range subs {
-				if p := max(rd.pos, subs[i].told); gone(subs[i].name, p, s.log.head) {
+				if p := max(rd.pos, subs[i].told); gone(subs[i].name, p, s.window.head) {
 					t.Fatalf("at %d, %s is told of losses up to %d, not of all", rd.pos, subs[i].name, p)
 				}
 			}

@@ -99,7 +99,7 @@ func (w *world) endStep() {
 		at = append(at, i)
 	}
 	w.s.publishOutput()
-	told := int(w.s.log.head) - before
+	told := int(w.s.window.head) - before
 	if told > len(at) {
 		w.t.Fatalf("%d events tell of %v", told, w.news)
 	}

@@ -52,7 +52,7 @@ func (s *State) info(c *client) ClientInfo {
 		info.State = "reading"
 	}
 	at := s.upTo(c)
-	info.Position, info.Behind = s.cursor(at), s.log.head-at
+	info.Position, info.Behind = s.cursor(at), s.window.head-at
 	return info
 }
 

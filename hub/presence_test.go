@@ -18,8 +18,8 @@ func TestPresence(t *testing.T) {
 	s.Connect(Registration{ID: testID("w"), Topics: []string{PresenceTopic + "cats"}}, watcher, From{})
 	told := Position(0)
 	news := func() (all []string) {
-		for i := range s.log.entries.len() {
-			if e := s.log.entries.at(i); e.position > told && e.Topic == PresenceTopic+"cats" {
+		for i := range s.window.entries.len() {
+			if e := s.window.entries.at(i); e.position > told && e.Topic == PresenceTopic+"cats" {
 				var c change
 				if err := json.Unmarshal(e.Message, &c); err != nil {
 					t.Fatal(err)
@@ -27,7 +27,7 @@ func TestPresence(t *testing.T) {
 				all = append(all, c.Change+" "+c.User)
 			}
 		}
-		told = s.log.head
+		told = s.window.head
 		return all
 	}
 	conns := make(map[string]*Conn)
@@ -51,7 +51,7 @@ func TestPresence(t *testing.T) {
 		}
 	}
 	leave := func(name string) func() {
-		return func() { s.ConnEnded(ConnReport{Conn: conns[name], UpTo: s.log.head, Reason: Disconnected}) }
+		return func() { s.ConnEnded(ConnReport{Conn: conns[name], UpTo: s.window.head, Reason: Disconnected}) }
 	}
 	var present []string
 	for i, step := range []struct {
@@ -135,9 +135,9 @@ func TestPresenceOfAWatcherThatComesAndGoes(t *testing.T) {
 		c.do(s, user, watcher)
 		s.Settle()
 		var told []string
-		for i := range s.log.entries.len() {
+		for i := range s.window.entries.len() {
 			var c change
-			if err := json.Unmarshal(s.log.entries.at(i).Message, &c); err != nil {
+			if err := json.Unmarshal(s.window.entries.at(i).Message, &c); err != nil {
 				t.Fatal(err)
 			}
 			told = append(told, c.Change+" "+c.User)

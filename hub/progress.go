@@ -78,7 +78,7 @@ func (p *progress) enter(next mode) {
 // (invariant 2).
 func (s *State) upTo(c *client) Position {
 	if c.mode == modeLive {
-		return s.log.head
+		return s.window.head
 	}
 	return c.pos
 }
@@ -154,7 +154,7 @@ func (s *State) beginCatchUp(c *client) {
 // beginHere has a connection begin at the position of its client, within its turn if it
 // has one.
 func (s *State) beginHere(c *client) {
-	invariant(c.pos <= s.log.head, "a client is after the head")
+	invariant(c.pos <= s.window.head, "a client is after the head")
 	c.conn.started, c.conn.start = true, c.pos
 	c.enter(modeCatchingUp)
 }
@@ -179,7 +179,7 @@ func (s *State) toWriting(c *client) {
 	if c.mode == modeLive {
 		s.leaveHead(c)
 	}
-	invariant(c.conn.start <= c.pos && c.pos <= s.log.head, "a client reads outside its part of the log")
+	invariant(c.conn.start <= c.pos && c.pos <= s.window.head, "a client reads outside its part of the log")
 	c.enter(modeWriting)
 }
 
@@ -197,7 +197,7 @@ func (s *State) written(c *client) {
 // the step in which it was given that, there is neither a hole nor a repeat between the
 // two (invariant 2).
 func (s *State) toLive(c *client) {
-	invariant(c.pos == s.log.head && len(c.replays) == 0, "a client becomes live and has not read everything")
+	invariant(c.pos == s.window.head && len(c.replays) == 0, "a client becomes live and has not read everything")
 	if !c.conn.started {
 		c.conn.started, c.conn.start = true, c.pos
 	}
@@ -213,7 +213,7 @@ func (s *State) toGone(c *client) { c.enter(modeGone) }
 // (invariant 3).
 func (s *State) leaveHead(c *client) {
 	invariant(c.mode == modeLive, "a client that is not live leaves the head")
-	c.pos = s.log.head
+	c.pos = s.window.head
 	s.enqueue(c.conn, Op{Kind: OpCatchUp, At: c.pos})
 }
 

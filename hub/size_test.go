@@ -94,9 +94,9 @@ func TestAccounting(t *testing.T) { // not in parallel: it measures the heap
 			for i := range 10_000 {
 				publish(s, event(i, fmt.Sprint("t", i%300)))
 			}
-			for i := range s.log.entries.len() {
+			for i := range s.window.entries.len() {
 				for enc := range Encoding(3) {
-					s.frame(s.log.entries.at(i), enc)
+					s.frame(s.window.entries.at(i), enc)
 				}
 			}
 		}},

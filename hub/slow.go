@@ -58,13 +58,13 @@ func (s *State) dropOldest(c *client) bool {
 		return false
 	}
 	from := c.pos
-	if c.slow.waiting > s.opts.MaxLagBytes && from < s.log.head {
-		found, upTo := s.next(filter{c.subs, c.user.name, nil}, from, s.log.head)
+	if c.slow.waiting > s.opts.MaxLagBytes && from < s.window.head {
+		found, upTo := s.next(filter{c.subs, c.user.name, nil}, from, s.window.head)
 		s.spend(len(found))
 		for _, e := range found {
 			c.slow.waiting -= len(e.Message)
 		}
-		if upTo == s.log.head {
+		if upTo == s.window.head {
 			c.slow.waiting = 0 // what retention took is not among them
 		}
 		s.stats.Dropped += uint64(len(found))

@@ -73,7 +73,7 @@ func (x *sparseTest) heard(s *State, from From, topics []string) (all []string) 
 		}
 		s.ChunkWritten(conn)
 	}
-	s.ConnEnded(ConnReport{Conn: conn, UpTo: s.log.head})
+	s.ConnEnded(ConnReport{Conn: conn, UpTo: s.window.head})
 	return all
 }
 
@@ -105,7 +105,7 @@ func TestOnlyTheLogsFloorIsAGap(t *testing.T) {
 	opts.HistoryEvents = 2
 	s := NewState(opts)
 	publishSome(t, s, "cats", 10)
-	s.log.gone = 5 // the log itself has more than its window
+	s.window.gone = 5 // the log itself has more than its window
 	x := &sparseTest{t: t, dense: s, sparse: s}
 	for after, want := range map[Position]string{3: "gap [cats] 5", 6: ""} {
 		at := s.cursor(after)

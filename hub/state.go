@@ -17,7 +17,7 @@ type State struct {
 	topics       map[string]*topic
 	patterns     node
 	patternCount int
-	log          window
+	window       window
 	authority    authority
 
 	unconnected schedule // registered and never connected
@@ -61,7 +61,7 @@ func NewState(opts Options) *State {
 		polls:       make(map[*Poll]struct{}),
 		asked:       make(map[*Conn][]func()),
 		authority:   authority{epoch: opts.Epoch, keys: dedupe{records: make(map[[16]byte]*record)}},
-		log:         window{retention: retention{maxEvents: opts.HistoryEvents, maxAge: opts.HistoryAge, maxBytes: opts.HistoryBytes}},
+		window:      window{retention: retention{maxEvents: opts.HistoryEvents, maxAge: opts.HistoryAge, maxBytes: opts.HistoryBytes}},
 		unconnected: schedule{wait: opts.RegisterTTL},
 		away:        schedule{wait: opts.ResumeWindow},
 		outboxes:    make([]outbox, opts.Couriers),

@@ -109,13 +109,13 @@ func TestHusksAreSwept(t *testing.T) {
 	longest := 0
 	for range 10_000 {
 		mustPublish(t, s, "busy")
-		longest = max(longest, s.log.entries.len())
+		longest = max(longest, s.window.entries.len())
 	}
 	checkInvariants(t, s)
 	if got := s.Stats().Retained; got != 11 || longest > 100 {
 		t.Errorf("%d events are retained, of up to %d entries", got, longest)
 	}
-	if at := s.log.after(0); s.log.entries.at(at).Topic != "quiet" {
+	if at := s.window.after(0); s.window.entries.at(at).Topic != "quiet" {
 		t.Error("the oldest event is gone")
 	}
 }

@@ -47,8 +47,8 @@ func (s *State) Stats() Stats {
 	for i := range s.outboxes {
 		st.Deliveries += len(s.outboxes[i].batch.targets)
 	}
-	st.Retained, st.RetainedBytes, st.Head = s.log.entries.len()-s.log.husks, s.log.bytes, s.log.head
-	st.ClientBytes, st.Evicted = s.held, s.log.evictions
+	st.Retained, st.RetainedBytes, st.Head = s.window.entries.len()-s.window.husks, s.window.bytes, s.window.head
+	st.ClientBytes, st.Evicted = s.held, s.window.evictions
 	st.Keys, st.KeyBytes = s.authority.keys.order.len(), s.authority.keys.bytes
 	st.Disconnects = append([]uint64(nil), s.stats.Disconnects...)
 	st.Removals = append([]uint64(nil), s.stats.Removals...)

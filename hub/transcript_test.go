@@ -277,7 +277,7 @@ func (p *player) publish(l *line) {
 			said, first = now, r.Cursor.Position
 		}
 	}
-	if last := p.state.log.head; last == first {
+	if last := p.state.window.head; last == first {
 		fmt.Fprintf(&p.out, "%d: %s\n", first, said)
 	} else {
 		fmt.Fprintf(&p.out, "%d to %d: %s\n", first, last, said)

@@ -107,7 +107,7 @@ func (h *heavy) newestOfExact() { h.guest(From{Last: MaxLast}, exactTopics()...)
 func (h *heavy) confirmedNothing() {
 	conn := h.guest(From{}, manyPatterns("no")...)
 	conn.start = 0
-	h.s.ConnEnded(ConnReport{Conn: conn, UpTo: h.s.log.head, Last: h.s.log.head, Unconfirmed: 1})
+	h.s.ConnEnded(ConnReport{Conn: conn, UpTo: h.s.window.head, Last: h.s.window.head, Unconfirmed: 1})
 }
 
 func (h *heavy) takeovers() {
@@ -121,7 +121,7 @@ func (h *heavy) takeovers() {
 	h.step("one topic", func() { h.fine(s.AddTopic(many, "one")); h.fine(s.RemoveTopic(many, "one")) })
 	h.step("explained", func() {
 		s.Explain(many, deep+"none")
-		s.ExplainEvent(many, s.log.head)
+		s.ExplainEvent(many, s.window.head)
 		_, _ = s.Client(many)
 	})
 }
@@ -157,7 +157,7 @@ func (h *heavy) lag(policy SlowPolicy, topics ...string) {
 		h.step("read", h.s.Work)
 		if room := heavySubs - len(c.subs); i == 2 && room > 0 {
 			h.step("more topics", func() {
-				h.fine(h.s.Subscribe(conn, Subscribe{Topics: manyPatterns("x")[:room], From: h.after(h.s.log.head)}))
+				h.fine(h.s.Subscribe(conn, Subscribe{Topics: manyPatterns("x")[:room], From: h.after(h.s.window.head)}))
 			})
 		}
 		h.s.Take(0, &Batch{})
