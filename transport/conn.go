@@ -57,6 +57,7 @@ type conn struct {
 	deaf     bool          // the peer broke a rule: what it sends is discarded
 	admin    bool          // it may subscribe to the broker's own topics
 	publish  hub.Publisher // nil: it may not publish
+	underWay underWay      // its publishes
 }
 
 // An opening is what a connection begins with.

@@ -74,11 +74,25 @@ func (v1) message(c *conn, m message) {
 		c.fault(frameError{closeUnsupportedData, "belfry.v1 has text messages only"})
 		return
 	}
-	var op operation
+	op := new(operation)
 	err := op.parse(m.data)
+	if err == nil {
+		err = op.check()
+	}
+	if err == nil && op.Op == "publish" {
+		if err = op.publish(c); err == nil {
+			return
+		}
+	}
+	c.underWay.wait()
 	if err == nil {
 		err = op.do(c)
 	}
+	op.refuse(c, err)
+}
+
+// refuse answers an operation that was not done, if err is not nil.
+func (op *operation) refuse(c *conn, err error) {
 	var no *refusal
 	switch {
 	case err == nil || errors.Is(err, hub.ErrUnknownClient) || errors.Is(err, hub.ErrClosed):
@@ -169,14 +183,19 @@ func (op *operation) surplus() string {
 	return ""
 }
 
-// do does an operation.
-func (op *operation) do(c *conn) error {
+// check reports whether an operation has a member that is not its own.
+func (op *operation) check() error {
 	switch op.Op {
 	case "ping", "subscribe", "unsubscribe", "auth", "publish":
 		if name := op.surplus(); name != "" {
 			return &refusal{"unknown_member", fmt.Sprintf("%s has no member %q", op.Op, name)}
 		}
 	}
+	return nil
+}
+
+// do does an operation.
+func (op *operation) do(c *conn) error {
 	switch op.Op {
 	case "ping":
 		op.say(c, append(appendRef([]byte(`{"type":"pong"`), op.Ref), '}'))
@@ -190,8 +209,6 @@ func (op *operation) do(c *conn) error {
 		return c.server.hub.Unsubscribe(&c.Conn, op.Topics, op.Ref)
 	case "auth":
 		return op.auth(c)
-	case "publish":
-		return op.publish(c)
 	}
 	return &refusal{"unknown_op", "op is one of subscribe, unsubscribe, publish, auth and ping"}
 }
@@ -261,11 +278,14 @@ func (op *operation) publish(c *conn) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := wait()
-	if err != nil {
-		return err
-	}
-	op.say(c, append(AppendReceipt(append(appendRef([]byte(`{"type":"ack"`), op.Ref), `,"receipt":`...), ev.Topic, receipt), '}'))
+	c.underWay.add(c, func() {
+		receipt, err := wait()
+		if err != nil {
+			op.refuse(c, err)
+			return
+		}
+		op.say(c, append(AppendReceipt(append(appendRef([]byte(`{"type":"ack"`), op.Ref), `,"receipt":`...), ev.Topic, receipt), '}'))
+	})
 	return nil
 }
 

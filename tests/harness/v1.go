@@ -35,6 +35,7 @@ type V1Message struct {
 	Topics                                       []string
 	Ref, Data                                    json.RawMessage
 	Replay                                       bool
+	Receipt                                      Receipt
 	ReconnectAfterMS                             int `json:"reconnect_after_ms"`
 }
 

@@ -93,3 +93,39 @@ func TestPublishV1User(t *testing.T) {
 		p.Expect(t, fmt.Sprint(i))
 	}
 }
+
+// TestPublishesUnderWay: a client need not wait for an answer before it asks for more. All
+// are answered in the order in which they came, whatever they are.
+func TestPublishesUnderWay(t *testing.T) {
+	t.Parallel()
+	b := harness.Start(t)
+	w := b.WireV1(t, "/ws?topic=other")
+	var sent strings.Builder
+	for i := range 300 {
+		switch ref := fmt.Sprint(i); {
+		case i%50 == 7:
+			sent.WriteString(harness.Say(`{"op":"ping","ref":` + ref + `}`))
+		case i%50 == 21:
+			sent.WriteString(harness.Say(`{"op":"publish","ref":` + ref + `,"topic":"a..b","data":1}`))
+		default:
+			sent.WriteString(harness.Say(`{"op":"publish","ref":` + ref + `,"topic":"cats","data":` + ref + `}`))
+		}
+	}
+	w.Send(t, sent.String())
+	last := ""
+	for i := range 300 {
+		m := w.V1(t)
+		if string(m.Ref) != fmt.Sprint(i) {
+			t.Fatalf("answer %d is to %s: %+v", i, m.Ref, m)
+		}
+		if m.Type == "ack" {
+			if m.Receipt.Cursor <= last {
+				t.Errorf("publish %d has the cursor %s, after %s", i, m.Receipt.Cursor, last)
+			}
+			last = m.Receipt.Cursor
+		}
+	}
+	if n := b.Metric(t, "belfry_events_published_total"); n != 288 {
+		t.Errorf("%v were published", n)
+	}
+}
