@@ -322,7 +322,8 @@ export class Storm {
       gap = { type: 'gap', topics: op.topics, from: op.after, to: this.#cursor(this.#floor), reason: 'expired' };
       replay.pos = this.#floor;
     }
-    for (const topic of op.topics) if (!conn.subs.has(topic)) conn.subs.set(topic, Math.max(conn.pos, op.after ? replay.pos : 0));
+    const from = op.after ? Math.max(conn.pos, replay.pos) : conn.pos;
+    for (const topic of op.topics) conn.subs.set(topic, Math.min(conn.subs.get(topic) ?? Infinity, from));
     this.#tell(conn, { type: 'ack', ref: op.ref, cursor: this.#cursor(conn.pos) });
     if (gap) this.#tell(conn, gap);
     if (op.after) conn.replays.push(replay);
