@@ -31,9 +31,7 @@ export class Storm {
   #channels = new Set();
   #conns = new Set();
   #log = [];
-  #epoch = 0;
   #opened = 0;
-  #floor = 0; // events up to here are no longer retained
 
   constructor(seed) {
     this.#dice = dice(seed);
@@ -138,28 +136,17 @@ export class Storm {
   // Tabs
 
   async open(options) {
-    const tab = { name: 'tab ' + this.#opened++, listeners: [], subs: [], told: [] };
+    const tab = { name: 'tab ' + this.#opened++, listeners: [], subs: [] };
     this.tabs.push(tab);
     await this.#as(tab, () => {
       tab.client = connect('ws://broker/ws', options);
-      for (const type of ['state', 'error', 'gap']) tab.client.addEventListener(type, ({ detail }) => this.#told(tab, type, detail));
+      for (const type of ['state', 'error', 'gap']) tab.client.addEventListener(type, ({ detail }) => this.say(tab.name, type, JSON.stringify(detail)));
     });
     return tab;
   }
 
-  #told(tab, type, detail) {
-    tab.told.push([type, detail]);
-    this.say(tab.name, type, detail.state || detail.code || `${detail.from}..${detail.to} ${detail.reason}`);
-    if (type !== 'gap') return;
-    for (const sub of tab.subs) {
-      if (!detail.topics.some((topic) => sub.topics.includes(topic))) continue;
-      if (detail.reason === 'restarted') sub.restarted = true;
-      else sub.excused = Math.max(sub.excused, at(detail.to));
-    }
-  }
-
   async subscribe(tab, topics, from) {
-    const sub = { topics, got: [], excused: 0, start: at(from.after) };
+    const sub = { topics, got: [], start: at(from.after) };
     tab.subs.push(sub);
     await this.#as(tab, () => {
       sub.handle = tab.client.subscribe(topics, from, ({ data }) => {
@@ -255,17 +242,13 @@ export class Storm {
 
   // The broker
 
-  #cursor(n) { return c(n, 'abcdef'[this.#epoch % 6]); }
   get head() { return this.#log.length; }
-  get cursor() { return this.#cursor(this.head); }
+  get cursor() { return c(this.head); }
 
   publish(topic) {
     this.#log.push(topic);
     this.say('publish', topic, this.head);
   }
-
-  /** Forgets the oldest events. */
-  forget(n) { this.#floor = Math.min(this.head, this.#floor + n); }
 
   cut() {
     const conn = this.pick([...this.#conns]);
@@ -282,7 +265,7 @@ export class Storm {
   }
 
   beat() {
-    for (const conn of this.#conns) this.#tell(conn, { type: 'heartbeat', cursor: this.#cursor(conn.pos) });
+    for (const conn of this.#conns) this.#tell(conn, { type: 'heartbeat', cursor: c(conn.pos) });
   }
 
   #accept(socket) {
@@ -311,21 +294,12 @@ export class Storm {
         conn.subs.delete(topic);
         for (const replay of conn.replays) replay.topics = replay.topics.filter((t) => t !== topic);
       }
-      return this.#tell(conn, { type: 'ack', cursor: this.#cursor(conn.pos) });
+      return this.#tell(conn, { type: 'ack', cursor: c(conn.pos) });
     }
     const replay = { ref: op.ref, topics: op.topics, pos: at(op.after) };
-    let gap;
-    if (op.after && (op.after.slice(0, 12) !== this.#cursor(0).slice(0, 12) || replay.pos > this.head)) {
-      gap = { type: 'gap', topics: op.topics, from: op.after, to: this.#cursor(this.#floor), reason: 'restarted' };
-      replay.pos = this.#floor;
-    } else if (op.after && replay.pos < this.#floor) {
-      gap = { type: 'gap', topics: op.topics, from: op.after, to: this.#cursor(this.#floor), reason: 'expired' };
-      replay.pos = this.#floor;
-    }
     const from = op.after ? Math.max(conn.pos, replay.pos) : conn.pos;
     for (const topic of op.topics) conn.subs.set(topic, Math.min(conn.subs.get(topic) ?? Infinity, from));
-    this.#tell(conn, { type: 'ack', ref: op.ref, cursor: this.#cursor(conn.pos) });
-    if (gap) this.#tell(conn, gap);
+    this.#tell(conn, { type: 'ack', ref: op.ref, cursor: c(conn.pos) });
     if (op.after) conn.replays.push(replay);
   }
 
@@ -334,16 +308,16 @@ export class Storm {
   /** Goes on in a replay, or with the next event. */
   #deliver(conn) {
     const [replay] = conn.replays;
-    const event = (n, more) => ({ type: 'event', topic: this.#log[n - 1], data: this.#epoch + ':' + n, ...more });
+    const event = (n, more) => ({ type: 'event', topic: this.#log[n - 1], data: n, ...more });
     if (!replay) {
       const n = ++conn.pos;
-      if (conn.subs.get(this.#log[n - 1]) < n) this.#tell(conn, event(n, { cursor: this.#cursor(n) }));
+      if (conn.subs.get(this.#log[n - 1]) < n) this.#tell(conn, event(n, { cursor: c(n) }));
     } else if (replay.pos < conn.pos) {
       const n = ++replay.pos;
       if (replay.topics.includes(this.#log[n - 1])) this.#tell(conn, event(n, { replay: true }));
     } else {
       conn.replays.shift();
-      this.#tell(conn, { type: 'live', ref: replay.ref, cursor: this.#cursor(conn.pos) });
+      this.#tell(conn, { type: 'live', ref: replay.ref, cursor: c(conn.pos) });
     }
   }
 
@@ -354,15 +328,12 @@ export class Storm {
   }
 
   /** What is wrong with what a subscription has got: a text, or nothing. */
-  fault(sub) {
-    const numbers = sub.got.map((data) => +data.split(':')[1]);
-        const want = [];
-    for (let n = sub.start + 1; n <= this.head; n++) if (sub.topics.includes(this.#log[n - 1])) want.push(n);
-    for (let i = 1; i < numbers.length; i++) if (numbers[i] <= numbers[i - 1]) return `${numbers[i]} after ${numbers[i - 1]}`;
-    const missing = want.filter((n) => n > sub.excused && !numbers.includes(n));
-    const more = numbers.filter((n) => !want.includes(n));
-    if (sub.start === undefined) return 'never live';
-    if (missing.length || more.length) return `without ${missing}; with ${more}`;
-    return undefined;
+  fault({ topics, got, start }) {
+    if (start === undefined) return 'never live';
+    for (let i = 1; i < got.length; i++) if (got[i] <= got[i - 1]) return `${got[i]} after ${got[i - 1]}`;
+    const want = [];
+    for (let n = start + 1; n <= this.head; n++) if (topics.includes(this.#log[n - 1])) want.push(n);
+    const without = want.filter((n) => !got.includes(n)), more = got.filter((n) => !want.includes(n));
+    return without.length || more.length ? `without ${without}; with ${more}` : undefined;
   }
 }

@@ -1,4 +1,4 @@
-// Tabs that share a connection, in all that may happen to them: each has each event once and in order, or is told of a gap.
+// Tabs that share a connection, in all that may happen to them: each has each event once and in order.
 import { test, mock } from 'node:test';
 import assert from 'node:assert/strict';
 import { Storm } from './storm.js';
