@@ -86,8 +86,10 @@ func (w *world) subscribed(c *modelClient, r Subscribe, fresh []string) {
 	if gap := w.place(&replay.modelReader, r.From, at); gap != nil {
 		w.note(c.conn, *gap, at)
 	}
+	for _, name := range r.Topics {
+		c.subs[name] = min(c.subs[name], max(at, replay.pos)) // it may have them from a later point on
+	}
 	for _, name := range fresh {
-		c.subs[name] = max(at, replay.pos)
 		replay.fresh[name] = true
 	}
 	c.replays = append(c.replays, replay)

@@ -19,18 +19,24 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 	p := &replay{reading: rd, ref: r.Ref}
 	wanted := s.set(names)
 	s.spend(len(c.subs))
+	var wider []*subject // of which reading on gives more than before
 	for i := range c.subs {
-		if wanted[c.subs[i].name] {
-			p.subs = append(p.subs, subscription{subject: c.subs[i].subject})
+		sub := &c.subs[i]
+		if !wanted[sub.name] {
+			continue
+		}
+		p.subs = append(p.subs, subscription{subject: sub.subject})
+		if i >= first {
+			p.fresh = append(p.fresh, sub.subject)
+		}
+		// What the replay does not give, reading on from there does (invariant 4).
+		if end := max(at, rd.pos); i >= first || sub.since > end {
+			sub.since = end
+			wider = append(wider, sub.subject)
+			c.checked, c.search = 0, nil // what was looked at before was not for them
 		}
 	}
-	for i := first; i < len(c.subs); i++ {
-		// What the replay does not give, reading on from there does (invariant 4).
-		c.subs[i].since = max(at, rd.pos)
-		p.fresh = append(p.fresh, c.subs[i].subject)
-		c.checked, c.search = 0, nil // what was looked at before was not for them
-	}
-	s.lookAgain(c, p.fresh)
+	s.lookAgain(c, wider)
 	if gap != nil {
 		gap.Topics = names
 		if !s.tellGaps(c, []Gap{*gap}, at) {

@@ -191,7 +191,7 @@ class Client extends EventTarget {
     const name = typeof shared === 'string' ? shared + ' ' + address : shared && !token && address;
     const start = (take) => new Link(this.#url, this.#options, take);
     const take = (f) => this.#take(f);
-    this.#line = name && globalThis.navigator?.locks && globalThis.BroadcastChannel ? new Share('belfry ' + name, this.#id, start, take) : start(take);
+    this.#line = name && globalThis.navigator?.locks && globalThis.BroadcastChannel ? new Share('belfry ' + name, this.#ref(), start, take) : start(take);
   }
 
   #send(op) {
@@ -268,6 +268,9 @@ class Client extends EventTarget {
         this.#posts.delete(f.ref);
         if (f.receipt) return post?.resolve(f.receipt);
         return this.#refused(f, sub, post);
+    }
+    if (!this.#up) return; // it is of a connection that we were not greeted by: what came before it may be missing
+    switch (f.type) {
       case 'gap': {
         const { topics, from, to, reason } = f;
         const about = [...this.#subs.values()].filter((s) => (!f.refs || f.refs.includes(s.ref)) && s.topics.some((t) => topics.includes(t)));
@@ -316,7 +319,8 @@ class Client extends EventTarget {
   #live(sub, f) {
     this.#state('live');
     const { replay } = sub;
-    Object.assign(sub, { live: true, cursor: f.cursor, replay: [] });
+    Object.assign(sub, { live: true, replay: [] });
+    if (isAfter(f.cursor, sub.cursor)) sub.cursor = f.cursor; // the connection may not be there yet
     for (const event of replay) this.#deliver(sub, event);
   }
 
@@ -895,7 +899,7 @@ class Share {
     this.#id = id;
     this.#start = start;
     this.#take = take;
-    this.#dog = watchdog(() => (this.#leave ? this.#silent() : this.#alone()));
+    this.#dog = watchdog(() => (this.#leave ? this.#silent() : this.#alone()), () => (this.#dog.heard(CHECK), true)); // what came while we slept is heard first
     this.#dog.heard(DIAL);
     try {
       this.#channel = new BroadcastChannel(name);
@@ -965,23 +969,30 @@ class Share {
 
   #follow() {
     this.#link?.close();
-    this.#link = this.#leader = undefined;
+    this.#link = undefined;
     this.#greeted = false;
     this.#hello();
-    this.#take({ type: 'state', state: 'connecting' });
+    this.#turnTo();
   }
 
-  /** Asks the leader for a sign of life; a tab that knows none yet asks for a welcome. */
+  /** Has another leader, or none that it knows. What that one's connection says counts from its welcome on. */
+  #turnTo(leader) {
+    this.#leader = leader;
+    this.#greeted = false;
+    if (!this.#link) this.#take({ type: 'state', state: 'connecting' });
+  }
+
+  /** Asks the leader for a sign of life; a tab that has no welcome yet asks for one. */
   #hello() {
     this.#dog.heard(CHECK);
     this.#asked = true;
-    this.#channel.postMessage({ up: { op: 'hello', fresh: !this.#leader }, from: this.#id });
+    this.#channel.postMessage({ up: { op: 'hello', fresh: !this.#greeted }, from: this.#id });
   }
 
   #silent() {
     if (!this.#asked) return this.#hello();
-    this.#leader = undefined;
     this.#queue(true);
+    this.#turnTo();
   }
 
   /** What the connection says is for all tabs. */
@@ -995,12 +1006,7 @@ class Share {
       if (this.#link) this.#serve(up, from);
       return;
     }
-    if (down.type === 'lead') {
-      this.#leader = from;
-      this.#greeted = false;
-      if (!this.#link) this.#take({ type: 'state', state: 'connecting' });
-      return;
-    }
+    if (down.type === 'lead') return this.#turnTo(from);
     if (this.#link || (to && to !== this.#id)) return;
     this.#leader ??= from;
     if (from !== this.#leader) return; // one that was frozen, and does not know yet

@@ -774,6 +774,50 @@ for (const [type, token] of [['state'], ['error', () => { throw new Error('down'
   }
 }
 
+test('a tab hears what comes over a connection only after its welcome: what came before it is missing', async () => {
+  const listeners = [];
+  set('addEventListener', (type, f) => listeners.push([type, f]));
+  fakeTabs();
+  world.dialled = healthy;
+  const second = await begin({ shared: 'x' });
+  await tick(0);
+  const hide = listeners.find(([type]) => type === 'pagehide')[1], show = listeners.find(([type]) => type === 'pageshow')[1];
+  const got = [];
+  second.subscribe('a', (e) => got.push(e.data));
+  last().say({ type: 'ack', ref: last().ops('subscribe')[0].ref, cursor: c(1) });
+  last().say({ type: 'event', topic: 'a', data: 2, cursor: c(2) });
+  hide(); // as before another page is shown
+  const first = await begin({ shared: 'x' });
+  await tick(0);
+  first.subscribe('a', () => {});
+  last().say({ type: 'ack', ref: last().ops('subscribe')[0].ref, cursor: c(3) });
+  show();
+  last().say({ type: 'event', topic: 'a', data: 4, cursor: c(4) }); // before it answers
+  await settle();
+  assert.deepEqual(got, [2]);
+  const { ref, after } = last().ops('subscribe').at(-1);
+  assert.equal(after, c(2));
+  for (const n of [3, 4]) last().say({ type: 'event', topic: 'a', data: n, replay: true });
+  last().say({ type: 'live', ref, cursor: c(4) });
+  await settle();
+  assert.deepEqual(got, [2, 3, 4]);
+  assert.equal(second.state, 'live');
+  first.close();
+  second.close();
+});
+
+test('a connection that is not yet where a subscription is brings nothing twice', async () => {
+  world.dialled = healthy;
+  const client = await begin();
+  const got = [];
+  client.subscribe('a', { after: c(5) }, (e) => got.push(e.data));
+  await tick(0);
+  last().say({ type: 'live', ref: last().ops('subscribe')[0].ref, cursor: c(3) });
+  for (let n = 4; n < 8; n++) last().say({ type: 'event', topic: 'a', data: n, cursor: c(n) });
+  assert.deepEqual(got, [6, 7]);
+  client.close();
+});
+
 test('a tab that lost its place and closes when it hears so leaves the others alone', async () => {
   fakeTabs();
   world.dialled = healthy;

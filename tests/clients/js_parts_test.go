@@ -23,7 +23,7 @@ func TestJavaScriptParts(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	if !bytes.Contains(out, []byte("pass 150")) {
+	if !bytes.Contains(out, []byte("pass 153")) {
 		t.Errorf("not all tests were run:\n%s", out)
 	}
 }
