@@ -122,14 +122,14 @@ func (s *Server) waitOf(query url.Values) (time.Duration, error) {
 	return wait, nil
 }
 
-// patience returns a context that ends when a request has waited long enough or may
-// not go on, and gives its response the time that it needs.
+// patience returns a context that ends when a request has waited long enough or has lost
+// its rights. It extends the write deadline of the response to match.
 func (s *Server) patience(x *exchange, wait time.Duration, may may) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
 	if wait == 0 {
 		return ctx, cancel
 	}
-	// A server that can't move its deadlines has none.
+	// a server that cannot move deadlines has none
 	control, end := http.NewResponseController(x.ResponseWriter), time.Now().Add(wait+s.opts.WriteTimeout)
 	_ = control.SetReadDeadline(end)
 	_ = control.SetWriteDeadline(end)

@@ -8,8 +8,8 @@ import (
 	"belfry/hub"
 )
 
-// An explanation answers GET /clients/{handle}/explain: why a client has got an
-// event, or has not.
+// An explanation answers GET /clients/{handle}/explain: why a client received an event, or
+// did not.
 type explanation struct {
 	Verdict string        `json:"verdict"`
 	Detail  string        `json:"detail"` // what the verdict means, and what to do
@@ -18,10 +18,10 @@ type explanation struct {
 	Checks  []explainStep `json:"checks"` // in order
 }
 
-// An explainStep is one of the things that must hold.
+// An explainStep is one of the conditions for a delivery.
 type explainStep struct {
 	Check  string `json:"check"`
-	Passed *bool  `json:"passed"` // null: it is not known, or does not matter any more
+	Passed *bool  `json:"passed"` // null: unknown, or no longer relevant
 	Detail string `json:"detail,omitzero"`
 }
 
@@ -35,7 +35,7 @@ type eventView struct {
 	ExpiresAt string `json:"expires_at,omitzero"`
 }
 
-// verdicts say what each verdict means.
+// verdicts explain each verdict and say what to do.
 var verdicts = map[string]string{
 	hub.VerdictUnknownClient:  "there is no such client, or there is none any more: never registered, unregistered, expired, or its connection without a registration has ended",
 	hub.VerdictUnknownEvent:   "unknown: no longer retained, or never published; raise history.events, history.age or history.bytes to keep more",
@@ -53,7 +53,7 @@ var verdicts = map[string]string{
 	verdictWritten:            "the event was written to the client's socket; whether the page has seen it only the page knows",
 }
 
-// verdictWritten is what only the courier can tell.
+// verdictWritten is the one verdict that only the courier knows.
 const verdictWritten = "written"
 
 func (s *Server) getExplain(x *exchange) (any, error) {
@@ -91,10 +91,10 @@ func (s *Server) getExplain(x *exchange) (any, error) {
 	return explained(found, &view), nil
 }
 
-// askCourier finds out whether an event that was handed to a courier is written.
+// askCourier finds out whether an event that was handed to a courier has been written.
 func (s *Server) askCourier(ctx context.Context, x *hub.Explanation) {
 	if x.Verdict != hub.VerdictQueued || x.Conn == nil {
-		if x.Verdict == hub.VerdictQueued { // by a connection that has ended
+		if x.Verdict == hub.VerdictQueued { // its connection has ended
 			x.Verdict = verdictWritten
 		}
 		return

@@ -13,8 +13,8 @@ type hubMetric struct {
 	get  func(*hub.Stats) float64
 }
 
-// A hubCollector shows the hub's figures, all of the same moment. While the hub
-// does not answer it shows none.
+// A hubCollector reports the hub's figures, all of the same moment. It reports none while
+// the hub does not answer.
 type hubCollector struct {
 	probe       *probe
 	metrics     []hubMetric

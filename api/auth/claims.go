@@ -13,8 +13,8 @@ import (
 	"belfry/hub"
 )
 
-// claims are what a token says, as far as it counts (RFC 7519 section 4.1). Each
-// is read by its own check, so that what is wrong with it goes by its name.
+// claims are the claims that are checked (RFC 7519 section 4.1). Each is parsed by its own
+// check, so that an error carries the claim's name.
 type claims struct {
 	Exp    jsontext.Value `json:"exp"`
 	Nbf    jsontext.Value `json:"nbf"`
@@ -25,24 +25,24 @@ type claims struct {
 	Belfry jsontext.Value `json:"belfry"`
 }
 
-// rights is the claim belfry: patterns of topics.
+// rights is the claim belfry: patterns of topics by right.
 type rights struct {
 	Subscribe []string `json:"subscribe"`
 	Publish   []string `json:"publish"`
 }
 
-// tooLate is why a token was good once.
+// tooLate says that a token has expired.
 type tooLate string
 
 func (t tooLate) Error() string { return string(t) }
 
 var errMissing = errors.New("missing")
 
-// maxDate is the last second of the year 9999, the last that RFC 3339 can write.
+// maxDate is the last second of the year 9999, the latest that RFC 3339 can write.
 const maxDate = 253402300799
 
-// dateOf reads a NumericDate (RFC 7519 section 2). It fails with errMissing for
-// one that is not there.
+// dateOf reads a NumericDate (RFC 7519 section 2). It fails with errMissing if there is
+// none.
 func dateOf(value jsontext.Value) (time.Time, error) {
 	switch value.Kind() {
 	case jsontext.KindInvalid, 'n':
@@ -56,7 +56,7 @@ func dateOf(value jsontext.Value) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%.100s; want seconds since 1970 as a number", value)
 }
 
-// shown is a time and how far it is off.
+// shown formats a time and its distance from now.
 func (e *exam) shown(at time.Time) string {
 	if ago := e.now.Sub(at).Round(time.Second); ago >= 0 {
 		return fmt.Sprintf("%s, %v ago", at.Format(time.RFC3339), ago)
@@ -155,7 +155,7 @@ func (e *exam) aud() error {
 	return fmt.Errorf("%.200q; want one of %.200q", has, wanted)
 }
 
-// textsOf reads a list of texts. Null is none.
+// textsOf reads a list of strings. Null is an empty list.
 func textsOf(list jsontext.Value) (texts []string, err error) {
 	var values []jsontext.Value
 	err = json.Unmarshal(list, &values)

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// A sum stands for a token: nothing keeps the text.
+// A sum identifies a token, whose text is not kept.
 type sum = [sha256.Size]byte
 
-// A passed token was checked with all that can change about it: it counts again
-// until it ends, as long as the issuer's keys are the same.
+// A passed is the result for a token that passed all checks. It holds until the token
+// expires, as long as the issuer's keys are the same.
 type passed struct {
 	id   *Identity
 	end  time.Time
 	keys *published
 }
 
-// known remembers tokens that have passed, so that who publishes often does not
-// have each signature verified, which costs several times what a publish does. It
-// holds two generations of at most knownTokens; what is found in the older moves to
-// the newer, and a full one makes the older go.
+// known is a cache of tokens that passed. Without it each publish would verify a
+// signature, which costs several times as much as the publish. It has two generations of
+// at most knownTokens. A token found in the older one moves to the newer. When the newer
+// is full, the older is dropped.
 type known struct {
 	mu         sync.Mutex
 	young, old map[sum]passed
@@ -28,7 +28,7 @@ type known struct {
 
 const knownTokens = 512
 
-// find returns whose a token is, or nil for one that has to be checked.
+// find returns the identity of a token, or nil if the token has to be verified.
 func (k *known) find(token sum, now time.Time, keys *published) *Identity {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -44,7 +44,7 @@ func (k *known) find(token sum, now time.Time, keys *published) *Identity {
 	return p.id
 }
 
-// keep remembers a token that has passed.
+// keep adds a token that has passed.
 func (k *known) keep(token sum, p passed) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
