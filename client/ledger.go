@@ -10,22 +10,22 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A ledger knows where the client stands and what it has asked for. It is a
-// value that is told what is received and says what that means: no goroutines,
-// no clock, no network. What it rests on is said at the package.
+// A ledger holds the resume point and the requests of a client. It is a pure value: it is
+// given received messages and says what they mean. It has no goroutines, clock or network.
+// The package comment explains the reasons.
 type ledger struct {
-	memory     int // events that a request remembers; static
-	maxMessage int // the longest message that the broker takes; 0: not said
+	memory     int // bound of the events that a request remembers; static
+	maxMessage int // the longest message that the broker accepts; 0: unknown
 
-	cursor    string // the connection's resume point, carried on from one to the next; "" before the first
-	moved     bool   // the connection has moved it
-	anonymous bool   // without a registration: the topics are those of the URL
+	cursor    string // the connection's resume point, kept across connections; "" before the first
+	moved     bool   // the present connection has moved it
+	anonymous bool   // without a registration: the topics come from the URL
 
-	origin  []string // topics that the URL or the registration has brought
-	added   []string // topics that were asked for and are there
-	removed []string // of those that the URL or a registration would bring: they are not wanted
+	origin  []string // topics of the URL or the registration
+	added   []string // topics that were subscribed later
+	removed []string // unwanted topics of the URL or the registration
 
-	requests []*Request // that are not done, in the order of the application
+	requests []*Request // that are not done, in the application's order
 	refs     uint64
 }
 
@@ -42,8 +42,8 @@ func (l *ledger) address(raw string, last int) (string, error) {
 	return a.String(), nil
 }
 
-// welcome begins a connection. Nothing of the one before counts any more:
-// everything that is not done is asked for again.
+// welcome begins a connection. It discards the state of the last one, and asks again for
+// everything that is not done.
 func (l *ledger) welcome(f *frame) (messages []Message) {
 	l.anonymous, l.maxMessage = f.UserID == "", f.Limits.MaxMessage
 	cameTo := l.cursor
@@ -71,15 +71,15 @@ func (l *ledger) welcome(f *frame) (messages []Message) {
 	return messages
 }
 
-// again prepares the requests of an earlier connection for a new one.
+// again prepares the requests of the last connection for a new one.
 func (l *ledger) again() (messages []Message) {
 	keep := l.requests[:0]
 	for _, r := range l.requests {
 		switch {
 		case r.repair && r.unsubscribe:
-			continue // decided anew
+			continue // repair below decides again
 		case len(r.topics) == 0:
-			// All its topics were unsubscribed from while it was replayed.
+			// All its topics were unsubscribed during the replay.
 			if !r.repair {
 				messages = append(messages, &Live{r})
 			}
@@ -97,8 +97,8 @@ func (l *ledger) again() (messages []Message) {
 	return messages
 }
 
-// repair asks again for topics that a new connection does not have, from where
-// the last one came to, in messages of a size that the broker takes.
+// repair asks again for topics that a new connection lacks, from the last one's position.
+// The messages are small enough for the broker.
 func (l *ledger) repair(topics []string, from string) {
 	at := slices.IndexFunc(l.requests, func(r *Request) bool { return !r.repair })
 	if at < 0 {
@@ -121,14 +121,14 @@ func (l *ledger) repair(topics []string, from string) {
 	}
 }
 
-// operationSize is more than a subscribe has beside its topics, in bytes.
+// operationSize is more than the other members of a subscribe need, in bytes.
 const operationSize = 128
 
 // ask adds a request.
 func (l *ledger) ask(r *Request) { l.requests = append(l.requests, r) }
 
-// next returns the next message to send, nil if there is none. A request that
-// can't be sent is refused.
+// next returns the next message to send, nil if there is none. It refuses a request that
+// cannot be sent.
 func (l *ledger) next() (text []byte, refused *Refused) {
 	for _, r := range l.requests {
 		if r.stage != waiting {
@@ -153,8 +153,8 @@ func (l *ledger) next() (text []byte, refused *Refused) {
 	return nil, nil
 }
 
-// take takes a message of the broker. The result is nil if there is nothing to
-// tell the application.
+// take handles a message of the broker. The result is nil if there is nothing for the
+// application.
 func (l *ledger) take(f *frame) Message {
 	l.adopt(f)
 	switch f.Type {
@@ -173,20 +173,20 @@ func (l *ledger) take(f *frame) Message {
 	return nil
 }
 
-// adopt moves the resume point on. It never goes back, except with the first
-// word of a connection, behind which all is of one log: that of before may be
-// another one, and the cursors of two logs have no order.
+// adopt moves the resume point forward. It goes back only with the first message of a
+// connection, after which all cursors are of one log. The earlier log may be another one,
+// and the cursors of two logs have no order.
 //
-// The cursor of closing does not count. It names nothing that was received, and
-// the broker drops what still waits before it: a gap might be among that.
+// The cursor of closing is ignored. It does not stand for anything received, and the
+// broker drops what still waits before it, perhaps a gap.
 func (l *ledger) adopt(f *frame) {
 	if f.Cursor != "" && f.Type != "closing" && (!l.moved || f.Cursor > l.cursor) {
 		l.cursor, l.moved = f.Cursor, true
 	}
 }
 
-// at is the resume point of the application: with it, nothing is lost even if
-// topics are yet to be repaired.
+// at returns the application's resume point. From there nothing is lost, even if topics
+// still need repair.
 func (l *ledger) at() string {
 	for _, r := range l.requests {
 		if r.repair && r.replays() {
@@ -196,8 +196,8 @@ func (l *ledger) at() string {
 	return l.cursor
 }
 
-// event takes an event that comes as it is published, or because the
-// connection has begun behind a cursor.
+// event handles a live event, or one that is read after the cursor that the connection
+// began with.
 func (l *ledger) event(f *frame) Message {
 	if l.held(f) {
 		return nil
@@ -206,10 +206,9 @@ func (l *ledger) event(f *frame) Message {
 	return l.message(f, nil)
 }
 
-// held reports whether an event is to be passed on as a part of a replay that
-// is asked for again, not by itself: it comes because of a topic that the
-// broker thinks we have had a replay of. It would come before that replay, and
-// then again with it.
+// held reports whether an event is left out because a repeated replay will contain it. The
+// broker believes that we have had the replay, and so sends events of its topics. The
+// event would come before the replay, and then once more in it.
 func (l *ledger) held(f *frame) bool {
 	holds := func(r *Request) bool {
 		return r.holds() && r.stage != acked && comesAfter(f.Cursor, r.subscription.After) && matchAny(r.fresh, f.Topic)
@@ -217,18 +216,18 @@ func (l *ledger) held(f *frame) bool {
 	return slices.ContainsFunc(l.requests, holds) && !matchAny(l.origin, f.Topic) && !matchAny(l.added, f.Topic)
 }
 
-// comesAfter reports whether a replay from a cursor has what is at another one. Of a log
-// that is not the cursor's it has everything: the order of the texts says nothing there.
+// comesAfter reports whether a replay from a cursor contains the event at another cursor.
+// If they are of two logs it does: the order of the texts means nothing there.
 func comesAfter(cursor, from string) bool { return logOf(cursor) != logOf(from) || cursor > from }
 
-// logOf returns the name of the log that a cursor is of.
+// logOf returns the epoch of a cursor, as text.
 func logOf(cursor string) string { return cursor[:min(len(cursor), logLen)] }
 
-// logLen is the length of that name, the first half of a cursor.
+// logLen is the length of the epoch, the first half of a cursor.
 const logLen = 12
 
-// note remembers an event for all repairs that may come to it. It is of the replay of
-// one of them, or of none.
+// note remembers an event for all repairs whose replay may repeat it. It is an event of
+// the replay of one of them, or not of a replay.
 func (l *ledger) note(f *frame, of *Request) {
 	for _, r := range l.requests {
 		switch {
@@ -241,8 +240,8 @@ func (l *ledger) note(f *frame, of *Request) {
 	}
 }
 
-// replayed takes an event of a replay. Replays come one after another, in the
-// order in which they were asked for.
+// replayed handles an event of a replay. Replays come one after another, in the order of
+// the requests.
 func (l *ledger) replayed(f *frame) Message {
 	i := slices.IndexFunc(l.requests, func(r *Request) bool { return r.stage == acked })
 	if i < 0 {
@@ -278,7 +277,7 @@ func (l *ledger) asked(ref uint64) *Request {
 	return nil
 }
 
-// answered takes what the broker says of a request.
+// answered handles the broker's answer to a request.
 func (l *ledger) answered(r *Request, f *frame) Message {
 	switch {
 	case f.Type == "error":
@@ -288,7 +287,7 @@ func (l *ledger) answered(r *Request, f *frame) Message {
 		return nil
 	case f.Type == "live":
 		l.subscribed(r)
-		r.answer(nil) // if the ack was left out
+		r.answer(nil) // if the ack was lost
 		if r.repair {
 			return nil
 		}
@@ -339,7 +338,7 @@ func (l *ledger) finish(r *Request) {
 	l.requests = slices.DeleteFunc(l.requests, func(other *Request) bool { return other == r })
 }
 
-// end answers all that is not done.
+// end answers all requests that are not done.
 func (l *ledger) end(err error) {
 	for _, r := range l.requests {
 		r.answer(err)
@@ -347,7 +346,7 @@ func (l *ledger) end(err error) {
 	l.requests = nil
 }
 
-// check reports what is wrong with a subscription without asking the broker.
+// check checks a subscription without asking the broker.
 func check(s Subscription) error {
 	switch {
 	case len(s.Topics) == 0:
