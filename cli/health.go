@@ -6,14 +6,13 @@ import (
 	"fmt"
 )
 
-// HealthOptions say what to ask.
+// HealthOptions say what to check.
 type HealthOptions struct {
-	Ready bool // whether it takes events and clients
-	Live  bool // only whether it works at all
+	Ready bool // whether it accepts events and clients
+	Live  bool // only whether it works
 }
 
-// Health asks the broker how it is, prints that in a line, and fails unless all is
-// well.
+// Health prints the broker's health in a line, and fails unless it is good.
 func Health(ctx context.Context, b Broker, o HealthOptions, s Streams) error {
 	path := "/health"
 	switch {

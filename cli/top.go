@@ -12,13 +12,13 @@ import (
 	"belfry/client"
 )
 
-// TopOptions say how to look.
+// TopOptions configure top.
 type TopOptions struct {
 	Once     bool
 	Interval time.Duration // between two looks
 }
 
-// A look is what there was to see at one time.
+// A look has the figures of one moment.
 type look struct {
 	at      time.Time
 	version string
@@ -26,9 +26,9 @@ type look struct {
 	figures figures
 }
 
-// Top shows what a broker does, until ctx ends. Rates are those between two looks.
-// Without a terminal it shows that once. While the broker is away it says so and
-// goes on.
+// Top shows what a broker does until ctx ends. Rates are the differences between two
+// looks. Without a terminal it prints one picture. While the broker is away it says so and
+// continues.
 func Top(ctx context.Context, b Broker, o TopOptions, s Streams) error {
 	calls := b.HTTP(1)
 	defer calls.CloseIdleConnections()
@@ -70,7 +70,7 @@ func Top(ctx context.Context, b Broker, o TopOptions, s Streams) error {
 	}
 }
 
-// topEnd is the error that the command ends with: none if it was interrupted.
+// topEnd returns the error that the command ends with: nil if it was interrupted.
 func topEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -78,8 +78,8 @@ func topEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// draw shows a text on the whole terminal, as much of it as there is room for.
-// Nothing flickers: each line is overwritten, and then the rest after it is cleared.
+// draw shows a text on the whole terminal, as far as it fits. It does not flicker: each
+// line is overwritten, and then the rest is cleared.
 func (s Streams) draw(text string) error {
 	columns, rows := s.Size()
 	var out strings.Builder
@@ -122,13 +122,13 @@ func (b Broker) look(ctx context.Context, c *http.Client) (look, error) {
 	return l, nil
 }
 
-// frame is the picture of what has happened between two looks.
+// frame returns the picture of what happened between two looks.
 func frame(b Broker, before, now look) string {
 	var out strings.Builder
 	f := now.figures
 	elapsed := max(now.at.Sub(before.at).Seconds(), 1e-9)
 	rate := func(name string) float64 {
-		// A broker that was started again counts from 0.
+		// A restarted broker counts from 0.
 		return max(f["belfry_"+name]-before.figures["belfry_"+name], 0) / elapsed
 	}
 	row := func(name, format string, values ...any) {

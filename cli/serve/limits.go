@@ -11,15 +11,15 @@ import (
 	"belfry/transport"
 )
 
-// bounds are what strangers can take at most.
+// bounds are the limits for strangers.
 type bounds struct {
 	gate       *limit.Gate
-	operators  *limit.Gate // at their own address
+	operators  *limit.Gate // for the operators' own address
 	publishers *limit.Publishers
 	memory     *limit.MemoryGuard
 }
 
-// newBounds returns bounds that are not set yet: everything is admitted.
+// newBounds returns bounds without limits.
 func newBounds(log *zap.Logger) *bounds {
 	gate := limit.NewGate(limit.Limits{}, nil)
 	return &bounds{
@@ -30,7 +30,8 @@ func newBounds(log *zap.Logger) *bounds {
 	}
 }
 
-// of returns what puts the limits of a configuration in force. It changes nothing.
+// of returns a function that puts the limits of a configuration in force. It has no side
+// effects of its own.
 func (b *bounds) of(cfg config.Config) (use func(), err error) {
 	proxies, err := forwarded.New(cfg.TrustedProxies, cfg.ProxyHeader)
 	if err != nil {
@@ -51,14 +52,14 @@ func (b *bounds) of(cfg config.Config) (use func(), err error) {
 	}, nil
 }
 
-// operatorLimits are those of the operators' address. One address has no more than half of
-// it: if strangers can reach it, operators come in all the same.
+// operatorLimits are the limits at the operators' address. One address gets at most half
+// of the connections, so that operators can connect even if strangers reach the address.
 func operatorLimits(cfg config.Config) limit.Limits {
 	most := max(minOperators, cfg.MaxHTTPConnections/10)
 	return limit.Limits{HTTPConnections: most, AddressConnections: most / 2}
 }
 
-// minOperators are connections that operators may have in any case.
+// minOperators is the least number of connections at the operators' address.
 const minOperators = 16
 
 func publishLimits(cfg config.Config) limit.PublishLimits {
@@ -76,7 +77,7 @@ func publishLimits(cfg config.Config) limit.PublishLimits {
 	return l
 }
 
-// admission is what a gate decides about connections that are accepted.
+// admission applies a gate to accepted connections.
 func admission(g *limit.Gate) transport.Admission {
 	return func(from net.Addr) (transport.Visit, bool) { return g.Accept(from) }
 }
