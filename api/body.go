@@ -38,7 +38,7 @@ func (x *exchange) readBody() ([]byte, error) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, requestTimeout.because("the body took too long to arrive; send it faster, or raise body_timeout")
 		}
-		return nil, malformedRequest.because("the body did not arrive whole; send it again")
+		return nil, malformedRequest.because("the body did not arrive completely; send it again")
 	}
 	if x.in.Len() > limit {
 		return nil, tooLarge()

@@ -17,7 +17,7 @@ type caller struct {
 	trace  string         // the trace of the request; "" if unknown
 }
 
-var errExpiresIn = invalidExpiry.because(fmt.Sprintf("expires_in is not a number of seconds above 0 and of at most %.0f", hub.MaxExpires.Seconds()))
+var errExpiresIn = invalidExpiry.because(fmt.Sprintf("expires_in must be a number of seconds above 0 and at most %.0f", hub.MaxExpires.Seconds()))
 
 // event checks a request to publish, from any protocol, and returns its event.
 func (s *Server) event(c *caller, req *hub.PublishRequest) (ev hub.Event, err error) {
@@ -39,7 +39,7 @@ func (s *Server) event(c *caller, req *hub.PublishRequest) (ev hub.Event, err er
 	}
 	switch {
 	case ev.Topic == "":
-		return ev, invalidTopic.because("topic is missing or empty; say what to publish to")
+		return ev, invalidTopic.because("topic is missing or empty; name the topic to publish to")
 	case len(ev.Message) > c.limits.MaxMessage:
 		return ev, messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(ev.Message), c.limits.MaxMessage))
 	}

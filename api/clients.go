@@ -89,12 +89,12 @@ func (x *exchange) page() (query url.Values, after uint64, limit int, err error)
 	limit = standard
 	if text := query.Get("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > most {
-			return nil, 0, 0, malformedRequest.because(fmt.Sprintf("limit is no whole number of 1 to %d", most))
+			return nil, 0, 0, malformedRequest.because(fmt.Sprintf("limit must be a whole number from 1 to %d", most))
 		}
 	}
 	if text := query.Get("after"); text != "" {
 		if after, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return nil, 0, 0, malformedRequest.because("after is none of the values that next had")
+			return nil, 0, 0, malformedRequest.because("after must be a value of next from an earlier answer")
 		}
 	}
 	return query, after, limit, nil

@@ -74,7 +74,7 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 	case req.Base64 != nil:
 		// the decoder ignores line ends, which are not in the alphabet
 		if _, err := base64.StdEncoding.DecodeString(*req.Base64); err != nil || strings.ContainsAny(*req.Base64, "\r\n") {
-			return invalidMessage.because("data_base64 is no base64 (RFC 4648 section 4)")
+			return invalidMessage.because("data_base64 is not base64 (RFC 4648 section 4)")
 		}
 		asked.Message, asked.Text, asked.Details.Base64 = []byte(*req.Base64), true, true
 	case req.Data.text == nil:
@@ -103,24 +103,24 @@ func (req *cloudEventRequest) check() error {
 	case req.SpecVersion != "1.0":
 		return invalidEvent.because(fmt.Sprintf("specversion is %.20q; send events of version 1.0", req.SpecVersion))
 	case !hub.IsName(req.ID):
-		return invalidEvent.because(fmt.Sprintf("id is missing, or no text of 1 to %d bytes without control characters", hub.MaxNameBytes))
+		return invalidEvent.because(fmt.Sprintf("id must be a text of 1 to %d bytes without control characters", hub.MaxNameBytes))
 	case !hub.IsName(req.Type):
-		return invalidEvent.because(fmt.Sprintf("type is missing, or no text of 1 to %d bytes without control characters", hub.MaxNameBytes))
+		return invalidEvent.because(fmt.Sprintf("type must be a text of 1 to %d bytes without control characters", hub.MaxNameBytes))
 	}
 	if _, err := url.Parse(req.Source); err != nil || !hub.IsName(req.Source) || !isURI(req.Source) {
-		return invalidEvent.because(fmt.Sprintf("source is missing, or no URI reference of 1 to %d bytes", hub.MaxNameBytes))
+		return invalidEvent.because(fmt.Sprintf("source must be a URI reference of 1 to %d bytes", hub.MaxNameBytes))
 	}
 	if req.Time != "" {
 		var ok bool
 		if _, req.Time, ok = parseTime(req.Time); !ok {
-			return invalidEvent.because("time is none of RFC 3339, such as 2026-01-02T03:04:05Z")
+			return invalidEvent.because("time must be a time of RFC 3339, such as 2026-01-02T03:04:05Z")
 		}
 	}
 	if _, _, err := mime.ParseMediaType(req.ContentType); req.ContentType != "" && (err != nil || !hub.IsName(req.ContentType)) {
-		return invalidEvent.because("datacontenttype is no media type, such as application/json")
+		return invalidEvent.because("datacontenttype must be a media type, such as application/json")
 	}
 	if u, err := url.Parse(req.Schema); req.Schema != "" && (err != nil || !u.IsAbs() || !isURI(req.Schema)) {
-		return invalidEvent.because("dataschema is no URI")
+		return invalidEvent.because("dataschema must be a URI")
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (req *cloudEventRequest) attributes(ev *hub.PublishRequest) error {
 	out = appendAttribute(out, "dataschema", req.Schema)
 	for _, name := range slices.Sorted(maps.Keys(req.Extensions)) {
 		if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-			return invalidEvent.because(fmt.Sprintf("%.80q is no name of an attribute; names are of a-z and 0-9", name))
+			return invalidEvent.because(fmt.Sprintf("%.80q is not a name of an attribute; use only a-z and 0-9", name))
 		}
 		value := req.Extensions[name]
 		if value.Kind() == 'n' {
@@ -167,7 +167,7 @@ func (req *cloudEventRequest) attributes(ev *hub.PublishRequest) error {
 		}
 	}
 	if len(out) > maxAttributes {
-		return invalidEvent.because(fmt.Sprintf("the attributes have more than %d bytes", maxAttributes))
+		return invalidEvent.because(fmt.Sprintf("the attributes have more than %d bytes; send fewer or shorter ones", maxAttributes))
 	}
 	ev.Details.Attributes = out
 	return nil
@@ -179,7 +179,7 @@ func appendExtension(dst []byte, ev *hub.PublishRequest, name string, value json
 	if name == extensionUser {
 		var user userID
 		if err := json.Unmarshal(value, &user); err != nil {
-			return dst, invalidUserID.because(extensionUser + " is no string of 1 to 255 bytes without control characters, and no integer")
+			return dst, invalidUserID.because(extensionUser + " must be an integer, or a string of 1 to 255 bytes without control characters")
 		}
 		ev.User = string(user)
 		return dst, nil
@@ -192,7 +192,7 @@ func appendExtension(dst []byte, ev *hub.PublishRequest, name string, value json
 	case extensionExpiry:
 		at, written, ok := parseTime(text)
 		if !ok {
-			return dst, invalidExpiry.because(extensionExpiry + " is no time of RFC 3339, such as 2026-01-02T03:04:05Z")
+			return dst, invalidExpiry.because(extensionExpiry + " must be a time of RFC 3339, such as 2026-01-02T03:04:05Z")
 		}
 		ev.Expires = at
 		return appendAttribute(dst, name, written), nil
@@ -219,7 +219,7 @@ func simple(name string, value jsontext.Value) (text string, err error) {
 	case '"':
 		unquoted, err := jsontext.AppendUnquote(nil, value)
 		if err != nil {
-			return "", invalidEvent.because(fmt.Sprintf("the attribute %s is no text", name))
+			return "", invalidEvent.because(fmt.Sprintf("the attribute %s is not text", name))
 		}
 		return string(unquoted), nil
 	}
@@ -229,7 +229,7 @@ func simple(name string, value jsontext.Value) (text string, err error) {
 // notSimple says that an attribute has a value of another type than CloudEvents has
 // (section 2).
 func notSimple(name string) error {
-	return invalidEvent.because(fmt.Sprintf("the attribute %s is no string, no boolean and no integer of 32 bits", name))
+	return invalidEvent.because(fmt.Sprintf("the attribute %s must be a string, a boolean or an integer of 32 bits", name))
 }
 
 func appendAttribute(dst []byte, name, value string) []byte {
@@ -298,7 +298,7 @@ func attributeOf(values []string) (string, error) {
 	}
 	value, err := url.PathUnescape(value)
 	if err != nil || len(values) > 1 || !utf8.ValidString(value) {
-		return "", invalidEvent.because("a header with an attribute is given twice, or is no percent-encoded UTF-8")
+		return "", invalidEvent.because("a header with an attribute is given twice, or is not percent-encoded UTF-8")
 	}
 	return value, nil
 }

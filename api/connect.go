@@ -104,7 +104,7 @@ func slowOf(query url.Values) (*hub.SlowPolicy, error) {
 	}
 	p, ok := hub.ParseSlowPolicy(text)
 	if !ok {
-		return nil, invalidSlow.because("slow is none of " + strings.Join(hub.SlowPolicies, ", "))
+		return nil, invalidSlow.because("slow must be one of " + strings.Join(hub.SlowPolicies, ", "))
 	}
 	return &p, nil
 }
@@ -147,7 +147,7 @@ func lastOf(query url.Values) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > hub.MaxLast {
-		return 0, invalidLast.because(fmt.Sprintf("last is no whole number of 1 to %d", hub.MaxLast))
+		return 0, invalidLast.because(fmt.Sprintf("last must be a whole number from 1 to %d", hub.MaxLast))
 	}
 	return n, nil
 }

@@ -61,7 +61,7 @@ func decode(body []byte, target any, maxDepth int, members string) error {
 }
 
 func noObject(members string) error {
-	return malformedJSON.because("the body is no JSON object; send one with " + members)
+	return malformedJSON.because("the body is not a JSON object; send one with " + members)
 }
 
 func tooDeepFor(maxDepth int) error {
@@ -75,7 +75,7 @@ func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) 
 		if err := checkMark(start); err != nil {
 			return err
 		}
-		return malformedJSON.because("the body is no JSON array; send one of objects with " + members)
+		return malformedJSON.because("the body is not a JSON array; send one of objects with " + members)
 	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if _, err := dec.ReadToken(); err != nil {
@@ -107,7 +107,7 @@ func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) 
 		return decodeProblem(err, members)
 	}
 	if _, err := dec.ReadToken(); err != io.EOF {
-		return malformedJSON.because("something follows the list; send nothing but the list")
+		return malformedJSON.because("there is text after the list; send only the list")
 	}
 	return nil
 }
@@ -167,10 +167,10 @@ func nests(body []byte, limit int) bool {
 
 // wrongTypes says which type a member must have.
 var wrongTypes = map[string]*problem{
-	"topic":     invalidTopic.because("topic is no string; send a string such as \"cats\""),
-	"subject":   invalidTopic.because("subject, the topic, is no string; send a string such as \"cats\""),
-	"topics":    invalidTopic.because("topics is no list of strings; send one such as [\"cats\", \"dogs\"]"),
-	"client_id": invalidClientID.because("client_id is no string; send the client_id that /register answered"),
+	"topic":     invalidTopic.because("topic is not a string; send a string such as \"cats\""),
+	"subject":   invalidTopic.because("subject, the topic, is not a string; send a string such as \"cats\""),
+	"topics":    invalidTopic.because("topics is not a list of strings; send one such as [\"cats\", \"dogs\"]"),
+	"client_id": invalidClientID.because("client_id is not a string; send the client_id that /register answered"),
 }
 
 // decodeProblem turns an error of the JSON package, which speaks of Go types, into a
@@ -184,7 +184,7 @@ func decodeProblem(err error, members string) error {
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		if errors.Is(err, json.ErrUnknownName) {
-			return unknownMember.because(fmt.Sprintf("%.80q is no member of this call, which takes %s", semantic.JSONPointer.LastToken(), members))
+			return unknownMember.because(fmt.Sprintf("%.80q is not a member of this call; its members are %s", semantic.JSONPointer.LastToken(), members))
 		}
 		for name := range semantic.JSONPointer.Tokens() { // below the element's index in a list
 			if p := wrongTypes[name]; p != nil {
@@ -195,12 +195,12 @@ func decodeProblem(err error, members string) error {
 			}
 		}
 	}
-	return malformedJSON.because("the body is no JSON object with " + members)
+	return malformedJSON.because("the body is not a JSON object with " + members)
 }
 
 func syntaxOf(err *jsontext.SyntacticError) string {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return fmt.Sprintf("the name %.80q comes twice", err.JSONPointer.LastToken())
+		return fmt.Sprintf("the name %.80q occurs twice", err.JSONPointer.LastToken())
 	}
 	return strings.TrimPrefix(err.Err.Error(), "jsontext: ")
 }

@@ -103,7 +103,7 @@ func historyFrom(header http.Header, query url.Values) (from hub.From, err error
 	cursor, ok := hub.ParseCursor(text)
 	switch {
 	case !ok:
-		return from, invalidCursor.because(fmt.Sprintf("after is no cursor; send one as it was received, of %d bytes", hub.CursorLen))
+		return from, invalidCursor.because(fmt.Sprintf("after is not a cursor; send one as it was received, of %d bytes", hub.CursorLen))
 	case from.Last > 0:
 		return from, conflictingInput.because("after and last are both given; send one of them")
 	}
@@ -117,7 +117,7 @@ func (s *Server) waitOf(query url.Values) (time.Duration, error) {
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 || wait > s.opts.MaxWait {
-		return 0, invalidWait.because(fmt.Sprintf("wait is no duration of 0s to %v, such as 30s", s.opts.MaxWait))
+		return 0, invalidWait.because(fmt.Sprintf("wait must be a duration of 0s to %v, such as 30s", s.opts.MaxWait))
 	}
 	return wait, nil
 }

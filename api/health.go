@@ -48,7 +48,7 @@ func (s *Server) getLive(x *exchange) (any, error) {
 // getReady reports whether events and clients may be sent here.
 func (s *Server) getReady(x *exchange) (any, error) {
 	if !s.opts.Ready() {
-		return nil, notReady.because("the broker is starting or shutting down; send requests to another one meanwhile")
+		return nil, notReady.because("the broker is starting or shutting down; use another one until it is ready")
 	}
 	if s.opts.Overloaded(limit.ToBegin) {
 		return nil, &limit.Refusal{Limit: limit.Memory, After: memoryPause}
@@ -60,7 +60,7 @@ func (s *Server) getReady(x *exchange) (any, error) {
 	case stats.Draining:
 		return nil, hub.ErrDraining
 	case stats.Behind:
-		return nil, busy.because("more events wait to be written than may; publish less, or wait")
+		return nil, busy.because("too many events wait to be written; publish less, or wait")
 	}
 	return verdict{"ready"}, nil
 }

@@ -287,7 +287,7 @@ func TestKeyStore(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		for _, key := range []string{"a", "c"} {
 			if status, duplicate := publish(key); status != 200 || duplicate {
-				t.Errorf("%s behind the window: %d %t", key, status, duplicate)
+				t.Errorf("%s after the window: %d %t", key, status, duplicate)
 			}
 		}
 		b.stop()

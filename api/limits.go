@@ -25,13 +25,13 @@ func refusalProblem(r *limit.Refusal) *problem {
 	var p *problem
 	switch r.Limit {
 	case limit.PublishRate, limit.UserPublishRate:
-		p = tooManyPublishes.because("events are published faster than " + r.Limit.String() + " or the key's rate permits; this one was not, send it again after a pause")
+		p = tooManyPublishes.because("events are published faster than " + r.Limit.String() + " or the key's rate permits; this one was not published, send it again after a pause")
 	case limit.AddressHandshakes:
-		p = tooManyHandshakes.because("connections are opened faster than max_address_handshakes permits one address; try again after a pause")
+		p = tooManyHandshakes.because("connections are opened faster than max_address_handshakes permits for one address; try again after a pause")
 	case limit.AddressConnections:
-		p = tooManyOfAddress.because("as many connections are open as max_address_connections permits one address; close some, or try again later")
+		p = tooManyOfAddress.because("the address has reached max_address_connections; close some connections, or try again later")
 	default:
-		p = overCapacity.because("the broker has come to " + r.Limit.String() + "; try again after a pause, or try another one")
+		p = overCapacity.because("the broker has reached " + r.Limit.String() + "; try again after a pause, or try another one")
 	}
 	return p.with("Retry-After", []string{strconv.Itoa(max(1, limit.Seconds(r.After)))})
 }

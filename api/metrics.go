@@ -32,7 +32,7 @@ func newMetrics(opts *Options, p *probe) *metrics {
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "belfry_build_info",
-		Help:        "Always 1; the labels tell which program this is.",
+		Help:        "Always 1; the labels identify the program.",
 		ConstLabels: prometheus.Labels{"version": opts.Version, "goversion": runtime.Version()},
 	})
 	info.Set(1)

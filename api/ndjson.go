@@ -91,7 +91,7 @@ func (r *summary) appendJSON(dst []byte) []byte {
 // publishStream publishes a stream and answers with its summary.
 func (s *Server) publishStream(x *exchange) error {
 	if x.r.Header["Idempotency-Key"] != nil {
-		return invalidKey.because("a stream has no key: what of it was published before it broke off would be published again; give each line an id, or send batches")
+		return invalidKey.because("a stream cannot have a key: a repeat would publish its first events again; give each line an id, or send batches")
 	}
 	ctx, end := s.tenure(x.r.Context(), x, has(auth.Publish))
 	defer end()
@@ -201,7 +201,7 @@ func (st *stream) broken(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return requestTimeout.because("the next line took too long to arrive; send faster, or raise body_timeout")
 	}
-	return malformedRequest.because("the stream did not arrive whole; send what is behind the last line that was accepted again")
+	return malformedRequest.because("the stream did not arrive completely; send the lines after the last accepted one again")
 }
 
 // extend gives the peer time for the next bytes.

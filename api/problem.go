@@ -92,22 +92,22 @@ func (p *problem) with(name string, value []string) *problem {
 // Refusal returns the code and the detail for a client of a connection.
 func (p *problem) Refusal() (code, detail string) { return p.code, p.detail }
 
-var errPanicked = errors.New("what serves the request has panicked")
+var errPanicked = errors.New("a goroutine of the request has panicked")
 
 // hubProblems maps the hub's errors to problems.
 var hubProblems = []struct {
 	err error
 	*problem
 }{
-	{hub.ErrUnknownClient, unknownClient.because("there is no client of this id, or its time has run out; register again")},
-	{hub.ErrTooManyTopics, tooManyTopics.because("the client would have more topics than max_subscriptions; remove one first, or subscribe to a pattern such as orders.*")},
+	{hub.ErrUnknownClient, unknownClient.because("there is no client with this id, or it has expired; register again")},
+	{hub.ErrTooManyTopics, tooManyTopics.because("the client would exceed max_subscriptions; remove a topic first, or subscribe to a pattern such as orders.*")},
 	{hub.ErrBusy, busy.because("the broker had no room for the event in time, and did not publish it; send it again after a pause")},
-	{hub.ErrTooManyClients, tooManyClients.because("as many clients are registered as max_clients permits; try again later, and unregister those that are not needed")},
+	{hub.ErrTooManyClients, tooManyClients.because("max_clients is reached; try again later, and unregister clients that are not needed")},
 	{hub.ErrKeyReused, keyReused.because("something else was published under the same key, or the same source and id; use a key for one publish only")},
-	{hub.ErrTooManyKeys, tooManyKeys.because("as many keys are remembered as dedupe_bytes permits; publish again later, or without a key")},
-	{hub.ErrTooManyUserClients, tooManyOfUser.because("the user has as many clients as max_user_clients permits; try again later, and unregister those that are not needed")},
-	{hub.ErrTooManyConnections, tooManyConns.because("as many connections are open as max_connections permits; try again later")},
-	{hub.ErrForbidden, kind{"forbidden", 403, ""}.because("the client may not subscribe to this topic: what it may was said when it was registered")},
+	{hub.ErrTooManyKeys, tooManyKeys.because("the remembered keys have reached dedupe_bytes; publish again later, or without a key")},
+	{hub.ErrTooManyUserClients, tooManyOfUser.because("the user has reached max_user_clients; try again later, and unregister clients that are not needed")},
+	{hub.ErrTooManyConnections, tooManyConns.because("max_connections is reached; try again later")},
+	{hub.ErrForbidden, kind{"forbidden", 403, ""}.because("the client may not subscribe to this topic; its registration must allow it")},
 	{hub.ErrDraining, draining.because("the broker is shutting down; try again, or try another one")},
 	{hub.ErrClosed, stopped.because("the broker has stopped; try again, or try another one")},
 }
@@ -135,7 +135,7 @@ func problemOf(err error) (p *problem, ok bool) {
 		return p, true
 	}
 	if lost, ok := errors.AsType[*hub.GapError](err); ok {
-		p := gap.because(lost.Error() + "; reload your state, and read on without a cursor")
+		p := gap.because(lost.Error() + "; reload your state, and continue without a cursor")
 		p.lost = &lost.Gap
 		return p, true
 	}
@@ -147,7 +147,7 @@ func problemOf(err error) (p *problem, ok bool) {
 	if refusal, ok := errors.AsType[refusedHandshake](err); ok {
 		return handshakeProblem(refusal), true
 	}
-	return internalError.because("the broker failed; its log tells more under the request id"), false
+	return internalError.because("the broker failed; its log has the reason under the request id"), false
 }
 
 // A problemDocument is the body of an error response (RFC 9457 section 3). Its type is

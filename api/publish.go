@@ -182,7 +182,7 @@ func formatOf(header http.Header) (format, error) {
 		return f, checkCoding(header)
 	}
 	if strings.HasPrefix(media, "application/cloudevents") {
-		return plain, unsupportedMedia.because("of CloudEvents' formats the broker reads JSON; send application/cloudevents+json").with("Accept", acceptableTypes)
+		return plain, unsupportedMedia.because("the broker reads CloudEvents only in JSON; send application/cloudevents+json").with("Accept", acceptableTypes)
 	}
 	if header["Ce-Specversion"] != nil {
 		return cloudEventBinary, checkCoding(header)
@@ -203,7 +203,7 @@ func (x *exchange) idempotencyKey(f format, body []byte, p *publication) error {
 		key = key[1 : n-1]
 	}
 	if len(given) > 1 || !isKey(key) {
-		return invalidKey.because("Idempotency-Key is no text of 1 to 255 printable ASCII characters, given once; send one such as a UUID")
+		return invalidKey.because("Idempotency-Key must be given once, with 1 to 255 printable ASCII characters; send one such as a UUID")
 	}
 	p.Key = x.keyOf(givenKey, []string{key}, x.asked(f, body)...)
 	return nil

@@ -83,7 +83,7 @@ func (b *broker) beginStream(header ...string) (in net.Conn, answered <-chan *ht
 }
 
 // What comes of a poll and of a stream whose right goes: when it ends, and what both
-// are told. The stream's next line would come long behind that.
+// are told. The stream's next line would come much later.
 func TestRightsOfThoseThatWait(t *testing.T) {
 	t.Parallel()
 	const all = auth.Publish | auth.Subscribe

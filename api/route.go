@@ -45,7 +45,7 @@ func newRoutes(table []*route) *routes {
 	braces := strings.NewReplacer("{", ":", "}", "")
 	for _, r := range table {
 		if (r.right == 0) != r.free {
-			panic("api: nobody has said who may use " + r.pattern)
+			panic("api: no right is declared for " + r.pattern)
 		}
 		// The router's functions only identify the route.
 		t.router.Handle(r.method, braces.Replace(r.pattern), func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {

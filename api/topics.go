@@ -30,7 +30,7 @@ func (s *Server) changeTopic(x *exchange, change func(hub.ID, string) error, don
 	case req.ClientID == "":
 		return nil, invalidClientID.because("client_id is missing; send the client_id that /register answered")
 	case req.Topic == "":
-		return nil, invalidTopic.because("topic is missing or empty; say which")
+		return nil, invalidTopic.because("topic is missing or empty; name the topic")
 	}
 	if err := hub.CheckPattern(req.Topic); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ type userID string
 var (
 	errNoUser     = invalidUserID.because("user_id is missing; send an integer such as 1, or a string of 1 to 255 bytes")
 	errUserType   = invalidUserID.because("user_id is neither an integer nor a string; send an integer such as 1, or a string of 1 to 255 bytes")
-	errUserText   = invalidUserID.because("user_id holds a control character; send an integer such as 1, or a string of 1 to 255 bytes without")
+	errUserText   = invalidUserID.because("user_id contains a control character; send an integer such as 1, or a string of 1 to 255 bytes without one")
 	errUserLength = invalidUserID.because("user_id has 0 or more than 255 bytes; send an integer such as 1, or a string of 1 to 255 bytes")
 )
 

@@ -39,7 +39,7 @@ func Health(ctx context.Context, b Broker, o HealthOptions, s Streams) error {
 		Topics    int
 	}
 	if err := json.Unmarshal(text, &health); err != nil {
-		return fmt.Errorf("what answers at %s is not a broker: %w", b.URL, err)
+		return fmt.Errorf("the server at %s is not a broker: %w", b.URL, err)
 	}
 	line := health.Status
 	if health.Version != nil {

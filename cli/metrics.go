@@ -20,7 +20,7 @@ func (b Broker) figures(ctx context.Context, c *http.Client) (figures, error) {
 	}
 	found := parseFigures(text)
 	if _, ok := found["belfry_events_published_total"]; !ok {
-		return nil, fmt.Errorf("what answers at %s has no metrics of a broker", b.URL)
+		return nil, fmt.Errorf("the server at %s has no metrics of a broker", b.URL)
 	}
 	return found, nil
 }

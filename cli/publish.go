@@ -91,7 +91,7 @@ func interrupted(ctx context.Context, err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[*client.UnansweredError](err); ok {
-		return fmt.Errorf("%w: whether it was published is not known", ErrInterrupted)
+		return fmt.Errorf("%w: it is unknown whether it was published", ErrInterrupted)
 	}
 	return ErrInterrupted
 }

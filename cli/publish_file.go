@@ -50,12 +50,12 @@ func (p *publishing) file(ctx context.Context) error {
 func (p *publishing) streamed(ctx context.Context, summary *client.Summary, err error) error {
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: how much was published is not known: %w", ErrInterrupted, err)
+			return fmt.Errorf("%w: it is unknown how much was published: %w", ErrInterrupted, err)
 		}
 		if _, ok := errors.AsType[*client.Problem](err); ok {
 			return err
 		}
-		return fmt.Errorf("how much was published is not known: %w", err)
+		return fmt.Errorf("it is unknown how much was published: %w", err)
 	}
 	if ctx.Err() != nil && summary.Accepted == 0 {
 		return ErrInterrupted

@@ -116,7 +116,7 @@ func (b Broker) look(ctx context.Context, c *http.Client) (look, error) {
 		UptimeS int64 `json:"uptime_s"`
 	}
 	if err := json.Unmarshal(text, &health); err != nil {
-		return look{}, errors.New("what answers to /health is not a broker")
+		return look{}, errors.New("the server that answers /health is not a broker")
 	}
 	l.version, l.uptime = health.Version, seconds(health.UptimeS)
 	return l, nil
@@ -148,7 +148,7 @@ func frame(b Broker, before, now look) string {
 	row("clients", "%10.0f      %12.0f connected", f["belfry_clients"], f["belfry_clients_connected"])
 	row("topics", "%10.0f      %12.0f patterns", f["belfry_topics"], f["belfry_patterns"])
 	row("queues", "%10s      %12.0f for couriers   %6.0f for the hub", size(f["belfry_client_queue_bytes"]), f["belfry_courier_backlog"], f["belfry_hub_queue"])
-	row("log", "%10s      %12.0f events   %10.1f /s dropped by age or size", size(f["belfry_log_bytes"]), f["belfry_log_events"], rate("events_evicted_total"))
+	row("log", "%10s      %12.0f events   %10.1f /s evicted", size(f["belfry_log_bytes"]), f["belfry_log_events"], rate("events_evicted_total"))
 	row("memory", "%10s      %12s at most", size(f["belfry_memory_bytes"]), limit(f["belfry_memory_limit_bytes"]))
 	row("trouble", "%10.1f /s gaps   %6.1f /s slow clients   %6.1f /s refused calls", rate("gaps_total"), rate(`disconnects_total{reason="slow_consumer"}`), rate("refused_total"))
 	return out.String()

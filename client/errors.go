@@ -11,7 +11,7 @@ var (
 	ErrClosed = errors.New("the client is closed")
 	// ErrSilent ends a connection that was silent for too long: twice the broker's
 	// heartbeat, or [Options.PingTimeout] after a ping.
-	ErrSilent = errors.New("nothing is heard from the broker")
+	ErrSilent = errors.New("the broker is silent")
 	// ErrProtocol ends a connection on which the broker violated belfry.v1, or which was
 	// cut in the middle of a message.
 	ErrProtocol = errors.New("not understood")
@@ -25,7 +25,7 @@ const (
 	CodeReplaced       = 4001 // another connection took over
 	CodeForbidden      = 4002 // too many takeovers, or a topic reserved for the broker
 	CodeGap            = 4003 // register again
-	CodeUnknownClient  = 4004 // the registration does not exist any more
+	CodeUnknownClient  = 4004 // the registration no longer exists
 	CodeSlowConsumer   = 4100 // too much waited for the client
 	CodePongTimeout    = 4101 // the client did not answer
 	CodeMessageTimeout = 4102 // a message of the client arrived too slowly
@@ -58,7 +58,7 @@ type HandshakeError struct {
 }
 
 func (e *HandshakeError) Error() string {
-	return fmt.Sprintf("no WebSocket with %s, but HTTP status %d: %v", subprotocol, e.Status, e.Err)
+	return fmt.Sprintf("want a WebSocket with %s, got HTTP status %d: %v", subprotocol, e.Status, e.Err)
 }
 
 func (e *HandshakeError) Unwrap() error { return e.Err }

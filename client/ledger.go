@@ -141,7 +141,7 @@ func (l *ledger) next() (text []byte, refused *Refused) {
 		case err != nil:
 			return nil, l.refuse(r, InvalidTopic, err.Error())
 		case l.maxMessage > 0 && len(text) > l.maxMessage:
-			return nil, l.refuse(r, RequestTooLong, fmt.Sprintf("it has %d bytes, and the broker takes %d; ask for fewer topics at once", len(text), l.maxMessage))
+			return nil, l.refuse(r, RequestTooLong, fmt.Sprintf("it has %d bytes, and the broker accepts %d; subscribe to fewer topics at once", len(text), l.maxMessage))
 		}
 		if !r.tried {
 			r.tried = true

@@ -20,7 +20,7 @@ type Problem struct {
 
 func (e *Problem) Error() string {
 	if e.Code == "" {
-		return fmt.Sprintf("HTTP status %d %s, and no broker's answer", e.Status, http.StatusText(e.Status))
+		return fmt.Sprintf("HTTP status %d %s, not from a broker", e.Status, http.StatusText(e.Status))
 	}
 	return fmt.Sprintf("%s (%d): %s", e.Code, e.Status, e.Detail)
 }
@@ -52,7 +52,7 @@ type UnansweredError struct {
 }
 
 func (e *UnansweredError) Error() string {
-	return fmt.Sprintf("whether it was published is not known: %v", e.Err)
+	return fmt.Sprintf("it is unknown whether it was published: %v", e.Err)
 }
 
 // Unwrap returns the error of the last attempt.

@@ -159,7 +159,7 @@ func (p *Publisher) retry(ctx context.Context, body []byte, key string, answer a
 		key = rand.Text()
 	}
 	if len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
-		return fmt.Errorf("an idempotency key is no text of 1 to %d printable ASCII characters", maxKey)
+		return fmt.Errorf("an idempotency key must have 1 to %d printable ASCII characters", maxKey)
 	}
 	end := time.Now().Add(p.opts.RetryFor)
 	pause := backoff{least: p.opts.MinBackoff, most: p.opts.MaxBackoff}

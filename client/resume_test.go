@@ -57,7 +57,7 @@ func TestReadAhead(t *testing.T) {
 }
 
 // TestAnotherLog: the cursors of a broker that was restarted need not sort
-// behind the old ones, and the gap must be told even if the connection ends
+// after the old ones, and the gap must be told even if the connection ends
 // before it.
 func TestAnotherLog(t *testing.T) {
 	bubble(t, func(t *testing.T, s *stage) {

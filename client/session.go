@@ -54,7 +54,7 @@ func (c *Client) dial(address string) (*session, error) {
 		return nil, err
 	case socket.Subprotocol() != subprotocol:
 		_ = socket.CloseNow() // an error changes nothing
-		return nil, &HandshakeError{Status: response.StatusCode, Err: errors.New("the subprotocol is not spoken there")}
+		return nil, &HandshakeError{Status: response.StatusCode, Err: errors.New("the server does not speak the subprotocol")}
 	}
 	socket.SetReadLimit(-1) // our own limit has an error of its own
 	s := &session{client: c, socket: socket, began: time.Now()}

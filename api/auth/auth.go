@@ -33,7 +33,7 @@ func ParseRights(names []string) (all Right, err error) {
 	for _, name := range names {
 		right, ok := rightNames[name]
 		if !ok {
-			return 0, fmt.Errorf("%q is no right; rights are publish, register, subscribe and admin", name)
+			return 0, fmt.Errorf("%q is not a right; use publish, register, subscribe or admin", name)
 		}
 		all |= right
 	}
@@ -83,7 +83,7 @@ func (id *Identity) ByToken() bool { return id.proof != nil }
 // Has reports whether an identity has a right for any topic. It fails with a [*Denial].
 func (id *Identity) Has(r Right) error {
 	if id.rights&r == 0 {
-		return forbidden.because(fmt.Sprintf("%s has not the right to %s", id.Name, r))
+		return forbidden.because(fmt.Sprintf("%s does not have the right to %s", id.Name, r))
 	}
 	return nil
 }
@@ -183,10 +183,10 @@ func (d Denial) because(reason string) *Denial {
 var (
 	missing   = Denial{http.StatusUnauthorized, "credentials_missing", "send Authorization: Bearer with an API key or a token", "no credentials"}
 	invalid   = Denial{http.StatusUnauthorized, "credentials_invalid", "the key or the token is not accepted; its issuer can check it with belfry token check", ""}
-	expired   = Denial{http.StatusUnauthorized, "token_expired", "get a new token and come again", ""}
-	forbidden = Denial{http.StatusForbidden, "forbidden", "this is not among what was granted", ""}
-	wrongHost = Denial{http.StatusForbidden, "host_not_allowed", "without keys the broker answers as localhost and as its public_url only; configure keys to serve others", ""}
-	proxied   = Denial{http.StatusForbidden, "proxied", "without keys the broker answers no proxy; configure keys to stand behind one", ""}
+	expired   = Denial{http.StatusUnauthorized, "token_expired", "the token has expired; get a new one and try again", ""}
+	forbidden = Denial{http.StatusForbidden, "forbidden", "the key or the token does not grant this; use one that does", ""}
+	wrongHost = Denial{http.StatusForbidden, "host_not_allowed", "without keys the broker serves only the hosts localhost and public_url; configure keys to serve others", ""}
+	proxied   = Denial{http.StatusForbidden, "proxied", "without keys the broker refuses requests through a proxy; configure keys to run behind one", ""}
 	foreign   = Denial{http.StatusForbidden, "origin_not_allowed", "pages of this origin may not use this call; add the origin to allowed_origins if they should", ""}
 )
 
@@ -212,7 +212,7 @@ type Guard struct {
 // New returns a guard. It fails for options that would refuse everybody.
 func New(opts Options) (*Guard, error) {
 	if len(opts.Keys) == 0 && opts.Tokens == nil && !opts.Open {
-		return nil, errors.New("neither keys nor tokens are configured, and the broker is not to be open")
+		return nil, errors.New("no keys or tokens are configured, and the broker may not be open")
 	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
@@ -234,18 +234,18 @@ func (g *Guard) Still(who *Identity) (*Identity, error) {
 	case who == operators, who == everybody && g.open():
 		return who, nil
 	case who == everybody:
-		return nil, missing.because("the broker is open no more")
+		return nil, missing.because("the broker is no longer open")
 	case who.proof != nil && g.opts.Tokens != nil:
 		return g.opts.Tokens.still(who, g.opts.Clock())
 	case who.proof != nil:
-		return nil, invalid.because("tokens are not configured any more")
+		return nil, invalid.because("tokens are no longer configured")
 	}
 	for i := range g.opts.Keys {
 		if g.opts.Keys[i].SHA256 == who.key.SHA256 {
 			return g.keys[i], nil
 		}
 	}
-	return nil, invalid.because("the key is no more")
+	return nil, invalid.because("the key was removed")
 }
 
 // Regrant returns what has become of a grant. It is the [hub.Changes].
@@ -291,7 +291,7 @@ func (g *Guard) Identify(r *http.Request) (*Identity, error) {
 // Check returns the identity of a key or a token. It fails with a [*Denial].
 func (g *Guard) Check(text string) (*Identity, error) {
 	if len(text) > maxCredentials {
-		return nil, invalid.because("credentials of too many bytes")
+		return nil, invalid.because("the credentials are too long")
 	}
 	if strings.Count(text, ".") == 2 {
 		if g.opts.Tokens == nil {
@@ -307,7 +307,7 @@ func (g *Guard) Check(text string) (*Identity, error) {
 		}
 	}
 	if found == nil {
-		return nil, invalid.because("no such key, and not the three parts of a token")
+		return nil, invalid.because("not a known key, and not a token of three parts")
 	}
 	return found, nil
 }

@@ -74,11 +74,11 @@ func (e *exam) exp() error {
 	at, err := dateOf(e.claims.Exp)
 	switch leeway := e.tokens.opts.Leeway; {
 	case err == errMissing:
-		return errors.New("missing; want the time when the token ends, in seconds since 1970")
+		return errors.New("missing; want the time when the token expires, in seconds since 1970")
 	case err != nil:
 		return err
 	case !e.now.Before(at.Add(leeway)):
-		return tooLate(fmt.Sprintf("%s; want a time to come (clocks may differ by %v)", e.shown(at), leeway))
+		return tooLate(fmt.Sprintf("%s; want a time in the future (clocks may differ by %v)", e.shown(at), leeway))
 	default:
 		e.end = at.Add(leeway)
 		e.sayWhen(at)
@@ -95,7 +95,7 @@ func (e *exam) nbf() error {
 	case err != nil:
 		return err
 	case e.now.Before(at.Add(-leeway)):
-		return fmt.Errorf("%s; want a time that has come (clocks may differ by %v)", e.shown(at), leeway)
+		return fmt.Errorf("%s; want a time in the past (clocks may differ by %v)", e.shown(at), leeway)
 	default:
 		e.sayWhen(at)
 		return nil
@@ -107,14 +107,14 @@ func (e *exam) iat() error {
 	opts := &e.tokens.opts
 	switch end := at.Add(opts.MaxAge + opts.Leeway); {
 	case err == errMissing && opts.MaxAge == 0:
-		e.say("none, and tokens of any age are taken")
+		e.say("none; tokens of any age are accepted")
 		return nil
 	case err == errMissing:
 		return fmt.Errorf("missing; want the time when the token was issued, at most %v ago", opts.MaxAge)
 	case err != nil:
 		return err
 	case e.now.Before(at.Add(-opts.Leeway)):
-		return fmt.Errorf("%s; want a time that has come (clocks may differ by %v)", e.shown(at), opts.Leeway)
+		return fmt.Errorf("%s; want a time in the past (clocks may differ by %v)", e.shown(at), opts.Leeway)
 	case opts.MaxAge > 0 && e.now.After(end):
 		return tooLate(fmt.Sprintf("%s; want at most %v (clocks may differ by %v)", e.shown(at), opts.MaxAge, opts.Leeway))
 	case opts.MaxAge > 0 && end.Before(e.end):
@@ -127,7 +127,7 @@ func (e *exam) iat() error {
 func (e *exam) aud() error {
 	wanted := e.tokens.opts.Audience
 	if len(wanted) == 0 {
-		e.say("not looked at")
+		e.say("not checked")
 		return nil
 	}
 	var has []string
@@ -162,7 +162,7 @@ func textsOf(list jsontext.Value) (texts []string, err error) {
 	for _, value := range values {
 		text, bad := textOf(value)
 		if bad != nil || value.Kind() != '"' {
-			return nil, fmt.Errorf("%.100s; want a text or a list of texts", list)
+			return nil, fmt.Errorf("%.100s; want a string or a list of strings", list)
 		}
 		texts = append(texts, text)
 	}
@@ -172,7 +172,7 @@ func textsOf(list jsontext.Value) (texts []string, err error) {
 func (e *exam) iss() error {
 	wanted := e.tokens.opts.Issuer
 	if wanted == "" {
-		e.say("not looked at")
+		e.say("not checked")
 		return nil
 	}
 	has, err := textOf(e.claims.Iss)
@@ -210,7 +210,7 @@ func (e *exam) belfry() error {
 	}
 	if err := json.Unmarshal(e.claims.Belfry, &e.rights, json.RejectUnknownMembers(true)); err != nil {
 		e.rights = rights{}
-		return fmt.Errorf("%.100s; want an object of subscribe and publish, lists of texts", e.claims.Belfry)
+		return fmt.Errorf("%.100s; want an object with subscribe and publish, lists of strings", e.claims.Belfry)
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func textOf(value jsontext.Value) (string, error) {
 		text, err := jsontext.AppendUnquote(nil, value)
 		return string(text), err
 	}
-	return "", fmt.Errorf("%.100s; want a text", value)
+	return "", fmt.Errorf("%.100s; want a string", value)
 }
 
 func (e *exam) alg() error {
@@ -150,7 +150,7 @@ func (e *exam) alg() error {
 	}
 	method := e.tokens.methods[name]
 	if method == nil {
-		return fmt.Errorf("%.100q; want %s, for which there are keys", name, strings.Join(slices.Sorted(maps.Keys(e.tokens.methods)), ", "))
+		return fmt.Errorf("%.100q; want an algorithm with a key: %s", name, strings.Join(slices.Sorted(maps.Keys(e.tokens.methods)), ", "))
 	}
 	e.method = method
 	e.say("%s", name)
@@ -200,7 +200,7 @@ func (e *exam) verify() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%d bytes that none of %d keys has made for this header and these claims", len(e.signature), tried)
+	return fmt.Errorf("%d bytes; none of the %d keys has made this signature", len(e.signature), tried)
 }
 
 // signedBy reports whether one of the keys has signed the token.

@@ -199,7 +199,7 @@ func (s *KeySet) missing(name string, method jwt.SigningMethod) error {
 	return fmt.Errorf("kid %.100q; want one of the issuer's %d keys that is for %s", name, len(p.keys), method.Alg())
 }
 
-var errPanicked = errors.New("the broker failed at reading them; its log tells more")
+var errPanicked = errors.New("the broker failed to read them; its log has the reason")
 
 // fetch fetches the keys once. Whatever an issuer sends must not end the process.
 func (s *KeySet) fetch(ctx context.Context) (err error) {
@@ -257,9 +257,9 @@ func (s *KeySet) get(ctx context.Context) ([]byte, error) {
 func onlyToHTTPS(r *http.Request, via []*http.Request) error {
 	switch {
 	case r.URL.Scheme != "https":
-		return fmt.Errorf("the issuer leads to %.20q, want https", r.URL.Scheme)
+		return fmt.Errorf("the issuer redirects to %.20q; want https", r.URL.Scheme)
 	case len(via) > maxRedirects:
-		return fmt.Errorf("the issuer leads on more than %d times", maxRedirects)
+		return fmt.Errorf("the issuer redirects more than %d times", maxRedirects)
 	}
 	return nil
 }

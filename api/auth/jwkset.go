@@ -23,7 +23,7 @@ func parseSet(text []byte) (*published, error) {
 		Keys []jsontext.Value `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {
-		return nil, errors.New("this is no JWK set: want one JSON object with a list of keys")
+		return nil, errors.New("this is not a JWK set: want one JSON object with a list of keys")
 	}
 	if len(set.Keys) > maxSetKeys {
 		return nil, fmt.Errorf("the set has %d keys; want at most %d", len(set.Keys), maxSetKeys)
@@ -61,12 +61,12 @@ type jwkView struct {
 func parseKey(value jsontext.Value) (namedKey, error) {
 	var said jwkView
 	if err := json.Unmarshal(value, &said); err != nil {
-		return namedKey{name: said.Kid}, errors.New("it is no JSON object of a key")
+		return namedKey{name: said.Kid}, errors.New("it is not a JSON object of a key")
 	}
 	unfit := namedKey{name: said.Kid}
 	switch {
 	case said.Kty == "oct":
-		return unfit, errors.New("it is a secret, and a secret that is published is none")
+		return unfit, errors.New("it is a secret, which must not be published")
 	case said.D != nil:
 		return unfit, errors.New("its private part is published")
 	}

@@ -51,7 +51,7 @@ func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
 		return who, nil // the usual case: nothing has changed
 	}
 	if !t.has(who.proof) && !t.awaits(who.proof) {
-		return nil, denialOf("key", errors.New("the one that has signed the token counts no more"))
+		return nil, denialOf("key", errors.New("the key that signed the token is no longer accepted"))
 	}
 	e := exam{tokens: t, now: now, claims: who.proof.claims}
 	for i := range rechecks {
@@ -60,7 +60,7 @@ func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
 		}
 	}
 	if !now.Before(e.end) {
-		return nil, denialOf("exp", tooLate("the time of what was begun with the token is over"))
+		return nil, denialOf("exp", tooLate("the token has expired"))
 	}
 	if e.end.Equal(who.subscribe.Expires) {
 		return who, nil

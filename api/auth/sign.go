@@ -39,7 +39,7 @@ func (n NewToken) Sign(key any) (string, error) {
 			return "", err
 		}
 	default:
-		return "", fmt.Errorf("nothing signs with a %T", key)
+		return "", fmt.Errorf("cannot sign with a %T", key)
 	}
 	claims := jwt.MapClaims{
 		"iat": n.Issued.Unix(), "exp": n.Expires.Unix(),

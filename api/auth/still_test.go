@@ -293,7 +293,7 @@ func TestCertificatesOfKeys(t *testing.T) {
 var _ hub.Changes = (*Guard)(nil).Regrant
 
 // What a token has begun ends at the instant that its grant names, neither before nor
-// behind it: who waits for that is not told to wait on.
+// after it: a caller that waits for it is not told to go on waiting.
 func TestStillEnds(t *testing.T) {
 	t.Parallel()
 	tokens := newTokens(t, func(o *TokenOptions) { o.MaxAge = 10 * time.Minute })

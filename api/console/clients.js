@@ -17,7 +17,7 @@ const columns = [
   { head: 'State', value: (c) => c.state },
   { head: 'Topics', value: (c) => brief(c.topics) },
   { head: 'Address', class: 'code', value: (c) => c.address ?? '' },
-  { head: 'Behind', class: 'number', value: (c) => count(c.behind) },
+  { head: 'Lag', class: 'number', value: (c) => count(c.behind) },
   { head: 'Queue', class: 'number', value: (c) => (c.queue_bytes === undefined ? '' : bytes(c.queue_bytes) + (c.blocked ? ', full' : '')) },
   { head: 'Last close', value: (c) => c.last_close_reason ?? '' },
 ];
@@ -82,7 +82,7 @@ function showOne(main, { argument: handle, signal, heading }) {
       about.replaceChildren(h('div', { class: 'panel' }, facts([
         ['User', user || 'none'], ['State', c.state], ['Since', `${moment(c.since)} (${ago(c.since)})`], ['Connections so far', count(c.connections)],
         ['Registered', c.registered ? 'yes: it can come back' : 'no: it lasts as long as its connection'], ['Protocol', c.protocol], ['Address', c.address],
-        ['Position', c.cursor], ['Events behind', count(c.behind)],
+        ['Position', c.cursor], ['Lag, in events', count(c.behind)],
         ['Waiting', c.queue_bytes === undefined ? '' : bytes(c.queue_bytes) + (c.blocked ? ', its socket is full' : '')],
         ['Grant ends', moment(c.expires_at)], ['Last close', c.last_close_reason]])));
       topics.update(c.topics, 'It has none.');

@@ -33,7 +33,7 @@ type Proxies struct {
 func New(trusted []string, header string) (*Proxies, error) {
 	p := &Proxies{forwarded: header == RFC7239}
 	if !p.forwarded && header != XForwardedFor {
-		return nil, fmt.Errorf("%q is no header of proxies; choose %s or %s", header, XForwardedFor, RFC7239)
+		return nil, fmt.Errorf("%q is not a header of proxies; choose %s or %s", header, XForwardedFor, RFC7239)
 	}
 	for _, text := range trusted {
 		if text == "unix" {

@@ -241,8 +241,8 @@ func (g *Gate) Stay(c forwarded.Client, shared bool) (leave func(), err error) {
 const stayPause = 10 * time.Second
 
 var (
-	descHTTP      = prometheus.NewDesc("belfry_http_connections", "Connections that are no client's (yet).", nil, nil)
-	descAddresses = prometheus.NewDesc("belfry_addresses", "Addresses that have connections; this machine and proxies are not counted.", nil, nil)
+	descHTTP      = prometheus.NewDesc("belfry_http_connections", "HTTP connections not (yet) upgraded to a client's connection.", nil, nil)
+	descAddresses = prometheus.NewDesc("belfry_addresses", "Addresses with connections, without this machine and proxies.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].

@@ -70,7 +70,7 @@ func (r *Refusals) Refuse(l Limit, after time.Duration) error {
 	return &Refusal{l, after}
 }
 
-var descRefused = prometheus.NewDesc("belfry_refused_total", "What was refused, by the limit that it was over.", []string{"limit"}, nil)
+var descRefused = prometheus.NewDesc("belfry_refused_total", "Requests and connections that were refused, by the limit that they exceeded.", []string{"limit"}, nil)
 
 // Describe implements [prometheus.Collector].
 func (r *Refusals) Describe(out chan<- *prometheus.Desc) { out <- descRefused }

@@ -32,8 +32,8 @@ type MemoryGuard struct {
 // refusals are the texts for the log about what is refused, by need.
 var refusals = [Needs]string{
 	ToBegin:        "connections, registrations and requests that wait",
-	ToPublish:      "these, and publishes with a token",
-	ToPublishByKey: "these, and all publishes",
+	ToPublish:      "connections, registrations, requests that wait, and publishes with a token",
+	ToPublishByKey: "connections, registrations, requests that wait, and all publishes",
 }
 
 // A MemoryReading is the memory held at one moment, in bytes.
@@ -100,9 +100,9 @@ func (g *MemoryGuard) Look() {
 	case now > before:
 		g.log.Warn("memory is above max_memory", append(about, zap.String("refused", refusals[now-1]))...)
 	case now < before && now > 0:
-		g.log.Info("there is some memory again", append(about, zap.String("refused", refusals[now-1]))...)
+		g.log.Info("some memory is available again", append(about, zap.String("refused", refusals[now-1]))...)
 	case now < before:
-		g.log.Info("there is memory again", about...)
+		g.log.Info("memory is available again", about...)
 	}
 }
 
@@ -120,10 +120,10 @@ func ReadMemory() MemoryReading {
 }
 
 var (
-	descMemory        = prometheus.NewDesc("belfry_memory_bytes", "What the process holds, and the kernel for TCP connections.", nil, nil)
-	descMemoryKernel  = prometheus.NewDesc("belfry_memory_kernel_bytes", "What the kernel holds for all TCP connections of the machine.", nil, nil)
-	descMemoryLimit   = prometheus.NewDesc("belfry_memory_limit_bytes", "Above this nothing new is begun; 0 is no limit.", nil, nil)
-	descMemoryReserve = prometheus.NewDesc("belfry_memory_reserve_bytes", "What publishers with a key may have above the limit.", nil, nil)
+	descMemory        = prometheus.NewDesc("belfry_memory_bytes", "Memory of the process, and of the kernel for TCP connections.", nil, nil)
+	descMemoryKernel  = prometheus.NewDesc("belfry_memory_kernel_bytes", "Memory of the kernel for all TCP connections of the machine.", nil, nil)
+	descMemoryLimit   = prometheus.NewDesc("belfry_memory_limit_bytes", "Memory above which the broker begins nothing new; 0: no limit.", nil, nil)
+	descMemoryReserve = prometheus.NewDesc("belfry_memory_reserve_bytes", "Memory above the limit for publishes with a key.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].

@@ -163,7 +163,7 @@ func (r *run) ready(ctx context.Context) error {
 		select {
 		case <-r.note:
 		case <-ctx.Done():
-			return fmt.Errorf("of %d connections only %d have received a first event", r.Connections, r.received.Load())
+			return fmt.Errorf("only %d of %d connections have received a first event", r.received.Load(), r.Connections)
 		}
 	}
 	return nil

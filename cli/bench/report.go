@@ -91,7 +91,7 @@ func (t *report) print(s cli.Streams, o Options) error {
 	case t.Failed > 0:
 		return fmt.Errorf("%d publishes failed, the last: %s", t.Failed, t.LastFailure)
 	case t.Lost > 0:
-		return fmt.Errorf("%d deliveries have not come", t.Lost)
+		return fmt.Errorf("%d deliveries are missing", t.Lost)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (t *report) print(s cli.Streams, o Options) error {
 func (t *report) table(out io.Writer) error {
 	pace := fmt.Sprintf("%d events/s", t.Rate)
 	if t.Rate == 0 {
-		pace = fmt.Sprintf("%d events on their way at a time", t.Window)
+		pace = fmt.Sprintf("%d events under way at a time", t.Window)
 	}
 	_, err := fmt.Fprintf(out, `%d connections (%s), %d topics, %d bytes, %d publishers, %s
 

@@ -50,7 +50,7 @@ func (b *Broker) enforce(r regime) {
 func (b *Broker) recheck() {
 	// If the hub has ended, so will the broker.
 	if ended, err := b.api.Recheck(); err == nil && ended > 0 {
-		b.log.Info("rights were taken back", zap.Int("clients_ended", ended))
+		b.log.Info("rights were revoked", zap.Int("clients_ended", ended))
 	}
 }
 

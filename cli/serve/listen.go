@@ -82,7 +82,7 @@ func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
 			conn.Close()
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) { // only a refusal shows that no broker listens
-			return nil, fmt.Errorf("listen on %s: another program does", path)
+			return nil, fmt.Errorf("listen on %s: another program listens there; stop it, or use another path", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, err

@@ -35,7 +35,7 @@ type panics struct {
 func newPanics(log *zap.Logger) panics {
 	return panics{log: log, Counter: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "belfry_panics_total",
-		Help: "Faults of the broker that ended what was done when they came, such as a connection or a request.",
+		Help: "Faults of the broker that ended a connection, a request or other work.",
 	})}
 }
 

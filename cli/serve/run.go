@@ -45,7 +45,7 @@ func Run(ctx context.Context, hangups <-chan os.Signal, cfg config.Config, again
 // warn logs the problems that do not stop the broker.
 func warn(log logging.Logger, cfg config.Config) {
 	if len(cfg.Unknown) > 0 {
-		log.Warn("environment variables that are no settings", zap.Strings("names", cfg.Unknown))
+		log.Warn("environment variables that are not settings", zap.Strings("names", cfg.Unknown))
 	}
 	for _, warning := range cfg.Warnings {
 		log.Warn(warning)

@@ -62,7 +62,7 @@ func (k *tokenKeys) newIssuer(url string) issuer {
 		return issuer{}
 	}
 	return issuer{url, auth.NewKeySet(url, auth.Notices{
-		Failed: func(err error) { k.log.Warn("cannot fetch the keys of tokens", zap.Error(err)) },
+		Failed: func(err error) { k.log.Warn("cannot fetch the keys for tokens", zap.Error(err)) },
 		Changed: func() {
 			select {
 			case k.changed <- struct{}{}:
@@ -148,7 +148,7 @@ func CheckToken(c config.TokenCheck, stdin io.Reader, stdout io.Writer, log *zap
 				denial = f.Denial
 			}
 		case !f.Passed:
-			verdict, what = "-", "not checked, for what is wrong above"
+			verdict, what = "-", "not checked, because an earlier check failed"
 		}
 		line := strings.TrimRight(fmt.Sprintf("%-5s  %-16s  %s", verdict, f.Check, what), " ")
 		if _, err := fmt.Fprintln(stdout, line); err != nil {

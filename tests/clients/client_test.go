@@ -124,7 +124,7 @@ func (n *numbersSeen) take(e *client.Event) {
 	case n.all[number]:
 		n.t.Fatalf("%d comes twice", number)
 	case number < n.last[topic] || n.ordered && number < n.highest:
-		n.t.Fatalf("%d comes behind %d (of its topic) and %d", number, n.last[topic], n.highest)
+		n.t.Fatalf("%d comes after %d (of its topic) and %d", number, n.last[topic], n.highest)
 	}
 	n.all[number] = true
 	n.last[topic], n.highest = number, max(n.highest, number)

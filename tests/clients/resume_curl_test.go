@@ -102,10 +102,10 @@ func TestCurlEventStream(t *testing.T) {
 	again.cmd.Process.Kill()
 	again.ended(-1)
 	for _, parameter := range []string{"&after=", "&last_event_id="} {
-		behind := at
+		after := at
 		var six string
 		at, six = b.Told(t, "cats", "six")
-		c := curl(t, url+parameter+behind)
+		c := curl(t, url+parameter+after)
 		c.expect(six)
 		c.cmd.Process.Kill()
 		c.ended(-1)

@@ -60,7 +60,7 @@ func TestBenchInterrupted(t *testing.T) {
 	j := begin(t, setting{terminal: true, environ: here(b, nil).environ}, "bench", "--connections", "3", "--window", "1", "--duration", "1h")
 	j.says(t, &j.err, " deliveries (") // half a second after the first event
 	j.stop(t, 0)
-	if out := j.out.String(); !strings.HasPrefix(out, "3 connections (bare), 1 topics, 128 bytes, 2 publishers, 1 events on their way") ||
+	if out := j.out.String(); !strings.HasPrefix(out, "3 connections (bare), 1 topics, 128 bytes, 2 publishers, 1 events under way") ||
 		!strings.Contains(out, "\nlost                   0\n") {
 		t.Error(out)
 	}

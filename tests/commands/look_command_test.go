@@ -37,7 +37,7 @@ func TestHealthCommand(t *testing.T) {
 	defer other.Close()
 	for args, want := range map[string]string{
 		"health --ready":                "the broker refuses: draining (503): later\n",
-		"health":                        "HTTP status 302 Found, and no broker's answer\n",
+		"health":                        "HTTP status 302 Found, not from a broker\n",
 		"health --url http://" + closed: "cannot reach the broker at http://" + closed + ": ",
 	} {
 		j := begin(t, setting{environ: []string{"BELFRY_URL=" + other.URL}}, strings.Fields(args)...)

@@ -71,7 +71,7 @@ func (b *Broker) TLSPeer(t *testing.T, d net.Dialer) *TLSPeer {
 	return p
 }
 
-// A recordConn gives one record to each read, so that nothing behind the
+// A recordConn gives one record to each read, so that nothing after the
 // handshake is read by who does that.
 type recordConn struct {
 	net.Conn

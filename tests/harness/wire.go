@@ -249,7 +249,7 @@ func (w *Wire) Sync(t *testing.T) {
 }
 
 // Closed checks that the broker closes the connection: what comes, but for
-// pongs and pings, is one Close frame, and behind it nothing but the end.
+// pongs and pings, is one Close frame, and after it nothing but the end.
 func (w *Wire) Closed(t *testing.T, code int, reason string) {
 	t.Helper()
 	body := w.Farewell(t, code, reason)
@@ -281,7 +281,7 @@ func (w *Wire) Farewell(t *testing.T, code int, reason string) (body string) {
 func (w *Wire) Ended(t *testing.T) {
 	t.Helper()
 	if rest, err := io.ReadAll(w.Reread(t)); err != nil || len(rest) > 0 {
-		t.Errorf("behind the last frame came % x, %v", rest, err)
+		t.Errorf("after the last frame came % x, %v", rest, err)
 	}
 }
 

@@ -143,7 +143,7 @@ func (v victim) subscribed(t *testing.T, queued int) {
 	}
 }
 
-// remove forgets the client, and what it has left behind.
+// remove forgets the client, and what it has left.
 func (v victim) remove(t *testing.T) {
 	t.Helper()
 	if !v.b.Unregister(t, v.Registration) {
@@ -319,11 +319,11 @@ func TestBadHandshakes(t *testing.T) {
 		{"31 digits", harness.Opening("/ws/0000000000000000000000000000000"), 404, "unknown_client", ""},
 		{"no digits", harness.Opening("/ws/zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"), 404, "unknown_client", ""},
 		{"an escaped slash", harness.Opening("/ws/ID%2f"), 404, "unknown_client", ""},
-		{"a slash behind", harness.Opening("/ws/ID/"), 404, "not_found", ""},
+		{"a slash at the end", harness.Opening("/ws/ID/"), 404, "not_found", ""},
 		{"no client", harness.Opening("/ws/"), 404, "not_found", ""},
 		{"a foreign origin", also("Origin: https://evil.example"), 403, "origin_not_allowed", ""},
 		{"an origin below", also("Origin: https://evil.good.example"), 403, "origin_not_allowed", ""},
-		{"an origin behind", also("Origin: https://good.example.evil.example"), 403, "origin_not_allowed", ""},
+		{"an origin at the end", also("Origin: https://good.example.evil.example"), 403, "origin_not_allowed", ""},
 		{"another scheme", also("Origin: http://good.example"), 403, "origin_not_allowed", ""},
 		{"another port", also("Origin: https://good.example:8443"), 403, "origin_not_allowed", ""},
 		{"a file", also("Origin: null"), 403, "origin_not_allowed", ""},

@@ -14,7 +14,7 @@ import (
 // one is told in the way that the client can hear: by a status, over belfry.v1
 // by a close code, and an EventSource is stopped.
 
-// badTargets are what stands behind /ws and /sse. VICTIM is a client's id.
+// badTargets follow /ws and /sse. VICTIM is a client's id.
 func badTargets() []struct {
 	target string
 	status int

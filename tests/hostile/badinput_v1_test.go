@@ -128,12 +128,12 @@ func TestBadOperations(t *testing.T) {
 	for _, test := range badOps() {
 		v := newVictim(t, b)
 		w := b.WireV1(t, v.Path)
-		w.Send(t, harness.Say(test.send), harness.Say(`{"op":"ping","ref":"behind"}`))
+		w.Send(t, harness.Say(test.send), harness.Say(`{"op":"ping","ref":"after"}`))
 		if m := w.V1(t); m.Type != "error" || m.Code != test.code || string(m.Ref) != test.ref || m.Detail == "" {
 			t.Errorf("got %+v, want the error %s with ref %s", m, test.code, test.ref)
 		}
-		if m := w.V1(t); m.Type != "pong" || string(m.Ref) != `"behind"` {
-			t.Errorf("behind the error comes %+v", m)
+		if m := w.V1(t); m.Type != "pong" || string(m.Ref) != `"after"` {
+			t.Errorf("after the error comes %+v", m)
 		}
 		for _, topic := range []string{"dogs", "fish"} {
 			if got := b.Publish(t, harness.Event(topic, "not asked for")); got.Matched != 0 {
@@ -224,7 +224,7 @@ func TestBadMessages(t *testing.T) {
 		{"oversized in fragments", harness.Masked(harness.Text, pad[:600]) + harness.Masked(harness.Final, pad[:401]), 1009, "message is too big"},
 		{"too many fragments", harness.Masked(harness.Text, " ") + strings.Repeat(harness.Masked(harness.Continuation, " "), 8), 1008, "message has too many fragments"},
 		{"not masked", "\x81\x0d" + `{"op":"ping"}`, 1002, "client frame is not masked"},
-		{"bad, and more behind it", harness.Masked(harness.Final|harness.BinaryFrame, "") + harness.Say(`{"op":"subscribe","topics":["bystander"]}`), 1003, "belfry.v1 has text messages only"},
+		{"bad, and more after it", harness.Masked(harness.Final|harness.BinaryFrame, "") + harness.Say(`{"op":"subscribe","topics":["bystander"]}`), 1003, "belfry.v1 has text messages only"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v := newVictim(t, b)

@@ -53,7 +53,7 @@ func TestIssuerMoves(t *testing.T) {
 	<-asked
 	stays("while the new address is asked")
 	close(answer)
-	harness.Eventually(t, "the fetch fails", func() bool { return strings.Contains(strings.Join(b.Log(), "\n"), "cannot fetch the keys of tokens") })
+	harness.Eventually(t, "the fetch fails", func() bool { return strings.Contains(strings.Join(b.Log(), "\n"), "cannot fetch the keys for tokens") })
 	stays("when the new address has no keys")
 
 	b.Reload(t, at(first+"/moved"))

@@ -49,7 +49,7 @@ func TestIssuerIsAway(t *testing.T) {
 	}
 	b.Stop()
 	log := strings.Join(b.Log(), "\n")
-	if !strings.Contains(log, "cannot fetch the keys of tokens") || strings.Contains(log, "secret=x") {
+	if !strings.Contains(log, "cannot fetch the keys for tokens") || strings.Contains(log, "secret=x") {
 		t.Errorf("the log has\n%s", log)
 	}
 }

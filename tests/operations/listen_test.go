@@ -41,7 +41,7 @@ func TestUnixSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	left.SetUnlinkOnClose(false)
-	left.Close() // a program that was killed leaves this behind
+	left.Close() // a program that was killed leaves this
 
 	b := harness.Start(t, "--addr=unix:"+path, "--socket-mode=0600")
 	through(b, path)
@@ -63,7 +63,7 @@ func TestUnixSocket(t *testing.T) {
 	s.Expect("message", large)
 
 	var logged strings.Builder
-	if status := app.Run(t.Context(), nil, []string{"--addr=unix:" + path}, nil, io.Discard, &logged); status != 1 || !strings.Contains(logged.String(), "another program does") {
+	if status := app.Run(t.Context(), nil, []string{"--addr=unix:" + path}, nil, io.Discard, &logged); status != 1 || !strings.Contains(logged.String(), "another program listens there") {
 		t.Errorf("a second broker at the same socket: %d %s", status, logged.String())
 	}
 	b.Publish(t, harness.Event("cats", "still here"))

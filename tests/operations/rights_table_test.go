@@ -242,9 +242,9 @@ func (r *rightsTest) lose() {
 			r.t.Fatal(line)
 		}
 	}
-	if r.issuer && r.admin == nil { // the set is fetched behind the reload
+	if r.issuer && r.admin == nil { // the set is fetched after the reload
 		harness.Eventually(r.t, "the issuer's key counts no more", func() bool {
-			return slices.ContainsFunc(r.Log(), func(line string) bool { return strings.Contains(line, "rights were taken back") })
+			return slices.ContainsFunc(r.Log(), func(line string) bool { return strings.Contains(line, "rights were revoked") })
 		})
 	}
 	method, target, _ := strings.Cut(r.call, " ")

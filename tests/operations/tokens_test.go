@@ -144,9 +144,9 @@ func TestRenewalIsRefused(t *testing.T) {
 	}
 	defer conn.CloseNow()
 	for _, row := range []struct{ token, code, reason string }{
-		{"", "credentials_invalid", "no such key"},
+		{"", "credentials_invalid", "not a known key"},
 		{"x.y.z", "credentials_invalid", "form: "},
-		{harness.NewToken(t, secret, "--user=7"), "forbidden", "token has not the right to subscribe"},
+		{harness.NewToken(t, secret, "--user=7"), "forbidden", "token does not have the right to subscribe"},
 		{harness.NewToken(t, secret, "--user=8", "--subscribe=cats"), "forbidden", ""}, // another's
 		{harness.NewToken(t, secret, "--user=7", "--subscribe=cats"), "", ""},
 	} {

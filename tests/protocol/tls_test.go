@@ -45,7 +45,7 @@ func TestEarlyTLS(t *testing.T) {
 		w.Send(t, harness.Opening(r.Path)+strings.Repeat(harness.Say("ping"), size/10)+harness.Masked(harness.Final|harness.Ping, "there?"))
 		w.Accepted(t)
 		if op, body := w.Frame(t); op != harness.Pong || body != "there?" {
-			t.Errorf("behind %d bytes: got frame %#x %q", size, op, body)
+			t.Errorf("after %d bytes: got frame %#x %q", size, op, body)
 		}
 		w.Send(t, harness.Farewell(1000, ""))
 		w.Closed(t, 1000, "")

@@ -45,7 +45,7 @@ func TestSlowParameter(t *testing.T) {
 			}
 		}
 	}
-	b.Socket(t, harness.V1Opening("/ws?topic=cats&slow=oldest")).RefusedV1(t, 1008, "invalid_slow: slow is none of close, drop_oldest, latest")
+	b.Socket(t, harness.V1Opening("/ws?topic=cats&slow=oldest")).RefusedV1(t, 1008, "invalid_slow: slow must be one of close, drop_oldest, latest")
 	dropping := harness.Start(t, "--slow-policy=drop_oldest") // the bare protocol can't be told, and is closed as ever
 	dropping.Socket(t, harness.Opening("/ws?topic=cats")).Accepted(t)
 }
@@ -150,7 +150,7 @@ func skipHeader(t *testing.T, w *harness.Wire) {
 }
 
 // TestDropOldest: who is too slow is told what it was not given, has all else in
-// order, is not closed, and comes back behind a gap exactly.
+// order, is not closed, and comes back exactly after a gap.
 func TestDropOldest(t *testing.T) {
 	t.Parallel()
 	for _, teller := range tellers {
@@ -176,10 +176,10 @@ func TestDropOldest(t *testing.T) {
 				switch {
 				case got.gap == "":
 					if at != upTo+1 || got.data != fmt.Sprint(at) {
-						t.Fatalf("behind %d comes %+v", upTo, got)
+						t.Fatalf("after %d comes %+v", upTo, got)
 					}
 				case got.gap != "dropped" || position(t, got.from) != upTo || at <= upTo:
-					t.Fatalf("behind %d comes %+v", upTo, got)
+					t.Fatalf("after %d comes %+v", upTo, got)
 				default:
 					gaps++
 				}
@@ -197,7 +197,7 @@ func TestDropOldest(t *testing.T) {
 			next = teller.reader(t, b.Socket(t, teller.opens("/ws?topic=cats&slow=drop_oldest&after="+cursor)))
 			for _, want := range []harness.Receipt{live, missed} {
 				if got := next(); got.cursor != want.Cursor || got.gap != "" {
-					t.Errorf("back behind %s comes %+v", cursor, got)
+					t.Errorf("back after %s comes %+v", cursor, got)
 				}
 			}
 		})
@@ -234,7 +234,7 @@ func TestLatest(t *testing.T) {
 				}
 				topic, round := n%topics, n/topics
 				if before, ok := seen[topic]; ok && round <= before {
-					t.Fatalf("topic %d: behind value %d comes %d", topic, before, round)
+					t.Fatalf("topic %d: after value %d comes %d", topic, before, round)
 				}
 				if seen[topic] = round; round == rounds-1 {
 					fresh++

@@ -64,7 +64,7 @@ func TestSilentV1(t *testing.T) {
 	}
 	at = b.Publish(t, harness.Event("dogs", "not asked for")).Cursor
 	if m := w.V1(t); m.Type != "closing" || m.Reason != "pong_timeout" || m.Cursor != at || m.ReconnectAfterMS < 1000 {
-		t.Errorf("got %+v, want to be told to come back behind %s", m, at)
+		t.Errorf("got %+v, want to be told to come back after %s", m, at)
 	}
 	w.Closed(t, 4101, "pong_timeout")
 }
@@ -156,7 +156,7 @@ func TestSlowEventStream(t *testing.T) {
 		last = harness.Number(t, ev.Data, last)
 	}
 	if ev, ok := s.Next(); ok {
-		t.Errorf("behind the farewell comes %+v", ev)
+		t.Errorf("after the farewell comes %+v", ev)
 	}
 	if last == 0 || last == published {
 		t.Errorf("of %d events the slow client had %d", published, last)

@@ -148,7 +148,7 @@ func (q *logQueue) close() {
 }
 
 var descLogDropped = prometheus.NewDesc("belfry_log_dropped_total",
-	"Lines of the log that were not written: full, because nobody read what was before, or failed.", []string{"reason"}, nil)
+	"Lines of the log that were not written, because the queue was full or because the write failed.", []string{"reason"}, nil)
 
 // Describe implements [prometheus.Collector].
 func (q *logQueue) Describe(out chan<- *prometheus.Desc) { out <- descLogDropped }
