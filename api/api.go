@@ -89,8 +89,8 @@ type connector func(http.ResponseWriter, *http.Request, hub.Want, error) error
 type Server struct {
 	opts    Options
 	limits  atomic.Pointer[Limits] // those in force
-	public  face
-	admin   face
+	public  surface
+	admin   surface
 	ids     requestIDs
 	access  accessLog
 	denials *zap.Logger // sampled
@@ -142,23 +142,23 @@ func New(opts Options) *Server {
 	if opts.AdminGuard == nil {
 		public = append(public, s.adminTable()...)
 	} else {
-		s.admin = s.newFace(slices.Concat(s.healthTable(), s.adminTable(), s.consolesTable(), s.profileTable()), opts.AdminGuard)
+		s.admin = s.newSurface(slices.Concat(s.healthTable(), s.adminTable(), s.consolesTable(), s.profileTable()), opts.AdminGuard)
 	}
-	s.public = s.newFace(public, opts.Guard)
+	s.public = s.newSurface(public, opts.Guard)
 	return s
 }
 
-// A face is what one listener serves.
-type face struct {
+// A surface is what one listener serves.
+type surface struct {
 	routes *routes
 	guard  func() *auth.Guard
 }
 
-func (s *Server) newFace(table []*route, guard func() *auth.Guard) face {
+func (s *Server) newSurface(table []*route, guard func() *auth.Guard) surface {
 	for _, r := range table {
 		r.served = s.metrics.requests.WithLabelValues(r.pattern, r.method, "200")
 	}
-	return face{newRoutes(table), guard}
+	return surface{newRoutes(table), guard}
 }
 
 // SetLimits replaces the limits. They hold for requests that begin later.

@@ -40,7 +40,7 @@ func (p page) appendJSON(dst []byte) []byte {
 }
 
 func (s *Server) getEvents(x *exchange) (any, error) {
-	if err := s.room(limit.ToBegin); err != nil {
+	if err := s.checkMemory(limit.ToBegin); err != nil {
 		return nil, err
 	}
 	topic := x.param("topic")
@@ -72,12 +72,12 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 			defer leave()
 		}
 	}
-	ctx, cancel := s.patience(x, wait, may)
+	ctx, cancel := s.waitContext(x, wait, may)
 	defer cancel()
 	x.Header()["Cache-Control"] = noStore
 	found, err := s.opts.Hub.History(ctx, topic, from)
 	if wait > 0 {
-		lost := s.still(&x.caller, may)
+		lost := s.refresh(&x.caller, may)
 		if context.Cause(ctx) == errPanicked {
 			lost = errPanicked
 		}
@@ -122,9 +122,9 @@ func (s *Server) waitOf(query url.Values) (time.Duration, error) {
 	return wait, nil
 }
 
-// patience returns a context that ends when a request has waited long enough or has lost
+// waitContext returns a context that ends when a request has waited long enough or has lost
 // its rights. It extends the write deadline of the response to match.
-func (s *Server) patience(x *exchange, wait time.Duration, may may) (context.Context, context.CancelFunc) {
+func (s *Server) waitContext(x *exchange, wait time.Duration, may may) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
 	if wait == 0 {
 		return ctx, cancel

@@ -59,8 +59,8 @@ func needOf(who *auth.Identity) limit.Need {
 	return limit.ToPublishByKey
 }
 
-// room fails if there is too little memory for a need.
-func (s *Server) room(n limit.Need) error {
+// checkMemory fails if there is too little memory for a need.
+func (s *Server) checkMemory(n limit.Need) error {
 	if s.opts.Overloaded(n) {
 		return s.opts.Gate.Refuse(limit.Memory, memoryPause)
 	}
@@ -71,7 +71,7 @@ func (s *Server) room(n limit.Need) error {
 // it. It sets x.leave, which is called when the request has ended or, if a transport took
 // it over, when the connection has ended.
 func (s *Server) enter(x *exchange) error {
-	err := s.room(limit.ToBegin)
+	err := s.checkMemory(limit.ToBegin)
 	if err == nil {
 		x.leave, err = s.opts.Gate.Enter(s.opts.Gate.Client(x.r), isShared(x.r))
 	}
@@ -103,8 +103,8 @@ func tellEnd(conn net.Conn, leave func()) {
 	}
 }
 
-// takes takes n events from the caller's allowance, or none and reports false.
-func (s *Server) takes(who *auth.Identity, n int) (limit.Standing, bool) {
+// takeQuota takes n events from the caller's quota, or none and reports false.
+func (s *Server) takeQuota(who *auth.Identity, n int) (limit.QuotaStatus, bool) {
 	switch {
 	case who.ByToken():
 		return s.opts.Publishers.User(who.Scope(), n)
@@ -114,32 +114,32 @@ func (s *Server) takes(who *auth.Identity, n int) (limit.Standing, bool) {
 	return s.opts.Publishers.Everybody(n)
 }
 
-// take spends allowance where no rate-limit headers can be sent.
-func (s *Server) take(who *auth.Identity, n int) error {
-	if standing, ok := s.takes(who, n); !ok {
-		return s.opts.Gate.Refuse(standing.Limit, standing.Wait)
+// spendQuota spends quota where no rate-limit headers can be sent.
+func (s *Server) spendQuota(who *auth.Identity, n int) error {
+	if status, ok := s.takeQuota(who, n); !ok {
+		return s.opts.Gate.Refuse(status.Limit, status.Wait)
 	}
 	return nil
 }
 
-// mayPublish takes n more events from the caller's allowance and sets the rate-limit
+// spendRequestQuota takes n more events from the caller's quota and sets the rate-limit
 // headers. Of a list, one event is taken before the list is read, and the rest when their
 // number is known. After a refusal of the rest the pause is long enough for the longest
 // list, because the first event is already spent.
-func (s *Server) mayPublish(x *exchange, n, taken int) error {
-	standing, ok := s.takes(x.who, n)
-	if standing.Policy != nil {
+func (s *Server) spendRequestQuota(x *exchange, n, taken int) error {
+	status, ok := s.takeQuota(x.who, n)
+	if status.Policy != nil {
 		header := x.Header()
-		header["Ratelimit-Policy"] = standing.Policy
-		header["Ratelimit"] = []string{standing.Header()}
+		header["Ratelimit-Policy"] = status.Policy
+		header["Ratelimit"] = []string{status.Header()}
 	}
 	switch {
-	case standing.Burst > 0 && taken+n > standing.Burst: // however long it took to read
-		return listTooLong.because(fmt.Sprintf("the list has %d events, and %v or the key's rate permits %d at once; send shorter ones, or a stream", taken+n, standing.Limit, standing.Burst))
+	case status.Burst > 0 && taken+n > status.Burst: // however long it took to read
+		return listTooLong.because(fmt.Sprintf("the list has %d events, and %v or the key's rate permits %d at once; send shorter ones, or a stream", taken+n, status.Limit, status.Burst))
 	case ok:
 		return nil
 	}
-	return s.opts.Gate.Refuse(standing.Limit, standing.Full)
+	return s.opts.Gate.Refuse(status.Limit, status.Full)
 }
 
 // countRefusal counts a problem if it is about a limit of the hub or of reading the

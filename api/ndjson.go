@@ -245,11 +245,11 @@ func (st *stream) reject(line int, p *problem) {
 	}
 }
 
-// still checks whether the sender may still publish the events of the batch, just before
+// refresh checks whether the sender may still publish the events of the batch, just before
 // it is published.
-func (st *stream) still() error {
+func (st *stream) refresh() error {
 	before := st.x.who
-	if err := st.s.still(&st.x.caller, has(auth.Publish)); err != nil || st.x.who == before {
+	if err := st.s.refresh(&st.x.caller, has(auth.Publish)); err != nil || st.x.who == before {
 		return err
 	}
 	kept := 0
@@ -281,7 +281,7 @@ func (st *stream) flush() error {
 	err := st.allowed()
 	for {
 		if err == nil {
-			err = st.still()
+			err = st.refresh()
 		}
 		if err == nil && len(st.batch) > 0 {
 			err = st.publish()
@@ -327,14 +327,14 @@ func (st *stream) allowed() error {
 		left-- // one event was taken before the body was read
 	}
 	for n := left; left > 0; {
-		standing, ok := st.s.takes(st.x.who, n)
+		status, ok := st.s.takeQuota(st.x.who, n)
 		switch {
 		case ok:
 			left -= n
 		case n > 1:
 			n = 1
 		default:
-			if err := st.pause(standing.Wait); err != nil {
+			if err := st.pause(status.Wait); err != nil {
 				return err
 			}
 		}

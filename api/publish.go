@@ -51,10 +51,10 @@ type publication struct {
 }
 
 func (s *Server) postPublish(x *exchange) (any, error) {
-	if err := s.room(needOf(x.who)); err != nil {
+	if err := s.checkMemory(needOf(x.who)); err != nil {
 		return nil, err
 	}
-	if err := s.mayPublish(x, 1, 0); err != nil {
+	if err := s.spendRequestQuota(x, 1, 0); err != nil {
 		return nil, err
 	}
 	x.trace = traceParent(x.r.Header.Get("Traceparent"))
@@ -77,7 +77,7 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 	}
 	body, err := x.readBody()
 	if err == nil {
-		err = s.still(&x.caller, has(auth.Publish)) // reading the body may take a while
+		err = s.refresh(&x.caller, has(auth.Publish)) // reading the body may take a while
 	}
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 // publish publishes what was read. If the caller has gone, it publishes nothing.
 func (s *Server) publish(x *exchange, p *publication) (any, error) {
 	if n := len(p.Events); n > 1 {
-		if err := s.mayPublish(x, n-1, 1); err != nil {
+		if err := s.spendRequestQuota(x, n-1, 1); err != nil {
 			return nil, err
 		}
 	}

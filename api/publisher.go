@@ -41,13 +41,13 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 
 // publicationOf returns the publication of an operation, if it is allowed.
 func (s *Server) publicationOf(c *caller, req *hub.PublishRequest) (p hub.Publication, err error) {
-	if err := s.still(c, has(auth.Publish)); err != nil {
+	if err := s.refresh(c, has(auth.Publish)); err != nil {
 		return p, err
 	}
-	if err := s.room(needOf(c.who)); err != nil {
+	if err := s.checkMemory(needOf(c.who)); err != nil {
 		return p, err
 	}
-	if err := s.take(c.who, 1); err != nil {
+	if err := s.spendQuota(c.who, 1); err != nil {
 		return p, err
 	}
 	if !req.Text && isDeeper(req.Message, c.limits.MaxDepth-1) {

@@ -35,7 +35,7 @@ type registration struct {
 }
 
 func (s *Server) postRegister(x *exchange) (any, error) {
-	if err := s.room(limit.ToBegin); err != nil {
+	if err := s.checkMemory(limit.ToBegin); err != nil {
 		return nil, err
 	}
 	want, err := s.registration(x)
@@ -64,7 +64,7 @@ func (s *Server) postRegister(x *exchange) (any, error) {
 func (s *Server) registration(x *exchange) (hub.Registration, error) {
 	body, err := x.body()
 	if err == nil {
-		err = s.still(&x.caller, has(auth.Register)) // reading the body may take a while
+		err = s.refresh(&x.caller, has(auth.Register)) // reading the body may take a while
 	}
 	if err != nil {
 		return hub.Registration{}, err

@@ -61,8 +61,8 @@ type may func(*auth.Identity) error
 
 func has(r auth.Right) may { return func(who *auth.Identity) error { return who.Has(r) } }
 
-// still updates a caller's identity. It fails if the caller has lost the right.
-func (s *Server) still(c *caller, may may) error {
+// refresh updates a caller's identity. It fails if the caller has lost the right.
+func (s *Server) refresh(c *caller, may may) error {
 	who, err := s.opts.Guard().Still(c.who)
 	if err != nil {
 		return err

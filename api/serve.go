@@ -22,7 +22,7 @@ func (s *Server) Admin() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(&s.admin, w, r) })
 }
 
-func (s *Server) serve(f *face, w http.ResponseWriter, r *http.Request) {
+func (s *Server) serve(f *surface, w http.ResponseWriter, r *http.Request) {
 	s.busy.Add(1)
 	defer s.busy.Add(-1)
 	x := newExchange(w, r)
@@ -79,7 +79,7 @@ func (s *Server) WaitIdle(ctx context.Context) {
 }
 
 // dispatch calls the handler of the request's route.
-func (s *Server) dispatch(f *face, x *exchange) (any, error) {
+func (s *Server) dispatch(f *surface, x *exchange) (any, error) {
 	method, path := x.r.Method, x.r.URL.EscapedPath()
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http drops the body

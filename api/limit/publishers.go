@@ -18,13 +18,13 @@ type PublishLimits struct {
 type Publishers struct {
 	clock    func() time.Time
 	changing sync.Mutex
-	inForce  atomic.Pointer[allowances]
+	inForce  atomic.Pointer[quotas]
 }
 
-// allowances are immutable, except for the content of their buckets.
-type allowances struct {
-	other, users *allowance
-	keys         map[string]*allowance
+// quotas are immutable, except for the content of their buckets.
+type quotas struct {
+	other, users *quota
+	keys         map[string]*quota
 }
 
 // NewPublishers returns publishers without limits. A nil clock is the system's.
@@ -33,7 +33,7 @@ func NewPublishers(l PublishLimits, clock func() time.Time) *Publishers {
 		clock = time.Now
 	}
 	p := &Publishers{clock: clock}
-	p.inForce.Store(new(allowances))
+	p.inForce.Store(new(quotas))
 	p.SetLimits(l)
 	return p
 }
@@ -43,10 +43,10 @@ func (p *Publishers) SetLimits(l PublishLimits) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	now, was := p.clock(), p.inForce.Load()
-	is := &allowances{
+	is := &quotas{
 		other: was.other.change(PublishRate, l.Other, now),
 		users: was.users.change(UserPublishRate, l.User, now),
-		keys:  make(map[string]*allowance, len(l.Keys)),
+		keys:  make(map[string]*quota, len(l.Keys)),
 	}
 	for name, perSecond := range l.Keys {
 		is.keys[name] = was.keys[name].change(PublishRate, perSecond, now)
@@ -54,61 +54,61 @@ func (p *Publishers) SetLimits(l PublishLimits) {
 	p.inForce.Store(is)
 }
 
-// An allowance is the limit for each of some publishers.
-type allowance struct {
+// A quota is the limit for each of some publishers.
+type quota struct {
 	limit   Limit
 	rate    Rate
 	policy  []string
 	buckets Buckets[string]
 }
 
-// change returns an allowance with another rate, or the same one if nothing changes. The
+// change returns a quota with another rate, or the same one if nothing changes. The
 // receiver may be nil.
-func (a *allowance) change(l Limit, perSecond float64, now time.Time) *allowance {
+func (q *quota) change(l Limit, perSecond float64, now time.Time) *quota {
 	r := PerSecond(perSecond)
-	if a != nil && a.rate == r {
-		return a
+	if q != nil && q.rate == r {
+		return q
 	}
-	a = &allowance{limit: l, rate: r, policy: policyOf(r)}
-	a.buckets.SetRate(r, now)
-	return a
+	q = &quota{limit: l, rate: r, policy: policyOf(r)}
+	q.buckets.SetRate(r, now)
+	return q
 }
 
-// A Standing is what a publisher is told about its limit.
-type Standing struct {
+// A QuotaStatus is what a publisher is told about its limit.
+type QuotaStatus struct {
 	Level
 	Limit  Limit
 	Burst  int      // the most events at once; 0: no limit
 	Policy []string // the header RateLimit-Policy; nil: no limit
 }
 
-// Key takes n events from a key's allowance, or none and reports false.
-func (p *Publishers) Key(name string, n int) (Standing, bool) {
+// Key takes n events from a key's quota, or none and reports false.
+func (p *Publishers) Key(name string, n int) (QuotaStatus, bool) {
 	all := p.inForce.Load()
-	if a := all.keys[name]; a != nil {
-		return a.take(name, n, p.clock)
+	if q := all.keys[name]; q != nil {
+		return q.take(name, n, p.clock)
 	}
 	return all.other.take("", n, p.clock)
 }
 
-// Everybody takes n events from the allowance of callers without credentials, or none and
+// Everybody takes n events from the quota of callers without credentials, or none and
 // reports false.
-func (p *Publishers) Everybody(n int) (Standing, bool) {
+func (p *Publishers) Everybody(n int) (QuotaStatus, bool) {
 	return p.inForce.Load().other.take("", n, p.clock)
 }
 
-// User takes n events from a user's allowance, or none and reports false. The name is the
+// User takes n events from a user's quota, or none and reports false. The name is the
 // scope of the user's tokens.
-func (p *Publishers) User(name string, n int) (Standing, bool) {
+func (p *Publishers) User(name string, n int) (QuotaStatus, bool) {
 	return p.inForce.Load().users.take(name, n, p.clock)
 }
 
-func (a *allowance) take(who string, n int, clock func() time.Time) (Standing, bool) {
-	if a.rate.None() {
-		return Standing{}, true
+func (q *quota) take(who string, n int, clock func() time.Time) (QuotaStatus, bool) {
+	if q.rate.None() {
+		return QuotaStatus{}, true
 	}
-	level, ok := a.buckets.Take(who, n, clock())
-	return Standing{level, a.limit, a.rate.Burst, a.policy}, ok
+	level, ok := q.buckets.Take(who, n, clock())
+	return QuotaStatus{level, q.limit, q.rate.Burst, q.policy}, ok
 }
 
 // The rest of this file implements draft-ietf-httpapi-ratelimit-headers-11, sections 3 and
@@ -122,4 +122,6 @@ func policyOf(r Rate) []string {
 }
 
 // Header returns the header RateLimit.
-func (s Standing) Header() string { return fmt.Sprintf(`"publish";r=%d;t=%d`, s.Left, Seconds(s.Full)) }
+func (s QuotaStatus) Header() string {
+	return fmt.Sprintf(`"publish";r=%d;t=%d`, s.Left, Seconds(s.Full))
+}
