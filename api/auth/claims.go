@@ -57,20 +57,20 @@ func dateOf(value jsontext.Value) (time.Time, error) {
 }
 
 // shown formats a time and its distance from now.
-func (e *exam) shown(at time.Time) string {
+func (e *verifier) shown(at time.Time) string {
 	if ago := e.now.Sub(at).Round(time.Second); ago >= 0 {
 		return fmt.Sprintf("%s, %v ago", at.Format(time.RFC3339), ago)
 	}
 	return fmt.Sprintf("%s, in %v", at.Format(time.RFC3339), at.Sub(e.now).Round(time.Second))
 }
 
-func (e *exam) sayWhen(at time.Time) {
+func (e *verifier) sayWhen(at time.Time) {
 	if e.explain {
 		e.found = e.shown(at)
 	}
 }
 
-func (e *exam) exp() error {
+func (e *verifier) exp() error {
 	at, err := dateOf(e.claims.Exp)
 	switch leeway := e.tokens.opts.Leeway; {
 	case err == errMissing:
@@ -86,7 +86,7 @@ func (e *exam) exp() error {
 	}
 }
 
-func (e *exam) nbf() error {
+func (e *verifier) nbf() error {
 	at, err := dateOf(e.claims.Nbf)
 	switch leeway := e.tokens.opts.Leeway; {
 	case err == errMissing:
@@ -102,7 +102,7 @@ func (e *exam) nbf() error {
 	}
 }
 
-func (e *exam) iat() error {
+func (e *verifier) iat() error {
 	at, err := dateOf(e.claims.Iat)
 	opts := &e.tokens.opts
 	switch end := at.Add(opts.MaxAge + opts.Leeway); {
@@ -124,7 +124,7 @@ func (e *exam) iat() error {
 	return nil
 }
 
-func (e *exam) aud() error {
+func (e *verifier) aud() error {
 	wanted := e.tokens.opts.Audience
 	if len(wanted) == 0 {
 		e.say("not checked")
@@ -169,7 +169,7 @@ func textsOf(list jsontext.Value) (texts []string, err error) {
 	return texts, err
 }
 
-func (e *exam) iss() error {
+func (e *verifier) iss() error {
 	wanted := e.tokens.opts.Issuer
 	if wanted == "" {
 		e.say("not checked")
@@ -188,7 +188,7 @@ func (e *exam) iss() error {
 	return nil
 }
 
-func (e *exam) sub() error {
+func (e *verifier) sub() error {
 	user, err := textOf(e.claims.Sub)
 	switch {
 	case err != nil:
@@ -203,7 +203,7 @@ func (e *exam) sub() error {
 	return nil
 }
 
-func (e *exam) belfry() error {
+func (e *verifier) belfry() error {
 	switch e.claims.Belfry.Kind() {
 	case jsontext.KindInvalid, 'n':
 		return errors.New(`missing; want an object such as {"subscribe":["orders.*"],"publish":[]}`)
@@ -215,11 +215,11 @@ func (e *exam) belfry() error {
 	return nil
 }
 
-func (e *exam) subscribe() error { return e.patterns(e.rights.Subscribe) }
+func (e *verifier) subscribe() error { return e.patterns(e.rights.Subscribe) }
 
-func (e *exam) publish() error { return e.patterns(e.rights.Publish) }
+func (e *verifier) publish() error { return e.patterns(e.rights.Publish) }
 
-func (e *exam) patterns(all []string) error {
+func (e *verifier) patterns(all []string) error {
 	if most := e.tokens.opts.MaxTopics; len(all) > most {
 		return fmt.Errorf("%d patterns; want at most %d (max_subscriptions)", len(all), most)
 	}

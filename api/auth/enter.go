@@ -43,7 +43,7 @@ type Call struct {
 // this machine.
 func (g *Guard) Enter(r *http.Request, call Call) (Page, error) {
 	if g.open() && g.opts.Local {
-		if err := g.near(r); err != nil {
+		if err := g.checkLocal(r); err != nil {
 			return Page{}, err
 		}
 	}
@@ -85,8 +85,8 @@ func (g *Guard) admitsUnnamed(r *http.Request, call Call) bool {
 	return call.Shown || g.any
 }
 
-// near fails for requests that may come from another machine.
-func (g *Guard) near(r *http.Request) error {
+// checkLocal fails for requests that may come from another machine.
+func (g *Guard) checkLocal(r *http.Request) error {
 	if !isLoopback(r.Host) && !slices.Contains(g.opts.Hosts, strings.ToLower(r.Host)) {
 		return wrongHost.because(fmt.Sprintf("Host %.100q", r.Host))
 	}

@@ -26,16 +26,16 @@ type proof struct {
 // rechecks are the checks that a token may fail later. The check of its key comes first.
 var rechecks = []struct {
 	name string
-	pass func(*exam) error
+	pass func(*verifier) error
 }{
-	{"exp", (*exam).exp},
-	{"nbf", (*exam).nbf},
-	{"iat", (*exam).iat},
-	{"aud", (*exam).aud},
-	{"iss", (*exam).iss},
+	{"exp", (*verifier).exp},
+	{"nbf", (*verifier).nbf},
+	{"iat", (*verifier).iat},
+	{"aud", (*verifier).aud},
+	{"iss", (*verifier).iss},
 }
 
-func (e *exam) proof() *proof {
+func (e *verifier) proof() *proof {
 	kid, _ := textOf(e.head.Kid) // it has been read before
 	c := &e.claims
 	return &proof{
@@ -53,7 +53,7 @@ func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
 	if !t.has(who.proof) && !t.awaits(who.proof) {
 		return nil, denialOf("key", errors.New("the key that signed the token is no longer accepted"))
 	}
-	e := exam{tokens: t, now: now, claims: who.proof.claims}
+	e := verifier{tokens: t, now: now, claims: who.proof.claims}
 	for i := range rechecks {
 		if err := rechecks[i].pass(&e); err != nil {
 			return nil, denialOf(rechecks[i].name, err)

@@ -20,7 +20,7 @@ const openScope = "open"
 func keyScope(name string) string { return "key " + name }
 
 // scope returns the scope of the token, which has passed.
-func (e *exam) scope() string {
+func (e *verifier) scope() string {
 	if e.user == "" {
 		// the signature is left out: one token can have several
 		sum := sha256.Sum256([]byte(e.signed))

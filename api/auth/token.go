@@ -30,7 +30,7 @@ type Tokens struct {
 	opts    TokenOptions
 	methods map[string]jwt.SigningMethod // by alg: those with a key
 	local   []namedKey                   // of opts.Secret and opts.PublicKeys
-	known   known
+	cache   tokenCache
 	mark    *mark
 }
 
@@ -71,17 +71,17 @@ func NewTokens(opts TokenOptions) (*Tokens, error) {
 // with the name of the first check that failed.
 func (t *Tokens) check(text string, now time.Time) (*Identity, error) {
 	token, keys := sha256.Sum256([]byte(text)), t.published()
-	if id := t.known.find(token, now, keys); id != nil {
+	if id := t.cache.find(token, now, keys); id != nil {
 		return id, nil
 	}
-	e := exam{tokens: t, now: now, text: text, published: keys}
+	e := verifier{tokens: t, now: now, text: text, published: keys}
 	for i := range checks {
 		if err := checks[i].pass(&e); err != nil {
 			return nil, denialOf(checks[i].name, err)
 		}
 	}
 	id := e.identity()
-	t.known.keep(token, passed{id, e.end, keys})
+	t.cache.keep(token, cacheEntry{id, e.end, keys})
 	return id, nil
 }
 
@@ -105,7 +105,7 @@ type Finding struct {
 // accepted if it passes them all. Otherwise the first denial is the one that the broker
 // reports.
 func (t *Tokens) Explain(text string, now time.Time) []Finding {
-	e := exam{tokens: t, now: now, text: text, published: t.published(), explain: true}
+	e := verifier{tokens: t, now: now, text: text, published: t.published(), explain: true}
 	var all []Finding
 	for _, c := range checks {
 		e.found = ""
@@ -133,7 +133,7 @@ func denialOf(check string, err error) *Denial {
 }
 
 // identity returns the identity of a token that passed.
-func (e *exam) identity() *Identity {
+func (e *verifier) identity() *Identity {
 	id := &Identity{Name: "token", User: e.user, scope: e.scope(), publish: e.rights.Publish, proof: e.proof()}
 	id.subscribe = &hub.Grant{Subscribe: e.rights.Subscribe, Expires: e.end, Holder: id}
 	if len(e.rights.Publish) > 0 {

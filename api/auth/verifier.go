@@ -14,13 +14,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// An exam verifies one token.
+// A verifier verifies one token.
 //
 // It does not use the parser of the library that makes and verifies signatures. That
 // parser accepts names of claims in any case or given twice, numbers in quotes, dates that
 // overflow and line breaks in base64. It also ignores crit, which says that a token must
 // be refused where an extension is not known.
-type exam struct {
+type verifier struct {
 	tokens  *Tokens
 	now     time.Time
 	text    string
@@ -44,28 +44,28 @@ type exam struct {
 // checks are all checks of a token, in order.
 var checks = []struct {
 	name string
-	pass func(*exam) error
+	pass func(*verifier) error
 }{
-	{"form", (*exam).form},
-	{"alg", (*exam).alg},
-	{"key", (*exam).key},
-	{"signature", (*exam).verify},
-	{"exp", (*exam).exp},
-	{"nbf", (*exam).nbf},
-	{"iat", (*exam).iat},
-	{"aud", (*exam).aud},
-	{"iss", (*exam).iss},
-	{"sub", (*exam).sub},
-	{"belfry", (*exam).belfry},
-	{"belfry.subscribe", (*exam).subscribe},
-	{"belfry.publish", (*exam).publish},
+	{"form", (*verifier).form},
+	{"alg", (*verifier).alg},
+	{"key", (*verifier).key},
+	{"signature", (*verifier).verify},
+	{"exp", (*verifier).exp},
+	{"nbf", (*verifier).nbf},
+	{"iat", (*verifier).iat},
+	{"aud", (*verifier).aud},
+	{"iss", (*verifier).iss},
+	{"sub", (*verifier).sub},
+	{"belfry", (*verifier).belfry},
+	{"belfry.subscribe", (*verifier).subscribe},
+	{"belfry.publish", (*verifier).publish},
 }
 
 // errUnchecked is the result of a check that an earlier failure makes impossible.
 var errUnchecked = errors.New("not checked")
 
 // say records what a check has found, if findings are wanted.
-func (e *exam) say(format string, args ...any) {
+func (e *verifier) say(format string, args ...any) {
 	if e.explain {
 		e.found = fmt.Sprintf(format, args...)
 	}
@@ -82,13 +82,13 @@ type header struct {
 }
 
 // form splits the token into its parts (RFC 7515 section 3.1).
-func (e *exam) form() error {
+func (e *verifier) form() error {
 	err := e.split()
 	e.unreadable = err != nil
 	return err
 }
 
-func (e *exam) split() error {
+func (e *verifier) split() error {
 	if len(e.text) > maxCredentials {
 		return fmt.Errorf("%d bytes; want at most %d", len(e.text), maxCredentials)
 	}
@@ -143,7 +143,7 @@ func textOf(value jsontext.Value) (string, error) {
 	return "", fmt.Errorf("%.100s; want a string", value)
 }
 
-func (e *exam) alg() error {
+func (e *verifier) alg() error {
 	name, err := textOf(e.head.Alg)
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (e *exam) alg() error {
 // key finds the keys that may have signed the token. The algorithm determines the type of
 // key, and the configured keys determine the algorithms: a public key must not be used as
 // a secret.
-func (e *exam) key() error {
+func (e *verifier) key() error {
 	kid, err := textOf(e.head.Kid)
 	switch {
 	case err != nil:
@@ -184,7 +184,7 @@ func (e *exam) key() error {
 	return nil
 }
 
-func (e *exam) verify() error {
+func (e *verifier) verify() error {
 	if len(e.keys) == 0 {
 		return errUnchecked
 	}
@@ -204,7 +204,7 @@ func (e *exam) verify() error {
 }
 
 // signedBy reports whether one of the keys has signed the token.
-func (e *exam) signedBy(keys []namedKey) bool {
+func (e *verifier) signedBy(keys []namedKey) bool {
 	for i := range keys {
 		if e.method.Verify(e.signed, e.signature, keys[i].key) == nil {
 			e.by = &keys[i]

@@ -56,12 +56,12 @@ func TestKnownTokensGoWithTheirKey(t *testing.T) {
 // What is remembered is bounded, and what is in use stays.
 func TestKnownIsBounded(t *testing.T) {
 	t.Parallel()
-	var k known
+	var k tokenCache
 	name := func(i int) sum { return sha256.Sum256(fmt.Append(nil, i)) }
 	often := &Identity{}
-	k.keep(name(0), passed{id: often, end: now.Add(time.Hour)})
+	k.keep(name(0), cacheEntry{id: often, end: now.Add(time.Hour)})
 	for i := range 10 * knownTokens {
-		k.keep(name(i+1), passed{id: &Identity{}, end: now.Add(time.Hour)})
+		k.keep(name(i+1), cacheEntry{id: &Identity{}, end: now.Add(time.Hour)})
 		if k.find(name(0), now, nil) != often {
 			t.Fatalf("forgotten after %d others", i)
 		}
