@@ -12,7 +12,7 @@ const corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 // permit sets the headers that let a page of another origin read the response (the CORS
 // protocol of the Fetch standard, without credentials). It answers a preflight and reports
-// whether there was one. [auth.Guard.Enter] decides which pages may.
+// whether there was one. [auth.Guard.CheckOrigin] decides which pages may.
 func permit(x *exchange, page auth.Page) (preflight bool) {
 	header := x.Header()
 	if page.Varies {

@@ -9,7 +9,7 @@ import (
 	"belfry/hub"
 )
 
-// Rights can change while a connection, stream or request is under way. [auth.Guard.Still]
+// Rights can change while a connection, stream or request is under way. [auth.Guard.Refresh]
 // decides about the present rights. This file decides when to ask it.
 
 // A tide wakes its waiters at each change of rights.
@@ -63,7 +63,7 @@ func has(r auth.Right) may { return func(who *auth.Identity) error { return who.
 
 // refresh updates a caller's identity. It fails if the caller has lost the right.
 func (s *Server) refresh(c *caller, may may) error {
-	who, err := s.opts.Guard().Still(c.who)
+	who, err := s.opts.Guard().Refresh(c.who)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *Server) tenure(ctx context.Context, x *exchange, may may) (context.Cont
 	go s.aside(x, func() {
 		for {
 			changed := s.rights.wait() // before the check, so that no later change is missed
-			now, err := s.opts.Guard().Still(who)
+			now, err := s.opts.Guard().Refresh(who)
 			if err == nil {
 				err = may(now)
 			}

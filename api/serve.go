@@ -89,7 +89,7 @@ func (s *Server) dispatch(f *surface, x *exchange) (any, error) {
 		allow = f.routes.allow(x, path)
 	}
 	x.guard = f.guard()
-	page, err := x.guard.Enter(x.r, auth.Call{Admin: x.route.admin, Shown: x.route.shown})
+	page, err := x.guard.CheckOrigin(x.r, auth.Call{Admin: x.route.admin, Shown: x.route.shown})
 	if preflight := permit(x, page); preflight {
 		x.WriteHeader(http.StatusNoContent)
 		return nil, nil

@@ -49,7 +49,7 @@ func (r Right) String() string {
 	return fmt.Sprintf("Right(%d)", uint8(r))
 }
 
-// An Identity is who a request comes from, with its rights. It is immutable; [Guard.Still]
+// An Identity is who a request comes from, with its rights. It is immutable; [Guard.Refresh]
 // returns its successor after a change.
 type Identity struct {
 	Name      string // of the key, or the kind of credentials; one of few
@@ -198,7 +198,7 @@ type Options struct {
 	Local   bool             // with Open: only from this machine
 	Ours    bool             // every caller is an operator as long as the broker runs
 	Hosts   []string         // further names of this machine, as in a Host header
-	Origins []string         // of pages that may use the broker; see [Guard.Enter]
+	Origins []string         // of pages that may use the broker; see [Guard.CheckOrigin]
 	Clock   func() time.Time // nil is time.Now
 }
 
@@ -225,18 +225,18 @@ func New(opts Options) (*Guard, error) {
 	return g, nil
 }
 
-// Still returns the present identity of a caller that this guard or an earlier one has
+// Refresh returns the present identity of a caller that this guard or an earlier one has
 // identified. It fails with a [*Denial], the one that a new request would get, if this
 // guard would refuse the caller. Every recheck of rights goes through it. It does not
 // wait.
-func (g *Guard) Still(who *Identity) (*Identity, error) {
+func (g *Guard) Refresh(who *Identity) (*Identity, error) {
 	switch {
 	case who == operators, who == everybody && g.open():
 		return who, nil
 	case who == everybody:
 		return nil, missing.because("the broker is no longer open")
 	case who.proof != nil && g.opts.Tokens != nil:
-		return g.opts.Tokens.still(who, g.opts.Clock())
+		return g.opts.Tokens.refresh(who, g.opts.Clock())
 	case who.proof != nil:
 		return nil, invalid.because("tokens are no longer configured")
 	}
@@ -251,7 +251,7 @@ func (g *Guard) Still(who *Identity) (*Identity, error) {
 // Regrant returns what has become of a grant. It is the [hub.Changes].
 func (g *Guard) Regrant(old *hub.Grant) *hub.Grant {
 	before := old.Holder.(*Identity)
-	now, err := g.Still(before)
+	now, err := g.Refresh(before)
 	switch {
 	case err != nil || now.Has(Subscribe) != nil:
 		return nil

@@ -25,7 +25,7 @@ type Call struct {
 	Shown bool // free and the same for everybody: pages may load it, or link to it
 }
 
-// Enter decides whether a request is served at all. It is the one place that decides about
+// CheckOrigin decides whether a request is served at all. It is the one place that decides about
 // pages. It fails with a [*Denial].
 //
 // A page may use the broker if it came from the broker, or if its origin is in
@@ -41,7 +41,7 @@ type Call struct {
 // A broker that is open to this machine only checks more. A page that reached it through a
 // name of its own (DNS rebinding) and a proxy that others may use would both come from
 // this machine.
-func (g *Guard) Enter(r *http.Request, call Call) (Page, error) {
+func (g *Guard) CheckOrigin(r *http.Request, call Call) (Page, error) {
 	if g.open() && g.opts.Local {
 		if err := g.checkLocal(r); err != nil {
 			return Page{}, err

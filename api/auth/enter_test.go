@@ -49,12 +49,12 @@ func TestEnter(t *testing.T) {
 		if row.name != "" {
 			r.Header.Set(row.name, row.value)
 		}
-		if _, err := newGuard(t, local).Enter(r, Call{}); code(t, err) != row.code {
+		if _, err := newGuard(t, local).CheckOrigin(r, Call{}); code(t, err) != row.code {
 			t.Errorf("Host %q, %s: %s: %v, want %q", row.host, row.name, row.value, err, row.code)
 		}
 		// With keys, or on a network that is trusted by request, none of it counts.
 		for _, opts := range []Options{{Open: true}, {Keys: []Key{{Name: "k"}}}, {Keys: []Key{{Name: "k"}}, Open: true, Local: true}} {
-			if _, err := newGuard(t, opts).Enter(r, Call{}); err != nil {
+			if _, err := newGuard(t, opts).CheckOrigin(r, Call{}); err != nil {
 				t.Errorf("%+v: Host %q: %v", opts, row.host, err)
 			}
 		}
@@ -130,7 +130,7 @@ func TestPages(t *testing.T) {
 			{Options{Open: true, Local: true, Hosts: []string{"events.example.com"}, Origins: row.allowed}, row.open},
 			{Options{Keys: []Key{{Name: "k"}}, Hosts: []string{"events.example.com"}, Origins: row.allowed}, row.withIt},
 		} {
-			page, err := newGuard(t, with.opts).Enter(r, Call{})
+			page, err := newGuard(t, with.opts).CheckOrigin(r, Call{})
 			got := page.Origin
 			if code(t, err) == "origin_not_allowed" {
 				got = "no"
@@ -139,7 +139,7 @@ func TestPages(t *testing.T) {
 				t.Errorf("%q, Origin %q, keys %t: %+v %v, want %q", row.allowed, row.origin, with.opts.Keys != nil, page, err, with.want)
 			}
 			// Calls for administrators are for the broker's own pages, whatever is set.
-			if _, err := newGuard(t, with.opts).Enter(r, Call{Admin: true}); (err == nil) != (with.want == "") {
+			if _, err := newGuard(t, with.opts).CheckOrigin(r, Call{Admin: true}); (err == nil) != (with.want == "") {
 				t.Errorf("%q, Origin %q, for administrators: %v", row.allowed, row.origin, err)
 			}
 		}
@@ -198,7 +198,7 @@ func TestFetchMetadata(t *testing.T) {
 						r.Header.Set(name, value)
 					}
 				}
-				if _, err := newGuard(t, with.opts).Enter(r, c.Call); code(t, err) == "origin_not_allowed" {
+				if _, err := newGuard(t, with.opts).CheckOrigin(r, c.Call); code(t, err) == "origin_not_allowed" {
 					refused += c.letter
 				} else if err != nil {
 					t.Error(err)
@@ -221,7 +221,7 @@ func TestOriginBeforeFetchMetadata(t *testing.T) {
 			r.Host = "localhost:8000"
 			r.Header.Set("Origin", origin)
 			r.Header.Set("Sec-Fetch-Site", site)
-			if _, err := guard.Enter(r, Call{}); code(t, err) != want {
+			if _, err := guard.CheckOrigin(r, Call{}); code(t, err) != want {
 				t.Errorf("%s, %s: %v, want %q", origin, site, err, want)
 			}
 		}

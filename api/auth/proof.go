@@ -44,9 +44,9 @@ func (e *verifier) proof() *proof {
 	}
 }
 
-// still returns the present identity of the holder of a token that this checker, or one
+// refresh returns the present identity of the holder of a token that this checker, or one
 // with other settings, accepted. It fails with a [*Denial], as check does. It never waits.
-func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
+func (t *Tokens) refresh(who *Identity, now time.Time) (*Identity, error) {
 	if who.proof.mark == t.mark && who.proof.keys == t.published() && now.Before(who.subscribe.Expires) {
 		return who, nil // the usual case: nothing has changed
 	}

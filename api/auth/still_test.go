@@ -58,7 +58,7 @@ func TestStillIsCheckedAnew(t *testing.T) {
 			next := newTokens(t, row.set)
 			for _, at := range []time.Time{now, now.Add(time.Hour + 29*time.Second), now.Add(time.Hour + 31*time.Second), now.Add(24 * time.Hour)} {
 				anew, wanted := newTokens(t, row.set).check(text, at)
-				is, err := next.still(who, at)
+				is, err := next.refresh(who, at)
 				if code(t, err) != code(t, wanted) {
 					t.Errorf("%s, %s at %v: %v, and anew %v", change, name, at, err, wanted)
 				}
@@ -116,7 +116,7 @@ func TestStill(t *testing.T) {
 		{"an administrator of less", keys, "l", Options{Keys: []Key{key("l", Subscribe|Admin, "a.>")}}, "", "a.b $stats $presence.a.b $presence.a.>", "b $presence.b $presence.> $presence.*.b"},
 	} {
 		id, next := who(newGuard(t, row.first), row.text), newGuard(t, row.next)
-		is, err := next.Still(id)
+		is, err := next.Refresh(id)
 		if code(t, err) != row.code || (err == nil) != (is != nil) {
 			t.Errorf("%s: %v, want %q", row.what, err, row.code)
 			continue
@@ -189,7 +189,7 @@ func TestKeySetRotatesUnderOneName(t *testing.T) {
 				t.Errorf("%d requests at once", n)
 			}
 			time.Sleep(refreshPause)
-			if _, err := tokens.still(who, now); err != nil {
+			if _, err := tokens.refresh(who, now); err != nil {
 				t.Errorf("nobody has asked the issuer: %v", err)
 			}
 			if _, err := tokens.check(by(next), now); err != nil || i.requests() != 2 {
@@ -198,7 +198,7 @@ func TestKeySetRotatesUnderOneName(t *testing.T) {
 			if _, err := tokens.check(by(old), now); code(t, err) != no {
 				t.Errorf("the old key: %v", err)
 			}
-			if _, err := tokens.still(who, now); code(t, err) != no {
+			if _, err := tokens.refresh(who, now); code(t, err) != no {
 				t.Errorf("who came by the old key: %v", err)
 			}
 		})
@@ -303,10 +303,10 @@ func TestStillEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		end := who.Grant().Expires
-		if _, err := tokens.still(who, end.Add(-1)); err != nil {
+		if _, err := tokens.refresh(who, end.Add(-1)); err != nil {
 			t.Errorf("before the end: %v", err)
 		}
-		if _, err := tokens.still(who, end); code(t, err) != late {
+		if _, err := tokens.refresh(who, end); code(t, err) != late {
 			t.Errorf("at the end: %v", err)
 		}
 	}
