@@ -15,15 +15,15 @@ type Client struct {
 	renewable bool // another call of url may give another URL
 	opts      Options
 	queue     *queue
-	wake      chan struct{} // of capacity 1: the ledger has something to send
+	wake      chan struct{} // of capacity 1: the session state has something to send
 
 	ctx    context.Context // ends when the client is closed
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when all goroutines have ended
 
-	mu     sync.Mutex
-	ledger ledger
-	err    error // why the client has ended
+	mu    sync.Mutex
+	state sessionState
+	err   error // why the client has ended
 }
 
 // New returns a client of the broker at a URL, and begins to connect. The URL is
@@ -51,7 +51,7 @@ func start(url func(context.Context) (string, error), renewable bool, o *Options
 	c := &Client{
 		url: url, renewable: renewable, opts: opts,
 		queue: newQueue(opts.Buffer, opts.After), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		ledger: ledger{memory: opts.ReplayMemory, cursor: opts.After},
+		state: sessionState{memory: opts.ReplayMemory, cursor: opts.After},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	go c.run()
@@ -112,7 +112,7 @@ func (c *Client) ask(r *Request) (*Request, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	c.ledger.ask(r)
+	c.state.ask(r)
 	signal(c.wake)
 	return r, nil
 }
@@ -133,7 +133,7 @@ func (c *Client) end(err error, drop bool) {
 	if c.err == nil {
 		c.err = err
 	}
-	c.ledger.end(c.err)
+	c.state.end(c.err)
 	c.queue.end(c.err, drop)
 }
 
@@ -141,7 +141,7 @@ func (c *Client) end(err error, drop bool) {
 // client has ended.
 func (c *Client) put(m Message) bool {
 	c.mu.Lock()
-	at := c.ledger.at()
+	at := c.state.at()
 	c.mu.Unlock()
 	return c.queue.put(m, at)
 }
@@ -178,11 +178,11 @@ func (c *Client) run() {
 	}
 }
 
-// forget prepares the ledger for another URL.
+// forget prepares the session state for another URL.
 func (c *Client) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ledger.anonymous = false
+	c.state.anonymous = false
 }
 
 // sleep reports false if the client has ended.
@@ -203,7 +203,7 @@ func (c *Client) sleep(d time.Duration) bool {
 // connect makes a connection and serves it until it ends.
 func (c *Client) connect(raw string) (e ending) {
 	c.mu.Lock()
-	address, err := c.ledger.address(raw, c.opts.Last)
+	address, err := c.state.address(raw, c.opts.Last)
 	c.mu.Unlock()
 	if err != nil {
 		return ending{err: &urlError{concealed(err)}}

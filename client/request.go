@@ -21,7 +21,7 @@ type Request struct {
 	unsubscribe  bool
 	repair       bool // made by the client itself; the application is not told about it
 
-	// Owned by the ledger.
+	// Owned by the sessionState.
 	topics   []string // still wanted
 	fresh    []string // of topics, those that the connection did not have before
 	stage    stage

@@ -166,7 +166,7 @@ func (s *session) start(f *frame) {
 	c := s.client
 	s.watch.set(c.opts, milliseconds(f.HeartbeatMS))
 	c.mu.Lock()
-	messages := c.ledger.welcome(f)
+	messages := c.state.welcome(f)
 	c.mu.Unlock()
 	for _, m := range messages {
 		c.put(m)
@@ -179,8 +179,8 @@ func (s *session) start(f *frame) {
 func (s *session) take(f *frame) {
 	c := s.client
 	c.mu.Lock()
-	m := c.ledger.take(f)
-	at := c.ledger.at()
+	m := c.state.take(f)
+	at := c.state.at()
 	c.mu.Unlock()
 	if m == nil {
 		c.queue.advance(at)
@@ -211,7 +211,7 @@ func (s *session) sendAll() bool {
 	c := s.client
 	for {
 		c.mu.Lock()
-		text, refused := c.ledger.next()
+		text, refused := c.state.next()
 		c.mu.Unlock()
 		switch {
 		case refused != nil:

@@ -10,10 +10,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A ledger holds the resume point and the requests of a client. It is a pure value: it is
+// A sessionState holds the resume point and the requests of a client. It is a pure value: it is
 // given received messages and says what they mean. It has no goroutines, clock or network.
 // The package comment explains the reasons.
-type ledger struct {
+type sessionState struct {
 	memory     int // bound of the events that a request remembers; static
 	maxMessage int // the longest message that the broker accepts; 0: unknown
 
@@ -30,51 +30,51 @@ type ledger struct {
 }
 
 // address returns the URL to connect with.
-func (l *ledger) address(raw string, last int) (string, error) {
+func (s *sessionState) address(raw string, last int) (string, error) {
 	a, err := parseAddress(raw)
 	if err != nil {
 		return "", err
 	}
-	a.begin(l.cursor, last)
-	if l.anonymous {
-		a.subscribe(l.added, l.removed)
+	a.begin(s.cursor, last)
+	if s.anonymous {
+		a.subscribe(s.added, s.removed)
 	}
 	return a.String(), nil
 }
 
 // welcome begins a connection. It discards the state of the last one, and asks again for
 // everything that is not done.
-func (l *ledger) welcome(f *frame) (messages []Message) {
-	l.anonymous, l.maxMessage = f.UserID == "", f.Limits.MaxMessage
-	cameTo := l.cursor
-	l.cursor, l.moved = f.Cursor, false
+func (s *sessionState) welcome(f *frame) (messages []Message) {
+	s.anonymous, s.maxMessage = f.UserID == "", f.Limits.MaxMessage
+	cameTo := s.cursor
+	s.cursor, s.moved = f.Cursor, false
 	messages = append(messages, &Connected{Handle: f.Handle, UserID: string(f.UserID), Topics: f.Topics})
-	messages = append(messages, l.again()...)
+	messages = append(messages, s.again()...)
 
 	var fresh []string
-	for _, r := range l.requests {
+	for _, r := range s.requests {
 		if r.holds() {
 			fresh = append(fresh, r.fresh...)
 		}
 	}
-	l.origin = slices.DeleteFunc(without(f.Topics, fresh), func(t string) bool {
-		return slices.Contains(l.added, t) && !slices.Contains(l.origin, t)
+	s.origin = slices.DeleteFunc(without(f.Topics, fresh), func(t string) bool {
+		return slices.Contains(s.added, t) && !slices.Contains(s.origin, t)
 	})
-	lost := without(without(l.added, f.Topics), fresh)
-	l.added = without(l.added, lost)
-	l.repair(lost, cameTo)
-	if back := without(f.Topics, without(f.Topics, l.removed)); len(back) > 0 {
+	lost := without(without(s.added, f.Topics), fresh)
+	s.added = without(s.added, lost)
+	s.repair(lost, cameTo)
+	if back := without(f.Topics, without(f.Topics, s.removed)); len(back) > 0 {
 		r := newRequest(Subscription{Topics: back}, true)
 		r.repair = true
-		l.requests = slices.Insert(l.requests, 0, r)
+		s.requests = slices.Insert(s.requests, 0, r)
 	}
 	return messages
 }
 
 // again prepares the requests of the last connection for a new one.
-func (l *ledger) again() (messages []Message) {
-	keep := l.requests[:0]
-	for _, r := range l.requests {
+func (s *sessionState) again() (messages []Message) {
+	keep := s.requests[:0]
+	for _, r := range s.requests {
 		switch {
 		case r.repair && r.unsubscribe:
 			continue // repair below decides again
@@ -92,30 +92,30 @@ func (l *ledger) again() (messages []Message) {
 		r.stage, r.repeated = waiting, r.tried
 		keep = append(keep, r)
 	}
-	clear(l.requests[len(keep):])
-	l.requests = keep
+	clear(s.requests[len(keep):])
+	s.requests = keep
 	return messages
 }
 
 // repair asks again for topics that a new connection lacks, from the last one's position.
 // The messages are small enough for the broker.
-func (l *ledger) repair(topics []string, from string) {
-	at := slices.IndexFunc(l.requests, func(r *Request) bool { return !r.repair })
+func (s *sessionState) repair(topics []string, from string) {
+	at := slices.IndexFunc(s.requests, func(r *Request) bool { return !r.repair })
 	if at < 0 {
-		at = len(l.requests)
+		at = len(s.requests)
 	}
 	for len(topics) > 0 {
 		n, size := 0, operationSize
 		for n < len(topics) {
 			quoted, _ := jsontext.AppendQuote(nil, topics[n])
-			if size += len(quoted) + 1; n > 0 && l.maxMessage > 0 && size > l.maxMessage {
+			if size += len(quoted) + 1; n > 0 && s.maxMessage > 0 && size > s.maxMessage {
 				break
 			}
 			n++
 		}
 		r := newRequest(Subscription{Topics: topics[:n], After: from}, false)
 		r.repair, r.fresh = true, r.topics
-		l.requests = slices.Insert(l.requests, at, r)
+		s.requests = slices.Insert(s.requests, at, r)
 		at++
 		topics = topics[n:]
 	}
@@ -125,27 +125,27 @@ func (l *ledger) repair(topics []string, from string) {
 const operationSize = 128
 
 // ask adds a request.
-func (l *ledger) ask(r *Request) { l.requests = append(l.requests, r) }
+func (s *sessionState) ask(r *Request) { s.requests = append(s.requests, r) }
 
 // next returns the next message to send, nil if there is none. It refuses a request that
 // cannot be sent.
-func (l *ledger) next() (text []byte, refused *Refused) {
-	for _, r := range l.requests {
+func (s *sessionState) next() (text []byte, refused *Refused) {
+	for _, r := range s.requests {
 		if r.stage != waiting {
 			continue
 		}
-		l.refs++
-		r.ref = l.refs
+		s.refs++
+		r.ref = s.refs
 		text, err := r.operation().text()
 		switch {
 		case err != nil:
-			return nil, l.refuse(r, InvalidTopic, err.Error())
-		case l.maxMessage > 0 && len(text) > l.maxMessage:
-			return nil, l.refuse(r, RequestTooLong, fmt.Sprintf("it has %d bytes, and the broker accepts %d; subscribe to fewer topics at once", len(text), l.maxMessage))
+			return nil, s.refuse(r, InvalidTopic, err.Error())
+		case s.maxMessage > 0 && len(text) > s.maxMessage:
+			return nil, s.refuse(r, RequestTooLong, fmt.Sprintf("it has %d bytes, and the broker accepts %d; subscribe to fewer topics at once", len(text), s.maxMessage))
 		}
 		if !r.tried {
 			r.tried = true
-			r.fresh = without(without(r.topics, l.origin), l.added)
+			r.fresh = without(without(r.topics, s.origin), s.added)
 		}
 		r.stage = sent
 		return text, nil
@@ -155,19 +155,19 @@ func (l *ledger) next() (text []byte, refused *Refused) {
 
 // take handles a message of the broker. The result is nil if there is nothing for the
 // application.
-func (l *ledger) take(f *frame) Message {
-	l.adopt(f)
+func (s *sessionState) take(f *frame) Message {
+	s.adopt(f)
 	switch f.Type {
 	case "event":
 		if f.Replay {
-			return l.replayed(f)
+			return s.replayed(f)
 		}
-		return l.event(f)
+		return s.event(f)
 	case "gap":
 		return &Gap{Topics: f.Topics, From: f.From, To: f.To, Reason: f.Reason}
 	case "ack", "live", "error":
-		if r := l.asked(f.Ref); r != nil {
-			return l.answered(r, f)
+		if r := s.asked(f.Ref); r != nil {
+			return s.answered(r, f)
 		}
 	}
 	return nil
@@ -179,41 +179,41 @@ func (l *ledger) take(f *frame) Message {
 //
 // The cursor of closing is ignored. It does not stand for anything received, and the
 // broker drops what still waits before it, perhaps a gap.
-func (l *ledger) adopt(f *frame) {
-	if f.Cursor != "" && f.Type != "closing" && (!l.moved || f.Cursor > l.cursor) {
-		l.cursor, l.moved = f.Cursor, true
+func (s *sessionState) adopt(f *frame) {
+	if f.Cursor != "" && f.Type != "closing" && (!s.moved || f.Cursor > s.cursor) {
+		s.cursor, s.moved = f.Cursor, true
 	}
 }
 
 // at returns the application's resume point. From there nothing is lost, even if topics
 // still need repair.
-func (l *ledger) at() string {
-	for _, r := range l.requests {
+func (s *sessionState) at() string {
+	for _, r := range s.requests {
 		if r.repair && r.replays() {
 			return r.subscription.After
 		}
 	}
-	return l.cursor
+	return s.cursor
 }
 
 // event handles a live event, or one that is read after the cursor that the connection
 // began with.
-func (l *ledger) event(f *frame) Message {
-	if l.held(f) {
+func (s *sessionState) event(f *frame) Message {
+	if s.held(f) {
 		return nil
 	}
-	l.note(f, nil)
-	return l.message(f, nil)
+	s.note(f, nil)
+	return s.message(f, nil)
 }
 
 // held reports whether an event is left out because a repeated replay will contain it. The
 // broker believes that we have had the replay, and so sends events of its topics. The
 // event would come before the replay, and then once more in it.
-func (l *ledger) held(f *frame) bool {
+func (s *sessionState) held(f *frame) bool {
 	holds := func(r *Request) bool {
 		return r.holds() && r.stage != acked && comesAfter(f.Cursor, r.subscription.After) && matchAny(r.fresh, f.Topic)
 	}
-	return slices.ContainsFunc(l.requests, holds) && !matchAny(l.origin, f.Topic) && !matchAny(l.added, f.Topic)
+	return slices.ContainsFunc(s.requests, holds) && !matchAny(s.origin, f.Topic) && !matchAny(s.added, f.Topic)
 }
 
 // comesAfter reports whether a replay from a cursor contains the event at another cursor.
@@ -228,48 +228,48 @@ const logLen = 12
 
 // note remembers an event for all repairs whose replay may repeat it. It is an event of
 // the replay of one of them, or not of a replay.
-func (l *ledger) note(f *frame, of *Request) {
-	for _, r := range l.requests {
+func (s *sessionState) note(f *frame, of *Request) {
+	for _, r := range s.requests {
 		switch {
 		case !r.repair || !r.replays() || !matchAny(r.topics, f.Topic):
 		case r == of:
-			r.seen.pass(likenessOf(f), l.memory)
+			r.seen.pass(likenessOf(f), s.memory)
 		default:
-			r.seen.note(likenessOf(f), l.memory)
+			r.seen.note(likenessOf(f), s.memory)
 		}
 	}
 }
 
 // replayed handles an event of a replay. Replays come one after another, in the order of
 // the requests.
-func (l *ledger) replayed(f *frame) Message {
-	i := slices.IndexFunc(l.requests, func(r *Request) bool { return r.stage == acked })
+func (s *sessionState) replayed(f *frame) Message {
+	i := slices.IndexFunc(s.requests, func(r *Request) bool { return r.stage == acked })
 	if i < 0 {
-		return l.message(f, nil)
+		return s.message(f, nil)
 	}
-	r := l.requests[i]
+	r := s.requests[i]
 	switch {
 	case r.subscription.After == "":
 	case r.seen.repeats(likenessOf(f)):
 		return nil
 	case r.repair:
-		l.note(f, r)
-		return l.message(f, nil)
+		s.note(f, r)
+		return s.message(f, nil)
 	default:
-		r.seen.pass(likenessOf(f), l.memory)
+		r.seen.pass(likenessOf(f), s.memory)
 	}
-	return l.message(f, r)
+	return s.message(f, r)
 }
 
-func (l *ledger) message(f *frame, of *Request) Message {
+func (s *sessionState) message(f *frame, of *Request) Message {
 	return &Event{
 		Topic: f.Topic, ID: f.ID, Time: f.Time, Data: json.RawMessage(f.Data), UserID: string(f.UserID),
-		Replay: of, Cursor: l.at(),
+		Replay: of, Cursor: s.at(),
 	}
 }
 
-func (l *ledger) asked(ref uint64) *Request {
-	for _, r := range l.requests {
+func (s *sessionState) asked(ref uint64) *Request {
+	for _, r := range s.requests {
 		if r.ref == ref && r.stage != waiting {
 			return r
 		}
@@ -278,27 +278,27 @@ func (l *ledger) asked(ref uint64) *Request {
 }
 
 // answered handles the broker's answer to a request.
-func (l *ledger) answered(r *Request, f *frame) Message {
+func (s *sessionState) answered(r *Request, f *frame) Message {
 	switch {
 	case f.Type == "error":
-		if no := l.refuse(r, Code(f.Code), f.Detail); !r.repair || !r.unsubscribe {
+		if no := s.refuse(r, Code(f.Code), f.Detail); !r.repair || !r.unsubscribe {
 			return no
 		}
 		return nil
 	case f.Type == "live":
-		l.subscribed(r)
+		s.subscribed(r)
 		r.answer(nil) // if the ack was lost
 		if r.repair {
 			return nil
 		}
 		return &Live{r}
 	case r.unsubscribe:
-		l.unsubscribed(r)
+		s.unsubscribed(r)
 	case r.replays():
 		r.stage = acked
-		l.removed = without(l.removed, r.topics)
+		s.removed = without(s.removed, r.topics)
 	default:
-		l.subscribed(r)
+		s.subscribed(r)
 	}
 	r.answer(nil)
 	if r.repair || r.told {
@@ -308,18 +308,18 @@ func (l *ledger) answered(r *Request, f *frame) Message {
 	return &Ack{r}
 }
 
-func (l *ledger) subscribed(r *Request) {
-	l.finish(r)
-	l.added = with(l.added, r.topics)
-	l.removed = without(l.removed, r.topics)
+func (s *sessionState) subscribed(r *Request) {
+	s.finish(r)
+	s.added = with(s.added, r.topics)
+	s.removed = without(s.removed, r.topics)
 }
 
-func (l *ledger) unsubscribed(r *Request) {
-	l.finish(r)
-	l.removed = with(l.removed, without(r.topics, without(r.topics, l.origin)))
-	l.origin = without(l.origin, r.topics)
-	l.added = without(l.added, r.topics)
-	for _, replaying := range l.requests {
+func (s *sessionState) unsubscribed(r *Request) {
+	s.finish(r)
+	s.removed = with(s.removed, without(r.topics, without(r.topics, s.origin)))
+	s.origin = without(s.origin, r.topics)
+	s.added = without(s.added, r.topics)
+	for _, replaying := range s.requests {
 		if replaying.stage == acked {
 			replaying.topics = without(replaying.topics, r.topics)
 			replaying.fresh = without(replaying.fresh, r.topics)
@@ -327,23 +327,23 @@ func (l *ledger) unsubscribed(r *Request) {
 	}
 }
 
-func (l *ledger) refuse(r *Request, code Code, detail string) *Refused {
-	l.finish(r)
+func (s *sessionState) refuse(r *Request, code Code, detail string) *Refused {
+	s.finish(r)
 	no := &Refused{Request: r, Code: code, Detail: detail}
 	r.answer(no)
 	return no
 }
 
-func (l *ledger) finish(r *Request) {
-	l.requests = slices.DeleteFunc(l.requests, func(other *Request) bool { return other == r })
+func (s *sessionState) finish(r *Request) {
+	s.requests = slices.DeleteFunc(s.requests, func(other *Request) bool { return other == r })
 }
 
 // end answers all requests that are not done.
-func (l *ledger) end(err error) {
-	for _, r := range l.requests {
+func (s *sessionState) end(err error) {
+	for _, r := range s.requests {
 		r.answer(err)
 	}
-	l.requests = nil
+	s.requests = nil
 }
 
 // check checks a subscription without asking the broker.
