@@ -11,18 +11,18 @@ import (
 	"belfry/transport"
 )
 
-// bounds are the limits for strangers.
-type bounds struct {
+// limits are the limits for strangers.
+type limits struct {
 	gate       *limit.Gate
 	operators  *limit.Gate // for the operators' own address
 	publishers *limit.Publishers
 	memory     *limit.MemoryGuard
 }
 
-// newBounds returns bounds without limits.
-func newBounds(log *zap.Logger) *bounds {
+// newLimits returns bounds without limits.
+func newLimits(log *zap.Logger) *limits {
 	gate := limit.NewGate(limit.Limits{}, nil)
-	return &bounds{
+	return &limits{
 		gate:       gate,
 		operators:  gate.Aside(),
 		publishers: limit.NewPublishers(limit.PublishLimits{}, nil),
@@ -32,7 +32,7 @@ func newBounds(log *zap.Logger) *bounds {
 
 // of returns a function that puts the limits of a configuration in force. It has no side
 // effects of its own.
-func (b *bounds) of(cfg config.Config) (use func(), err error) {
+func (b *limits) of(cfg config.Config) (use func(), err error) {
 	proxies, err := forwarded.New(cfg.TrustedProxies, cfg.ProxyHeader)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 // TestBounds: the limits of a configuration count together, or not at all.
 func TestBounds(t *testing.T) {
 	t.Parallel()
-	limits := newBounds(nil)
+	limits := newLimits(nil)
 	cfg := config.Config{ProxyHeader: "x-forwarded-for", MaxPublishRate: 7, Keys: []config.Key{{Name: "a"}, {Name: "b", Rate: 0.5}}}
 	use, err := limits.of(cfg)
 	if err != nil {

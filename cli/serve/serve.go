@@ -38,7 +38,7 @@ type Broker struct {
 	api       *api.Server
 	http      *http.Server
 	admin     *http.Server // nil: operators have no address of their own
-	limits    *bounds
+	limits    *limits
 	certs     *certs.Certificates // nil: no TLS
 	panics    panics
 	denials   *zap.Logger   // of operations over connections; sampled
@@ -108,7 +108,7 @@ func (b *Broker) lookAtMemory() {
 // newBroker returns a broker that is not running yet.
 func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*Broker, error) {
 	panics := newPanics(log.Logger)
-	b := &Broker{log: log, clock: clock, cfg: cfg, limits: newBounds(log.Logger), panics: panics,
+	b := &Broker{log: log, clock: clock, cfg: cfg, limits: newLimits(log.Logger), panics: panics,
 		denials: logging.Sampled(log.Logger), keys: newTokenKeys(log.Logger, panics), stopping: make(chan struct{})}
 	b.show(cfg)
 	if err := b.begin(cfg); err != nil {
