@@ -38,8 +38,8 @@ func idOf(i int) (id hub.ID) {
 	return id
 }
 
-// Who goes through 5,000 clients part after part meets each exactly once that is there
-// all the time, while others come and go.
+// A caller that pages through 5,000 clients meets each one that stays exactly once, while
+// others come and go.
 func TestPagesOfClients(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, many)
@@ -307,7 +307,7 @@ func TestConfigCall(t *testing.T) {
 	}
 }
 
-// Figures are told to who listens, and to nobody else.
+// Figures are delivered only to subscribers.
 func TestStatsTopic(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

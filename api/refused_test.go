@@ -259,7 +259,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// Who is told what is wrong can put it right.
+// Errors say what to do.
 func TestRefusalDetails(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

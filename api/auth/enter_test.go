@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// Who may enter a broker without keys: rows of Host, another header, and what
-// comes of it.
+// The callers of a broker without keys: rows of Host, another header, and the result.
 func TestEnter(t *testing.T) {
 	t.Parallel()
 	local := Options{Open: true, Local: true, Hosts: []string{"events.example.com"}}
@@ -61,9 +60,8 @@ func TestEnter(t *testing.T) {
 	}
 }
 
-// Pages of which origins may use the broker, by the setting, with keys and
-// without. What is permitted to see the response is "" for none, for a page that
-// is told nothing or needs no permission.
+// The origins whose pages may use the broker, by the setting, with keys and without. The
+// permitted origin is "" if the page is refused or needs no permission.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	const app = "https://app.example.com"
@@ -146,10 +144,10 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// Requests without an Origin, by what the browser says of where they come from, for
-// calls of each kind: who may use them without keys, with keys, and where some pages or
-// all are permitted. Letters are calls that are refused: c of clients, a of
-// administrators, f files that pages load, p the page of the console.
+// Requests without an Origin, by what the browser says about their source, for calls of
+// each kind. Columns: without keys, with keys, some origins allowed, all allowed. Letters
+// are refused calls: c of clients, a of operators, f files that pages load, p the
+// console's page.
 func TestFetchMetadata(t *testing.T) {
 	t.Parallel()
 	calls := []struct {
@@ -211,7 +209,7 @@ func TestFetchMetadata(t *testing.T) {
 	}
 }
 
-// A page that says where it is from is judged by that, whatever else the browser says.
+// A page with an origin is judged by that, whatever else the browser says.
 func TestOriginBeforeFetchMetadata(t *testing.T) {
 	t.Parallel()
 	guard := newGuard(t, Options{Open: true, Local: true, Origins: []string{"auto"}})

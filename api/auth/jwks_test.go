@@ -113,7 +113,7 @@ func fromIssuer(t *testing.T, i *issuer) (tokens *Tokens, faults func() []string
 	return newTokens(t, func(o *TokenOptions) { o.Secret, o.PublicKeys, o.KeySet = nil, nil, set }), faults
 }
 
-// Which keys of a set are used, and for which tokens.
+// The keys of a set that are used, and for which tokens.
 func TestKeySet(t *testing.T) {
 	t.Parallel()
 	s := signers()
@@ -194,8 +194,8 @@ func TestKeySet(t *testing.T) {
 	})
 }
 
-// When the issuer is asked: at once, every hour, and for a key that is not known,
-// but not by every token that names one.
+// When the issuer is asked: at once, every hour, and for an unknown key, but not for each
+// token that names one.
 func TestKeySetIsRefreshed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestKeySetIsRefreshed(t *testing.T) {
 	})
 }
 
-// A broker starts without its issuer, and says why it takes no token.
+// A broker starts without its issuer, and says why it accepts no tokens.
 func TestIssuerIsDown(t *testing.T) {
 	t.Parallel()
 	s := signers()
@@ -298,7 +298,7 @@ func leadTo(url string) func(*http.Request) (*http.Response, error) {
 	}
 }
 
-// Keys at hand go on working beside an issuer that hangs, without waiting.
+// Local keys keep working, without waiting, while an issuer hangs.
 func TestKeysBesideAnIssuer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -357,7 +357,7 @@ func TestIssuerIsVerified(t *testing.T) {
 	}
 }
 
-// What an issuer sends must not end the process: a fetch that panics has failed.
+// Nothing that an issuer sends may end the process: a fetch that panics has failed.
 func TestAFetchThatPanics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

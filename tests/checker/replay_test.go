@@ -77,7 +77,7 @@ type replayedOf struct {
 	holes int // that were told of before
 }
 
-// begin returns where a replay begins; of the newest events that is not known.
+// begin returns where a replay begins; for the newest events that is unknown.
 func (r *replayedOf) begin() hub.Position {
 	if r.after == nil {
 		return 0

@@ -67,7 +67,7 @@ func follow(b *harness.Broker, t *testing.T, url func(context.Context) (string, 
 	return c
 }
 
-// next returns the client's next message that is no news about the connection.
+// next returns the client's next message that is not about the connection.
 func next(t *testing.T, c *client.Client) client.Message {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)

@@ -65,8 +65,7 @@ func (c *curling) expect(want ...string) {
 	}
 }
 
-// ended checks that curl prints only heartbeats any more, and ends with that
-// status.
+// ended checks that curl prints only heartbeats from now on, and ends with that status.
 func (c *curling) ended(status int) {
 	c.t.Helper()
 	rest, err := io.ReadAll(c.text)

@@ -52,7 +52,7 @@ func wellFormed(t *testing.T, name string) {
 	}
 }
 
-// TestBenchInterrupted: who stops has the figures so far; before there are any
+// TestBenchInterrupted: an interrupted bench prints its figures so far. If there are none,
 // the status says so.
 func TestBenchInterrupted(t *testing.T) {
 	t.Parallel()
@@ -71,8 +71,8 @@ func TestBenchInterrupted(t *testing.T) {
 	belfry(b, t, 2, "", "bench", "--connections", "1", "--topics", "2")
 }
 
-// TestBenchLosses: what is lost with a connection is counted, and the connection
-// made again.
+// TestBenchLosses: events lost with a connection are counted, and the connection is made
+// again.
 func TestBenchLosses(t *testing.T) {
 	t.Parallel()
 	b := startAlone(t)

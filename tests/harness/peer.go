@@ -146,7 +146,7 @@ func (p *Peer) Send(t *testing.T, texts ...string) {
 	p.Sync(t)
 }
 
-// Closed checks that nothing comes any more but a Close frame.
+// Closed checks that only a Close frame follows.
 func (p *Peer) Closed(t *testing.T, code int, reason string) {
 	t.Helper()
 	select {

@@ -277,7 +277,7 @@ func (w *Wire) Farewell(t *testing.T, code int, reason string) (body string) {
 	return body
 }
 
-// Ended checks that nothing comes any more, and that the end is an orderly one.
+// Ended checks that nothing follows, and that the connection ends in order.
 func (w *Wire) Ended(t *testing.T) {
 	t.Helper()
 	if rest, err := io.ReadAll(w.Reread(t)); err != nil || len(rest) > 0 {

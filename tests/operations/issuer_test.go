@@ -8,7 +8,7 @@ import (
 	"belfry/tests/harness"
 )
 
-// Tokens of an issuer that publishes its keys, from their making to their use.
+// Tokens of an issuer that publishes its keys, from signing to use.
 func TestIssuer(t *testing.T) {
 	t.Parallel()
 	url, private := harness.NewIssuer(t)
@@ -27,7 +27,7 @@ func TestIssuer(t *testing.T) {
 	}
 }
 
-// A broker starts and serves without its issuer, and says what is missing.
+// A broker starts and serves without its issuer, and reports what is missing.
 func TestIssuerIsAway(t *testing.T) {
 	t.Parallel()
 	free, err := net.Listen("tcp", "127.0.0.1:0")

@@ -79,8 +79,8 @@ func readings(b *harness.Broker, user string) map[string]reading {
 	}
 }
 
-// TestCursorsEverywhere: whatever transport told a cursor, after it there is
-// the same on each.
+// TestCursorsEverywhere: a cursor from any transport works on each, and the same events
+// follow it.
 func TestCursorsEverywhere(t *testing.T) {
 	t.Parallel()
 	for _, user := range []string{"", "1"} {
@@ -153,7 +153,7 @@ func TestLastEverywhere(t *testing.T) {
 	}
 }
 
-// TestOddCursors: what is no cursor of this log is one of a log that is gone.
+// TestOddCursors: a text that is not a cursor of this log counts as one of a lost log.
 func TestOddCursors(t *testing.T) {
 	t.Parallel()
 	const zeros = "000000000000000000000000"

@@ -57,8 +57,8 @@ func TestHistoryPages(t *testing.T) {
 	}
 }
 
-// TestPollNoHole: who polls again with the cursor of the answer before has
-// everything, once, in order.
+// TestPollNoHole: a caller that polls again with the last answer's cursor gets everything,
+// once and in order.
 func TestPollNoHole(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--history-events=100000")

@@ -114,8 +114,8 @@ func TestHalfRecords(t *testing.T) {
 	}
 }
 
-// TestGarbageTLS: what is no record of the peer's ends the connection, and the
-// peer is told so.
+// TestGarbageTLS: a record that is not the peer's ends the connection, and the peer is
+// told.
 func TestGarbageTLS(t *testing.T) {
 	t.Parallel()
 	b := harness.StartTLS(t)
@@ -172,8 +172,8 @@ func TestEndTLS(t *testing.T) {
 	})
 }
 
-// TestHandshakeTLS: a handshake has as long as a header; what is no TLS is told
-// so.
+// TestHandshakeTLS: a handshake may take as long as a header. A peer that does not speak
+// TLS is told.
 func TestHandshakeTLS(t *testing.T) {
 	t.Parallel()
 	hasty := &harness.Broker{Addr: harness.StartTLS(t, "--header-timeout=50ms").Addr}

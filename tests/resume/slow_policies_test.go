@@ -54,8 +54,7 @@ func cloudOpening(path string) string {
 	return strings.Replace(harness.Opening(path), "\r\n", "\r\nSec-WebSocket-Protocol: cloudevents.json\r\n", 1)
 }
 
-// A told is what a client is told by any protocol that can tell of gaps: an event
-// at its position, or a gap.
+// A told is an event at its position, or a gap, from any protocol that reports gaps.
 type told struct {
 	topic, data string
 	cursor      string

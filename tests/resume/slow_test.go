@@ -53,7 +53,7 @@ func TestSlowV1(t *testing.T) {
 	}
 }
 
-// TestSilentV1: who does not answer pings is told to come back, and from where.
+// TestSilentV1: a client that does not answer pings is told to reconnect, and from where.
 func TestSilentV1(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--ping-interval=50ms", "--pong-timeout="+harness.ShortTime.String())
@@ -170,8 +170,8 @@ func TestSlowEventStream(t *testing.T) {
 	s.Expect("message", "live")
 }
 
-// TestDeafEventStream: who reads nothing at all is cut off after the time that
-// it has to read its farewell.
+// TestDeafEventStream: a client that reads nothing is cut off when the time for its
+// farewell is over.
 func TestDeafEventStream(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, append(harness.SlowFlags, "--close-timeout=10ms")...)
