@@ -1,4 +1,4 @@
-// A Pager shows a list part after part, and the part that is looked at again and again.
+// A Pager shows a list page by page, and refreshes the page in view.
 import { every, h } from './dom.js';
 
 export class Pager {
@@ -22,7 +22,7 @@ export class Pager {
   async show() {
     const place = this.places.at(-1);
     const following = await this.load(place);
-    if (place !== this.places.at(-1)) return; // gone on meanwhile
+    if (place !== this.places.at(-1)) return; // another page was chosen meanwhile
     this.following = following;
     this.next.disabled = following === undefined;
     this.previous.disabled = this.first.disabled = this.places.length === 1;

@@ -14,9 +14,8 @@ import (
 
 // Cursors mean the same on every transport.
 
-// A reading connects to the topics cats and dogs.>, with a query besides, and
-// returns what has come up to an event with the text end, which is published
-// when it is connected.
+// A reading connects to the topics cats and dogs.>, with a further query. It returns what
+// comes up to an event with the text end, which is published when it is connected.
 type reading func(t *testing.T, query, end string) []string
 
 // readings are those by each transport, for a registered user or "".

@@ -148,8 +148,8 @@ func skipHeader(t *testing.T, w *harness.Wire) {
 	}
 }
 
-// TestDropOldest: who is too slow is told what it was not given, has all else in
-// order, is not closed, and comes back exactly after a gap.
+// TestDropOldest: a client that is too slow is told what was dropped, receives everything
+// else in order, is not closed, and returns exactly after a gap.
 func TestDropOldest(t *testing.T) {
 	t.Parallel()
 	for _, teller := range tellers {
@@ -203,9 +203,9 @@ func TestDropOldest(t *testing.T) {
 	}
 }
 
-// TestLatest: who wants the newest only has for each topic newer and newer events,
-// at last the newest, and is never closed, however slow it is. Little waits for
-// it meanwhile.
+// TestLatest: a client that wants only the newest events receives newer and newer ones of
+// each topic, at last the newest. It is never closed, however slow it is, and little waits
+// for it.
 func TestLatest(t *testing.T) {
 	t.Parallel()
 	for _, teller := range tellers {
