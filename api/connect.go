@@ -114,9 +114,8 @@ var errConnectBody = malformedRequest.because("the request that opens a connecti
 
 var errQuery = malformedRequest.because("the query is not well-formed; percent-encode the values of its parameters")
 
-// fromOf reads where a connection starts. A text that is not a cursor counts as a cursor
-// of a lost log, because a browser's EventSource repeats the id that an earlier server
-// sent.
+// fromOf reads where a connection starts. Text that is not a cursor counts as a cursor of
+// a lost log: an EventSource repeats the id that an earlier server sent.
 func fromOf(header http.Header, query url.Values) (from hub.From, err error) {
 	text, given := cursorText(header, query)
 	if given {

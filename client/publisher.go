@@ -112,8 +112,9 @@ type Receipt struct {
 
 // Publish publishes an event. Publishing the same event again with the same key (1 to 255
 // printable ASCII characters) has no effect. If the key is "", the publisher makes one. It
-// fails with a [*Problem] if the broker refuses, with an [*UnansweredError] if the outcome
-// is unknown, with ctx's error, or because the broker cannot be reached.
+// fails with a [*Problem] if the broker refuses, and with an [*UnansweredError] if the
+// outcome is unknown. It also fails with ctx's error, or because the broker cannot be
+// reached.
 func (p *Publisher) Publish(ctx context.Context, e Publication, key string) (*Receipt, error) {
 	text, err := e.text()
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Parse reads the settings from the arguments after the program's name, the environment
-// (in the form of os.Environ), and the file that one of them names. An error has one line
-// for each problem. An empty variable counts as unset.
+// Parse reads the settings from the arguments after the program's name, from the
+// environment (as of os.Environ), and from the file that one of them names. An error has
+// one line for each problem. An empty variable counts as unset.
 func Parse(args, environ []string, version string, stdout, stderr io.Writer) (Config, error) {
 	return settingsOf(ParseCommand(args, environ, version, stdout, stderr))
 }

@@ -38,9 +38,9 @@ type Call struct {
 // that come from another site (Fetch Metadata), but do not name the page. They are refused
 // unless any page may. A link to the console may be followed.
 //
-// A broker that is open to this machine only checks more. A page that reached it through a
-// name of its own (DNS rebinding) and a proxy that others may use would both come from
-// this machine.
+// A broker that is open to this machine only checks more. Two kinds of foreign requests
+// come from this machine: those of a page that reached it through a name of its own (DNS
+// rebinding), and those of an open proxy.
 func (g *Guard) CheckOrigin(r *http.Request, call Call) (Page, error) {
 	if g.open() && g.opts.Local {
 		if err := g.checkLocal(r); err != nil {
