@@ -137,7 +137,7 @@ func TestPublisherPauses(t *testing.T) {
 	})
 }
 
-// TestPublisherGivesUp: whoever waits no more is told what is known.
+// TestPublisherGivesUp: a caller that stops waiting is told what is known.
 func TestPublisherGivesUp(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]func() (*http.Response, error){"silence": silence, "pause": cut} {
@@ -180,8 +180,8 @@ func TestPublisherInput(t *testing.T) {
 	}
 }
 
-// TestPublisherKeys: a key is sent as it was given, so that it is the same one for who sends it
-// by other means. The broker takes quotes off, and nothing else.
+// TestPublisherKeys: a key is sent unchanged, so that it is the same key by any other
+// means. The broker removes quotes, and nothing else.
 func TestPublisherKeys(t *testing.T) {
 	t.Parallel()
 	s := &script{answers: []func() (*http.Response, error){taken}}

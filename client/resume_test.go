@@ -82,7 +82,7 @@ func TestAnotherLog(t *testing.T) {
 	})
 }
 
-// TestNoCursor: what is no cursor is of another log to the broker.
+// TestNoCursor: to the broker, text that is not a cursor belongs to another log.
 func TestNoCursor(t *testing.T) {
 	bubble(t, func(t *testing.T, s *stage) {
 		c := s.open("ws://broker/ws", client.Options{After: "zzz"})

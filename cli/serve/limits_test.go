@@ -7,8 +7,8 @@ import (
 	"belfry/config"
 )
 
-// TestBounds: the limits of a configuration count together, or not at all.
-func TestBounds(t *testing.T) {
+// TestLimits: the limits of a configuration take effect together, or not at all.
+func TestLimits(t *testing.T) {
 	t.Parallel()
 	limits := newLimits(nil)
 	cfg := config.Config{ProxyHeader: "x-forwarded-for", MaxPublishRate: 7, Keys: []config.Key{{Name: "a"}, {Name: "b", Rate: 0.5}}}

@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// The arrows of docs/architecture.md: who may import whom, and what the core
-// must do without. The files are parsed rather than listed by the go command,
-// so that those of other systems count as well.
+// The arrows of docs/architecture.md: which package may import which, and what the core
+// must do without. The files are parsed rather than listed by the go command, so that
+// those for other systems count as well.
 
 // A goFile is one of the module's Go files.
 type goFile struct {

@@ -137,7 +137,7 @@ func (n node) names() []string {
 	return slices.Sorted(maps.Keys(members))
 }
 
-// text returns a string, "" if it is none.
+// text returns a string, "" for another type.
 func (n node) text() string {
 	text, _ := n.value.(string)
 	return text

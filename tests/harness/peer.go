@@ -32,8 +32,7 @@ func (b *Broker) Connect(t *testing.T, r Registration) *Peer {
 	return p
 }
 
-// Refused checks that a registered URL admits nobody, with that status and
-// code.
+// Refused checks that a registered URL is refused with that status and code.
 func (b *Broker) Refused(t *testing.T, r Registration, status int, code string) {
 	t.Helper()
 	p, got, err := b.Dial(r.URL)

@@ -285,8 +285,8 @@ func (w *Wire) Ended(t *testing.T) {
 	}
 }
 
-// Reset ends the connection as if its cable were cut and the machine restarted:
-// the broker's TCP learns that nobody is there any more.
+// Reset ends the connection as if its cable were cut and the machine restarted: the
+// broker's TCP learns that the peer is gone.
 func (w *Wire) Reset(t *testing.T) {
 	t.Helper()
 	// While a process is being started it shares all sockets: the reset would

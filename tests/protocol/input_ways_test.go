@@ -247,8 +247,8 @@ func TestUsersByEveryWay(t *testing.T) {
 	}
 }
 
-// TestNoDataAndLateEvents: an event without data has none for clients of
-// cloudevents.json, while null is data. One that has expired nobody gets.
+// TestNoDataAndLateEvents: an event without data has none for clients of cloudevents.json,
+// while null is data. An expired event is not delivered.
 func TestNoDataAndLateEvents(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)

@@ -25,7 +25,7 @@ func wireTLS(b *harness.Broker, t *testing.T, d net.Dialer) (*harness.TLSPeer, *
 	return p, w
 }
 
-// raw sends bytes that are no application data.
+// raw sends bytes that are not application data.
 func raw(p *harness.TLSPeer, t *testing.T, some []byte) {
 	t.Helper()
 	if _, err := p.Conn.Write(some); err != nil {
