@@ -8,12 +8,11 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// accessLog writes a line about a request. Under load it writes about the
-// first of each second and class of status, and then about a few: a broker
-// must not be busy with its log.
+// accessLog writes a line for each request. Under load it writes the first lines of each
+// second and class of status, and then a sample: the log must not keep the broker busy.
 type accessLog struct {
 	good   *zap.Logger
-	bad    *zap.Logger // faults of the broker: the more of them, the better
+	bad    *zap.Logger // faults of the broker; the sample is larger
 	remote func(*http.Request) string
 }
 
@@ -21,8 +20,8 @@ func newAccessLog(log *zap.Logger, remote func(*http.Request) string) accessLog 
 	return accessLog{good: sampled(log, 10, 1000), bad: sampled(log, 100, 100), remote: remote}
 }
 
-// sampled returns a logger that writes the first lines of each second and
-// message, and then one of so many.
+// sampled returns a logger that writes the first lines of each second and message, and
+// then one line in a fixed number.
 func sampled(log *zap.Logger, first, thereafter int) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Second, first, thereafter)
@@ -33,8 +32,8 @@ func sampled(log *zap.Logger, first, thereafter int) *zap.Logger {
 // message.
 var accessMessages = [6]string{"http", "http 1xx", "http 2xx", "http 3xx", "http 4xx", "http 5xx"}
 
-// write says what became of a request. It names the route, never the path or
-// the query: they hold client ids.
+// write logs how a request ended. It names the route, not the path or the query, which
+// contain client ids.
 func (l *accessLog) write(x *exchange) {
 	log, level := l.good, zapcore.InfoLevel
 	if x.status >= 500 {
@@ -55,8 +54,7 @@ func (l *accessLog) write(x *exchange) {
 	)
 }
 
-// knownMethod returns a method, or "other" for one that nobody has heard of: a
-// client may send any word.
+// knownMethod returns a method, or "other" if it is not known: a client may send any word.
 func knownMethod(method string) string {
 	switch method {
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":

@@ -24,12 +24,12 @@ var (
 // A text is a response that is not JSON.
 type text string
 
-// lengthKnown is up to how many bytes net/http finds out by itself how long a
-// response is. It would send a longer one in chunks.
+// lengthKnown is the largest response, in bytes, whose length net/http finds by itself. It
+// would send a longer one in chunks.
 const lengthKnown = 2048
 
-// An appender is a response that knows its JSON: one that is given so often
-// that reflection would show.
+// An appender is a response that writes its own JSON. These are so frequent that
+// reflection would cost too much.
 type appender interface {
 	appendJSON(dst []byte) []byte
 }
@@ -54,12 +54,12 @@ func (x *exchange) answer(value any) error {
 	if n := x.out.Len(); n > lengthKnown {
 		x.Header()["Content-Length"] = []string{strconv.Itoa(n)}
 	}
-	_, _ = x.Write(x.out.Bytes()) // if the peer is gone, there is nobody to tell
+	_, _ = x.Write(x.out.Bytes()) // an error means that the peer has gone
 	return nil
 }
 
-// encode appends v to the response's body as JSON, with a line feed for those
-// who read it in a terminal.
+// encode appends v to the response's body as JSON. The line feed at the end is for
+// terminals.
 func (x *exchange) encode(v any) error {
 	if err := json.MarshalWrite(&x.out, v); err != nil {
 		return err

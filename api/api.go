@@ -1,11 +1,11 @@
-// Package api answers the broker's HTTP calls: registering clients, publishing
-// events, changing topics, and what operators ask for. The connections
-// themselves belong to another package, which is handed in as a [Transport].
+// Package api answers the broker's HTTP calls: it registers clients, publishes events,
+// changes topics, and serves operators. The connections belong to another package, which
+// is passed in as a [Transport].
 //
-// A request passes one wrapper, [Server.ServeHTTP]: it finds the route, gives
-// pages of other origins what they are permitted, and turns what the route's
-// handler returns, a value or an error, into the response. Every error is a
-// problem document (RFC 9457) with a member "code"; problem.go lists them.
+// Every request passes one wrapper, [Server.ServeHTTP]. It finds the route and sets the
+// CORS headers. It turns the value or error that the handler returns into the response.
+// Every error is a problem document (RFC 9457) with a member "code"; problem.go lists
+// them.
 package api
 
 import (
@@ -23,15 +23,15 @@ import (
 	"belfry/hub"
 )
 
-// Options are what the API needs of the outside. All are required unless said
+// Options are what the API needs from outside. All are required unless the comment says
 // otherwise.
 type Options struct {
 	Hub        *hub.Hub
-	Guard      func() *auth.Guard // the one in force
-	AdminGuard func() *auth.Guard // the one of [Server.Admin]; nil: what it has is served to all who may
+	Guard      func() *auth.Guard // returns the guard in force
+	AdminGuard func() *auth.Guard // of [Server.Admin]; nil: its calls are served with the others
 	Transport  Transport
-	Settings   func() []Setting // the configuration in force, for operators, without secrets; nil is none
-	Stopping   <-chan struct{}  // closed when no request should wait any more; may be nil
+	Settings   func() []Setting // the configuration in force, without secrets; nil: none is shown
+	Stopping   <-chan struct{}  // closed when requests should stop waiting; may be nil
 
 	Limits
 	PublicURL    string        // where clients reach the broker: http, https, ws or wss; "" takes it from each request
@@ -41,21 +41,21 @@ type Options struct {
 
 	Gate       *limit.Gate           // counts connections; nil: without limits
 	Publishers *limit.Publishers     // nil: without limits
-	Overloaded func(limit.Need) bool // there is no memory for it; nil is always false
+	Overloaded func(limit.Need) bool // reports a lack of memory for a need; nil: never
 
 	Version string
 	Started time.Time              // when the process started
 	Ready   func() bool            // false while starting or draining; nil is always true
 	Clock   func() time.Time       // nil is time.Now
-	Metrics []prometheus.Collector // what /metrics shows besides
+	Metrics []prometheus.Collector // further metrics for /metrics
 	Log     *zap.Logger            // nil is silence
-	// Panicked counts and logs what a handler has panicked with; nil only logs.
+	// Panicked counts and logs a panic of a handler; nil only logs.
 	Panicked func(v any, where string, about ...zap.Field)
 
-	Documents []Document // what describes the interface; may be nil
+	Documents []Document // that describe the interface; may be nil
 }
 
-// Limits are those options that can change while the API runs.
+// Limits are the options that can change while the API runs.
 type Limits struct {
 	DefaultTopics []string // of a registration that names none
 	MaxTopics     int      // topics that a registration may list
@@ -64,20 +64,21 @@ type Limits struct {
 	MaxDepth      int      // levels of nested JSON, the body's own object being the first
 }
 
-// A Transport has the connections, and writes events and receipts as clients read them.
+// A Transport holds the connections. It encodes events and receipts.
 type Transport interface {
 	// Accept takes over a request for a WebSocket, Stream one for server-sent events. They
-	// fail before they have answered. The client wants to connect as want says, unless
-	// invalid says what is wrong with its request: how it can be told depends on the protocol.
+	// return an error only before they have answered. The client wants to connect as want
+	// says. If invalid is set, its request is wrong; the protocol decides how the client
+	// is told.
 	Accept(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error
 	Stream(w http.ResponseWriter, r *http.Request, want hub.Want, invalid error) error
-	// Inspect returns what is known of connections, in their order.
+	// Inspect returns what is known about connections, in the given order.
 	Inspect(ctx context.Context, conns []*hub.Conn) []hub.ConnInfo
-	// Figures are those of all connections together.
+	// Figures returns the totals of all connections.
 	Figures(ctx context.Context) Connections
 	// AppendEvent appends the members of an event as JSON, without the braces.
 	AppendEvent(dst []byte, ev *hub.Event) []byte
-	// AppendReceipt appends what became of an event of a topic as a JSON object.
+	// AppendReceipt appends the receipt of an event of a topic as a JSON object.
 	AppendReceipt(dst []byte, topic string, r hub.Receipt) []byte
 }
 
@@ -88,19 +89,19 @@ type connector func(http.ResponseWriter, *http.Request, hub.Want, error) error
 type Server struct {
 	opts    Options
 	limits  atomic.Pointer[Limits] // those in force
-	public  face
-	admin   face
+	public  surface
+	admin   surface
 	ids     requestIDs
 	access  accessLog
 	denials *zap.Logger // sampled
 	metrics *metrics
 	probe   probe
 	rights  tide
-	busy    atomic.Int64 // requests that are being answered, connections aside
+	busy    atomic.Int64 // requests under way, without connections
 }
 
-// New returns the API. It panics if opts.Metrics holds a name that the API
-// has given to a metric of its own.
+// New returns the API. It panics if opts.Metrics has a metric of the same name as one of
+// the API's.
 func New(opts Options) *Server {
 	if opts.Ready == nil {
 		opts.Ready = func() bool { return true }
@@ -141,29 +142,29 @@ func New(opts Options) *Server {
 	if opts.AdminGuard == nil {
 		public = append(public, s.adminTable()...)
 	} else {
-		s.admin = s.newFace(slices.Concat(s.healthTable(), s.adminTable(), s.consolesTable(), s.profileTable()), opts.AdminGuard)
+		s.admin = s.newSurface(slices.Concat(s.healthTable(), s.adminTable(), s.consolesTable(), s.profileTable()), opts.AdminGuard)
 	}
-	s.public = s.newFace(public, opts.Guard)
+	s.public = s.newSurface(public, opts.Guard)
 	return s
 }
 
-// A face is what one listener serves.
-type face struct {
+// A surface is what one listener serves.
+type surface struct {
 	routes *routes
 	guard  func() *auth.Guard
 }
 
-func (s *Server) newFace(table []*route, guard func() *auth.Guard) face {
+func (s *Server) newSurface(table []*route, guard func() *auth.Guard) surface {
 	for _, r := range table {
 		r.served = s.metrics.requests.WithLabelValues(r.pattern, r.method, "200")
 	}
-	return face{newRoutes(table), guard}
+	return surface{newRoutes(table), guard}
 }
 
-// SetLimits replaces the limits, for requests that begin from now on.
+// SetLimits replaces the limits. They hold for requests that begin later.
 func (s *Server) SetLimits(l Limits) { s.limits.Store(&l) }
 
-// table is every call for clients and publishers.
+// table has the calls for clients and publishers.
 func (s *Server) table() []*route {
 	return []*route{
 		{method: http.MethodPost, pattern: "/register", right: auth.Register, handle: s.postRegister},
@@ -188,7 +189,7 @@ func (s *Server) healthTable() []*route {
 	}
 }
 
-// adminTable is every call for operators.
+// adminTable has the calls for operators.
 func (s *Server) adminTable() []*route {
 	return []*route{
 		{method: http.MethodGet, pattern: "/metrics", right: auth.Admin, admin: true, handle: s.getMetrics},
@@ -206,8 +207,8 @@ func (s *Server) adminTable() []*route {
 	}
 }
 
-// consolesTable is what the console asks for beside the calls for operators, where it
-// is at an address of its own.
+// consolesTable has the other calls that the console needs, for a console at an address of
+// its own.
 func (s *Server) consolesTable() []*route {
 	return []*route{
 		{method: http.MethodGet, pattern: "/ws", free: true, admin: true, handle: s.connect(s.opts.Transport.Accept)},
@@ -216,8 +217,8 @@ func (s *Server) consolesTable() []*route {
 	}
 }
 
-// profileTable is what a profiler asks for: never at an address for others than
-// operators, because it makes the broker busy.
+// profileTable has the calls of a profiler. They are served only where operators are,
+// because a profile keeps the broker busy.
 func (s *Server) profileTable() []*route {
 	return []*route{
 		{method: http.MethodGet, pattern: "/debug/pprof/", right: auth.Admin, admin: true, handle: s.getProfile},

@@ -21,8 +21,8 @@ import (
 	"belfry/hub"
 )
 
-// BenchmarkAuthorise is a publish by who may: what that adds to one that needs
-// nobody. A token comes again, or is seen for the first time.
+// BenchmarkAuthorise is a publish with credentials, compared with one without. A token is
+// repeated or new.
 func BenchmarkAuthorise(b *testing.B) {
 	guards, bearers := benchGuards(b)
 	var guard *auth.Guard

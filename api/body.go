@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// body reads the request's body, which is JSON or empty. It is valid as long as
+// body reads the request's body, which is JSON or empty. The result is valid as long as
 // the exchange.
 func (x *exchange) body() ([]byte, error) {
 	if x.r.Body == nil || x.r.Body == http.NoBody {
@@ -21,7 +21,7 @@ func (x *exchange) body() ([]byte, error) {
 	return x.readBody()
 }
 
-// readBody reads the request's body, whatever it is.
+// readBody reads the request's body in any format.
 func (x *exchange) readBody() ([]byte, error) {
 	limit := x.limits.MaxBody
 	if x.r.Body == nil {
@@ -38,7 +38,7 @@ func (x *exchange) readBody() ([]byte, error) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, requestTimeout.because("the body took too long to arrive; send it faster, or raise body_timeout")
 		}
-		return nil, malformedRequest.because("the body did not arrive whole; send it again")
+		return nil, malformedRequest.because("the body did not arrive completely; send it again")
 	}
 	if x.in.Len() > limit {
 		return nil, tooLarge()
@@ -46,9 +46,9 @@ func (x *exchange) readBody() ([]byte, error) {
 	return x.in.Bytes(), nil
 }
 
-// checkContent refuses a body that is said to be something else than JSON. What
-// curl -d says by itself is let pass, so that a first try needs no header; so
-// is a body without a type.
+// checkContent refuses a body whose Content-Type is not JSON. It accepts the type that
+// curl -d sends by default, so that a first try needs no header, and a body without a
+// type.
 func checkContent(header http.Header) error {
 	if err := checkCoding(header); err != nil {
 		return err
@@ -65,8 +65,8 @@ func checkContent(header http.Header) error {
 	}
 }
 
-// checkCharset refuses media types of other charsets than UTF-8, of which ASCII is a
-// part. JSON has no such parameter (RFC 8259 section 11), but many send it.
+// checkCharset refuses media types with another charset than UTF-8 or ASCII, its subset.
+// JSON has no such parameter (RFC 8259 section 11), but many clients send it.
 func checkCharset(params map[string]string) error {
 	switch charset := params["charset"]; strings.ToLower(charset) {
 	case "", "utf-8", "utf8", "us-ascii", "ascii":

@@ -10,16 +10,16 @@ import (
 	"belfry/hub"
 )
 
-// A caller is somebody who asks for something, by a request or over a connection.
+// A caller is the sender of a request, or of an operation over a connection.
 type caller struct {
 	who    *auth.Identity // nil: the route needs no right
 	limits *Limits        // those in force when it asked
-	trace  string         // the trace that the request belongs to; "" if it is not known
+	trace  string         // the trace of the request; "" if unknown
 }
 
-var errExpiresIn = invalidExpiry.because(fmt.Sprintf("expires_in is not a number of seconds above 0 and of at most %.0f", hub.MaxExpires.Seconds()))
+var errExpiresIn = invalidExpiry.because(fmt.Sprintf("expires_in must be a number of seconds above 0 and at most %.0f", hub.MaxExpires.Seconds()))
 
-// event checks a request to publish, in whatever form it came, and returns its event.
+// event checks a request to publish, from any protocol, and returns its event.
 func (s *Server) event(c *caller, req *hub.PublishRequest) (ev hub.Event, err error) {
 	ev = hub.Event{Topic: req.Topic, User: req.User, Time: s.opts.Clock(), Message: req.Message, Text: req.Text, Expires: req.Expires, Details: req.Details}
 	if req.Message == nil {
@@ -39,7 +39,7 @@ func (s *Server) event(c *caller, req *hub.PublishRequest) (ev hub.Event, err er
 	}
 	switch {
 	case ev.Topic == "":
-		return ev, invalidTopic.because("topic is missing or empty; say what to publish to")
+		return ev, invalidTopic.because("topic is missing or empty; name the topic to publish to")
 	case len(ev.Message) > c.limits.MaxMessage:
 		return ev, messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(ev.Message), c.limits.MaxMessage))
 	}
@@ -49,7 +49,7 @@ func (s *Server) event(c *caller, req *hub.PublishRequest) (ev hub.Event, err er
 	return ev, c.who.MayPublish(ev.Topic)
 }
 
-// eventID returns the id that an event is given, or a new one.
+// eventID returns the given id, or a new one.
 func eventID(given *string) (string, error) {
 	if given == nil {
 		id, err := uuid.NewV7()

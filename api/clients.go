@@ -11,7 +11,8 @@ import (
 	"belfry/hub"
 )
 
-// What operators see of clients. A client's id is its ticket: they see its handle.
+// Operators see a client's handle, not its id: with the id one could connect as the
+// client.
 
 // A clientView is a client as operators see it.
 type clientView struct {
@@ -19,11 +20,11 @@ type clientView struct {
 	User        string   `json:"user_id,omitzero"`
 	State       string   `json:"state"` // new, away, reading or live
 	Topics      []string `json:"topics"`
-	Registered  bool     `json:"registered"` // it can come back by its URL
+	Registered  bool     `json:"registered"` // it can reconnect by its URL
 	Connections int      `json:"connections"`
-	Since       string   `json:"since"` // of the connection, or else of its end or of the registration
+	Since       string   `json:"since"` // when it connected; otherwise when it disconnected or was registered
 	Cursor      string   `json:"cursor,omitzero"`
-	Behind      uint64   `json:"behind"` // events of the log, of any topic, that it has not come to
+	Behind      uint64   `json:"behind"` // events of the log, of any topic, that it has not reached
 	ExpiresAt   string   `json:"expires_at,omitzero"`
 	LastClose   string   `json:"last_close_reason,omitzero"`
 	*connView
@@ -40,10 +41,10 @@ type connView struct {
 // clientsView answers GET /clients.
 type clientsView struct {
 	Clients []clientView `json:"clients"`
-	Next    string       `json:"next,omitzero"` // for after; left out behind the last
+	Next    string       `json:"next,omitzero"` // for after; left out on the last page
 }
 
-// inspectTimeout bounds what operators wait for couriers.
+// inspectTimeout bounds how long an operator's request waits for couriers.
 const inspectTimeout = 2 * time.Second
 
 // views returns clients as operators see them.
@@ -78,7 +79,7 @@ func (s *Server) views(ctx context.Context, infos []hub.ClientInfo) []clientView
 	return views
 }
 
-// page reads which part of a list is wanted, and the query that says so.
+// page reads the limit and the start of a page from the query.
 func (x *exchange) page() (query url.Values, after uint64, limit int, err error) {
 	const standard, most = 100, 1000
 	x.Header()["Cache-Control"] = noStore
@@ -88,18 +89,18 @@ func (x *exchange) page() (query url.Values, after uint64, limit int, err error)
 	limit = standard
 	if text := query.Get("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > most {
-			return nil, 0, 0, malformedRequest.because(fmt.Sprintf("limit is no whole number of 1 to %d", most))
+			return nil, 0, 0, malformedRequest.because(fmt.Sprintf("limit must be a whole number from 1 to %d", most))
 		}
 	}
 	if text := query.Get("after"); text != "" {
 		if after, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return nil, 0, 0, malformedRequest.because("after is none of the values that next had")
+			return nil, 0, 0, malformedRequest.because("after must be a value of next from an earlier answer")
 		}
 	}
 	return query, after, limit, nil
 }
 
-// maxParts bounds how many commands one request puts to the hub.
+// maxParts bounds how many commands one request sends to the hub.
 const maxParts = 64
 
 func (s *Server) getClients(x *exchange) (any, error) {
@@ -134,8 +135,8 @@ func (s *Server) getClients(x *exchange) (any, error) {
 	return answer, nil
 }
 
-// client finds the client that a path names, by its handle or, for who has that,
-// by its id.
+// client finds the client that a path names by its handle or, for callers that know it, by
+// its id.
 func (s *Server) client(x *exchange) (hub.ClientInfo, error) {
 	x.Header()["Cache-Control"] = noStore
 	given := x.param("handle")
@@ -157,7 +158,7 @@ func (s *Server) getClient(x *exchange) (any, error) {
 	return s.views(x.r.Context(), []hub.ClientInfo{info})[0], nil
 }
 
-// deleteClient closes a client's connection and forgets it.
+// deleteClient closes a client's connection and removes the client.
 func (s *Server) deleteClient(x *exchange) (any, error) {
 	info, err := s.client(x)
 	if err != nil {

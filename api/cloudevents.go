@@ -18,9 +18,9 @@ import (
 	"belfry/hub"
 )
 
-// CloudEvents 1.0 as they are published: the attributes in a JSON object, or in
-// headers. The subject is the topic, or else the query names it; source and id
-// together are the key by which a repeat is known.
+// This file reads CloudEvents 1.0: the attributes are in a JSON object or in headers. The
+// topic is the subject, or comes from the query. Source and id together are the
+// idempotency key.
 
 // A cloudEventRequest is a CloudEvent in the JSON format (section 3).
 type cloudEventRequest struct {
@@ -72,13 +72,13 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 	case req.Base64 != nil && req.Data.text != nil:
 		return conflictingInput.because("data and data_base64 are both given; send one of them")
 	case req.Base64 != nil:
-		// The decoder passes over line ends, which are none of the alphabet.
+		// the decoder ignores line ends, which are not in the alphabet
 		if _, err := base64.StdEncoding.DecodeString(*req.Base64); err != nil || strings.ContainsAny(*req.Base64, "\r\n") {
-			return invalidMessage.because("data_base64 is no base64 (RFC 4648 section 4)")
+			return invalidMessage.because("data_base64 is not base64 (RFC 4648 section 4)")
 		}
 		asked.Message, asked.Text, asked.Details.Base64 = []byte(*req.Base64), true, true
 	case req.Data.text == nil:
-		asked.Message, asked.Details.NoData = []byte("null"), true // an event need not have data
+		asked.Message, asked.Details.NoData = []byte("null"), true // data is optional
 	}
 	if asked.Topic == "" {
 		asked.Topic = x.r.URL.Query().Get("topic")
@@ -96,37 +96,37 @@ func (s *Server) addCloudEvent(x *exchange, req *cloudEventRequest, p *publicati
 	return nil
 }
 
-// check checks the attributes that every event has (CloudEvents section 3.1), and
-// writes its time as everybody reads it.
+// check checks the attributes that every event has (CloudEvents section 3.1). It
+// normalizes the event's time.
 func (req *cloudEventRequest) check() error {
 	switch {
 	case req.SpecVersion != "1.0":
 		return invalidEvent.because(fmt.Sprintf("specversion is %.20q; send events of version 1.0", req.SpecVersion))
 	case !hub.IsName(req.ID):
-		return invalidEvent.because(fmt.Sprintf("id is missing, or no text of 1 to %d bytes without control characters", hub.MaxNameBytes))
+		return invalidEvent.because(fmt.Sprintf("id must be a text of 1 to %d bytes without control characters", hub.MaxNameBytes))
 	case !hub.IsName(req.Type):
-		return invalidEvent.because(fmt.Sprintf("type is missing, or no text of 1 to %d bytes without control characters", hub.MaxNameBytes))
+		return invalidEvent.because(fmt.Sprintf("type must be a text of 1 to %d bytes without control characters", hub.MaxNameBytes))
 	}
 	if _, err := url.Parse(req.Source); err != nil || !hub.IsName(req.Source) || !isURI(req.Source) {
-		return invalidEvent.because(fmt.Sprintf("source is missing, or no URI reference of 1 to %d bytes", hub.MaxNameBytes))
+		return invalidEvent.because(fmt.Sprintf("source must be a URI reference of 1 to %d bytes", hub.MaxNameBytes))
 	}
 	if req.Time != "" {
 		var ok bool
 		if _, req.Time, ok = parseTime(req.Time); !ok {
-			return invalidEvent.because("time is none of RFC 3339, such as 2026-01-02T03:04:05Z")
+			return invalidEvent.because("time must be a time of RFC 3339, such as 2026-01-02T03:04:05Z")
 		}
 	}
 	if _, _, err := mime.ParseMediaType(req.ContentType); req.ContentType != "" && (err != nil || !hub.IsName(req.ContentType)) {
-		return invalidEvent.because("datacontenttype is no media type, such as application/json")
+		return invalidEvent.because("datacontenttype must be a media type, such as application/json")
 	}
 	if u, err := url.Parse(req.Schema); req.Schema != "" && (err != nil || !u.IsAbs() || !isURI(req.Schema)) {
-		return invalidEvent.because("dataschema is no URI")
+		return invalidEvent.because("dataschema must be a URI")
 	}
 	return nil
 }
 
-// isURI reports whether a text has nothing that a URI reference has not (RFC 3986
-// section 2): [url.Parse] is laxer, and who reads the event may not be.
+// isURI reports whether a text has only characters of a URI reference (RFC 3986 section
+// 2). [url.Parse] is more tolerant than the readers of the event may be.
 func isURI(text string) bool {
 	for i := range len(text) {
 		switch c := text[i]; {
@@ -141,7 +141,7 @@ func isURI(text string) bool {
 	return true
 }
 
-// What some extensions mean to the broker; sequence it sets itself.
+// Extensions with a meaning to the broker. It sets sequence itself.
 const (
 	extensionUser    = "belfryuser"
 	extensionExpiry  = "expirytime"
@@ -149,17 +149,17 @@ const (
 	extensionCounter = "sequence"
 )
 
-// attributes takes the further attributes of an event.
+// attributes reads the further attributes of an event.
 func (req *cloudEventRequest) attributes(ev *hub.PublishRequest) error {
 	out := appendAttribute(nil, "datacontenttype", req.ContentType)
 	out = appendAttribute(out, "dataschema", req.Schema)
 	for _, name := range slices.Sorted(maps.Keys(req.Extensions)) {
 		if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-			return invalidEvent.because(fmt.Sprintf("%.80q is no name of an attribute; names are of a-z and 0-9", name))
+			return invalidEvent.because(fmt.Sprintf("%.80q is not a name of an attribute; use only a-z and 0-9", name))
 		}
 		value := req.Extensions[name]
 		if value.Kind() == 'n' {
-			continue // as if it were not there
+			continue // null is like a missing attribute
 		}
 		var err error
 		if out, err = appendExtension(out, ev, name, value); err != nil {
@@ -167,19 +167,19 @@ func (req *cloudEventRequest) attributes(ev *hub.PublishRequest) error {
 		}
 	}
 	if len(out) > maxAttributes {
-		return invalidEvent.because(fmt.Sprintf("the attributes have more than %d bytes", maxAttributes))
+		return invalidEvent.because(fmt.Sprintf("the attributes have more than %d bytes; send fewer or shorter ones", maxAttributes))
 	}
 	ev.Details.Attributes = out
 	return nil
 }
 
-// appendExtension takes an extension: what it means to the broker goes to the event,
-// and what subscribers are to get is appended to the attributes.
+// appendExtension applies an extension that has a meaning to the broker, and appends the
+// attributes for subscribers.
 func appendExtension(dst []byte, ev *hub.PublishRequest, name string, value jsontext.Value) ([]byte, error) {
 	if name == extensionUser {
 		var user userID
 		if err := json.Unmarshal(value, &user); err != nil {
-			return dst, invalidUserID.because(extensionUser + " is no string of 1 to 255 bytes without control characters, and no integer")
+			return dst, invalidUserID.because(extensionUser + " must be an integer, or a string of 1 to 255 bytes without control characters")
 		}
 		ev.User = string(user)
 		return dst, nil
@@ -192,7 +192,7 @@ func appendExtension(dst []byte, ev *hub.PublishRequest, name string, value json
 	case extensionExpiry:
 		at, written, ok := parseTime(text)
 		if !ok {
-			return dst, invalidExpiry.because(extensionExpiry + " is no time of RFC 3339, such as 2026-01-02T03:04:05Z")
+			return dst, invalidExpiry.because(extensionExpiry + " must be a time of RFC 3339, such as 2026-01-02T03:04:05Z")
 		}
 		ev.Expires = at
 		return appendAttribute(dst, name, written), nil
@@ -206,8 +206,8 @@ func appendExtension(dst []byte, ev *hub.PublishRequest, name string, value json
 	return append(dst, value...), nil
 }
 
-// simple returns the text of an attribute that is one, and fails for values of a type
-// that there is not (CloudEvents section 2).
+// simple returns an attribute's value as text. It fails for types that CloudEvents does
+// not have (section 2).
 func simple(name string, value jsontext.Value) (text string, err error) {
 	switch value.Kind() {
 	case '{', '[':
@@ -219,17 +219,17 @@ func simple(name string, value jsontext.Value) (text string, err error) {
 	case '"':
 		unquoted, err := jsontext.AppendUnquote(nil, value)
 		if err != nil {
-			return "", invalidEvent.because(fmt.Sprintf("the attribute %s is no text", name))
+			return "", invalidEvent.because(fmt.Sprintf("the attribute %s is not text", name))
 		}
 		return string(unquoted), nil
 	}
 	return "", nil
 }
 
-// notSimple says that an attribute has a value of a type that there is not
-// (CloudEvents section 2).
+// notSimple says that an attribute has a value of another type than CloudEvents has
+// (section 2).
 func notSimple(name string) error {
-	return invalidEvent.because(fmt.Sprintf("the attribute %s is no string, no boolean and no integer of 32 bits", name))
+	return invalidEvent.because(fmt.Sprintf("the attribute %s must be a string, a boolean or an integer of 32 bits", name))
 }
 
 func appendAttribute(dst []byte, name, value string) []byte {
@@ -278,7 +278,7 @@ func (s *Server) readBinaryCloudEvent(x *exchange, body []byte, p *publication) 
 // attributePrefix begins the name of a header that holds an attribute.
 const attributePrefix = "Ce-"
 
-// unescape returns what stands in a quoted string (RFC 9110 section 5.6.4).
+// unescape returns the content of a quoted string (RFC 9110 section 5.6.4).
 func unescape(quoted string) string {
 	var text strings.Builder
 	for i := 0; i < len(quoted); i++ {
@@ -290,8 +290,7 @@ func unescape(quoted string) string {
 	return text.String()
 }
 
-// attributeOf returns the value of a header that holds an attribute (section
-// 3.1.3.2).
+// attributeOf decodes the value of a header with an attribute (section 3.1.3.2).
 func attributeOf(values []string) (string, error) {
 	value := values[0]
 	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
@@ -299,13 +298,13 @@ func attributeOf(values []string) (string, error) {
 	}
 	value, err := url.PathUnescape(value)
 	if err != nil || len(values) > 1 || !utf8.ValidString(value) {
-		return "", invalidEvent.because("a header with an attribute is given twice, or is no percent-encoded UTF-8")
+		return "", invalidEvent.because("a header with an attribute is given twice, or is not percent-encoded UTF-8")
 	}
 	return value, nil
 }
 
-// readData takes the body as the event's data: JSON or text if it is said to be
-// that, else bytes. What is not said to be anything is text if it can be.
+// readData reads the body as the event's data: JSON or text if its type says so, otherwise
+// bytes. Without a type it is text if it is UTF-8.
 func (req *cloudEventRequest) readData(x *exchange, body []byte) error {
 	media, params, _ := mime.ParseMediaType(req.ContentType)
 	switch {
@@ -324,8 +323,8 @@ func (req *cloudEventRequest) readData(x *exchange, body []byte) error {
 	return nil
 }
 
-// readJSON takes the body as data that may nest as deep as in an event of structured
-// mode, where it is one level deeper.
+// readJSON reads the body as JSON data. It may nest as deep as the data of an event in
+// structured mode, where it is one level deeper.
 func (req *cloudEventRequest) readJSON(body []byte, maxDepth int) error {
 	if isDeeper(body, maxDepth-1) {
 		return tooDeep.because(fmt.Sprintf("the data nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth-1))
@@ -339,7 +338,7 @@ func (req *cloudEventRequest) readJSON(body []byte, maxDepth int) error {
 	return nil
 }
 
-// isText reports whether what is of a media type is for people to read.
+// isText reports whether a media type is text.
 func isText(media string) bool {
 	switch media {
 	case "", "application/xml", "application/x-www-form-urlencoded", "application/javascript":

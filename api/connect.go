@@ -13,9 +13,8 @@ import (
 	"belfry/hub"
 )
 
-// connect serves the routes that open a connection: with a registered client's
-// id in the path, which is its ticket, or without, for a caller who may
-// subscribe.
+// connect serves the routes that open a connection. The path has a registered client's id,
+// which needs no further right, or no id, which needs the right to subscribe.
 func (s *Server) connect(to connector) handler {
 	return func(x *exchange) (any, error) {
 		defer func() {
@@ -97,8 +96,7 @@ func (s *Server) wantNew(x *exchange, query url.Values, want *hub.Want) error {
 // seesAll reports whether the caller may subscribe to the broker's own topics.
 func (x *exchange) seesAll() bool { return x.who != nil && x.who.Has(auth.Admin) == nil }
 
-// slowOf reads what is to become of a connection that is slow, nil if that is
-// not said.
+// slowOf reads the policy for a slow connection, nil if none is given.
 func slowOf(query url.Values) (*hub.SlowPolicy, error) {
 	text := query.Get("slow")
 	if text == "" {
@@ -106,20 +104,18 @@ func slowOf(query url.Values) (*hub.SlowPolicy, error) {
 	}
 	p, ok := hub.ParseSlowPolicy(text)
 	if !ok {
-		return nil, invalidSlow.because("slow is none of " + strings.Join(hub.SlowPolicies, ", "))
+		return nil, invalidSlow.because("slow must be one of " + strings.Join(hub.SlowPolicies, ", "))
 	}
 	return &p, nil
 }
 
-// errConnectBody: what a body holds would be taken for the connection's first
-// messages.
+// errConnectBody refuses a body, which would be taken for the connection's first messages.
 var errConnectBody = malformedRequest.because("the request that opens a connection has no body; send none")
 
 var errQuery = malformedRequest.because("the query is not well-formed; percent-encode the values of its parameters")
 
-// fromOf reads from where a connection's events are wanted. A text that is no
-// cursor is treated as one of a log that is gone: a browser's EventSource
-// repeats what an earlier server has told it.
+// fromOf reads where a connection starts. Text that is not a cursor counts as a cursor of
+// a lost log: an EventSource repeats the id that an earlier server sent.
 func fromOf(header http.Header, query url.Values) (from hub.From, err error) {
 	text, given := cursorText(header, query)
 	if given {
@@ -142,7 +138,7 @@ func cursorText(header http.Header, query url.Values) (text string, given bool) 
 	return "", false
 }
 
-// lastOf reads how many of the newest events are wanted, 0 if that is not said.
+// lastOf reads how many of the newest events are wanted, 0 if the query does not say.
 func lastOf(query url.Values) (int, error) {
 	text := query.Get("last")
 	if text == "" {
@@ -150,7 +146,7 @@ func lastOf(query url.Values) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > hub.MaxLast {
-		return 0, invalidLast.because(fmt.Sprintf("last is no whole number of 1 to %d", hub.MaxLast))
+		return 0, invalidLast.because(fmt.Sprintf("last must be a whole number from 1 to %d", hub.MaxLast))
 	}
 	return n, nil
 }

@@ -12,24 +12,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// strict are the options of decoding: a member that is not known is refused,
-// because a mistyped user_id would turn an event for one user into one for
-// everybody. Beyond that the defaults are what we want: names count with
-// their case and once, text is UTF-8, nothing follows the value (RFC 7493).
+// strict are the options for decoding. Unknown members are refused, because a mistyped
+// user_id would turn an event for one user into an event for everybody. The other defaults
+// are right: names match exactly and occur once, text is UTF-8, and nothing follows the
+// value (RFC 7493).
 var strict = json.JoinOptions(json.RejectUnknownMembers(true))
 
 // whitespace is what JSON has between its tokens (RFC 8259 section 2).
 const whitespace = " \t\r\n"
 
-// marks are what a text begins with that has a byte order mark. JSON has none (RFC
-// 8259 section 8.1), and a parser's own words about it would be about bytes.
+// marks are the byte order marks, which JSON does not allow (RFC 8259 section 8.1). The
+// parser's own error would speak of invalid bytes.
 var marks = map[string]*problem{
 	"\xef\xbb\xbf": malformedJSON.because("the text begins with a byte order mark; send it without, as \"UTF-8 without BOM\""),
 	"\xff\xfe":     malformedJSON.because("the text begins with a byte order mark of UTF-16; send UTF-8, without a mark"),
 	"\xfe\xff":     malformedJSON.because("the text begins with a byte order mark of UTF-16; send UTF-8, without a mark"),
 }
 
-// checkMark refuses a text that begins with a byte order mark.
+// checkMark refuses a text with a byte order mark.
 func checkMark(text []byte) error {
 	for mark, p := range marks {
 		if bytes.HasPrefix(text, []byte(mark)) {
@@ -39,8 +39,8 @@ func checkMark(text []byte) error {
 	return nil
 }
 
-// decode reads a JSON object into target, a pointer to a struct. The members
-// are those that it knows, for who has sent another.
+// decode reads a JSON object into target, a pointer to a struct. An error for an unknown
+// member lists the known ones.
 func decode(body []byte, target any, maxDepth int, members string) error {
 	start := bytes.TrimLeft(body, whitespace)
 	switch {
@@ -61,27 +61,27 @@ func decode(body []byte, target any, maxDepth int, members string) error {
 }
 
 func noObject(members string) error {
-	return malformedJSON.because("the body is no JSON object; send one with " + members)
+	return malformedJSON.because("the body is not a JSON object; send one with " + members)
 }
 
 func tooDeepFor(maxDepth int) error {
 	return tooDeep.because(fmt.Sprintf("the body nests deeper than %d levels; send a flatter one, or raise max_depth", maxDepth))
 }
 
-// decodeList reads a JSON array, each element into a T that take is called with,
-// and which is another's afterwards. What is wrong is told with the element's place.
+// decodeList reads a JSON array. It calls take with each element, and reuses the T
+// afterwards. Errors contain the element's index.
 func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) error) error {
 	if start := bytes.TrimLeft(body, whitespace); len(start) == 0 || start[0] != '[' {
 		if err := checkMark(start); err != nil {
 			return err
 		}
-		return malformedJSON.because("the body is no JSON array; send one of objects with " + members)
+		return malformedJSON.because("the body is not a JSON array; send one of objects with " + members)
 	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if _, err := dec.ReadToken(); err != nil {
 		return decodeProblem(err, members)
 	}
-	maxDepth = min(maxDepth, maxNesting-1) // the list is a level, too
+	maxDepth = min(maxDepth, maxNesting-1) // the list is a level too
 	deep := brackets(body) > maxDepth
 	var value, zero T
 	for i := 0; dec.PeekKind() != ']' && dec.PeekKind() != jsontext.KindInvalid; i++ {
@@ -107,12 +107,12 @@ func decodeList[T any](body []byte, maxDepth int, members string, take func(*T) 
 		return decodeProblem(err, members)
 	}
 	if _, err := dec.ReadToken(); err != io.EOF {
-		return malformedJSON.because("something follows the list; send nothing but the list")
+		return malformedJSON.because("there is text after the list; send only the list")
 	}
 	return nil
 }
 
-// inElement says in which element of a list something is wrong.
+// inElement adds the element's index to a problem.
 func inElement(i int, err error) error {
 	found, ok := problemOf(err)
 	if !ok {
@@ -127,18 +127,18 @@ func inElement(i int, err error) error {
 // maxNesting is the deepest that the JSON package reads, in levels.
 const maxNesting = 10_000
 
-// isDeeper reports whether JSON text nests deeper than limit levels. Of what
-// is not JSON it may say either.
+// isDeeper reports whether JSON text nests deeper than limit levels. For other text the
+// result is arbitrary.
 func isDeeper(body []byte, limit int) bool {
-	return brackets(body) > limit && nests(body, limit) // nearly never: counting is fast
+	return brackets(body) > limit && nests(body, limit) // counting is fast, and nearly always enough
 }
 
-// brackets counts all that may begin a level.
+// brackets counts the characters that may begin a level.
 func brackets(body []byte) int {
 	return bytes.Count(body, []byte{'{'}) + bytes.Count(body, []byte{'['})
 }
 
-// nests is isDeeper of the first value in a text, whatever follows it.
+// nests is isDeeper for the first value in a text; the rest is ignored.
 func nests(body []byte, limit int) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {
@@ -165,16 +165,16 @@ func nests(body []byte, limit int) bool {
 	return false
 }
 
-// wrongTypes says what a member is to be that is of another type.
+// wrongTypes says which type a member must have.
 var wrongTypes = map[string]*problem{
-	"topic":     invalidTopic.because("topic is no string; send a string such as \"cats\""),
-	"subject":   invalidTopic.because("subject, the topic, is no string; send a string such as \"cats\""),
-	"topics":    invalidTopic.because("topics is no list of strings; send one such as [\"cats\", \"dogs\"]"),
-	"client_id": invalidClientID.because("client_id is no string; send the client_id that /register answered"),
+	"topic":     invalidTopic.because("topic is not a string; send a string such as \"cats\""),
+	"subject":   invalidTopic.because("subject, the topic, is not a string; send a string such as \"cats\""),
+	"topics":    invalidTopic.because("topics is not a list of strings; send one such as [\"cats\", \"dogs\"]"),
+	"client_id": invalidClientID.because("client_id is not a string; send the client_id that /register answered"),
 }
 
-// decodeProblem says what a client is told of an error of the JSON package,
-// whose own words are about Go types.
+// decodeProblem turns an error of the JSON package, which speaks of Go types, into a
+// problem for clients.
 func decodeProblem(err error, members string) error {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
@@ -184,23 +184,23 @@ func decodeProblem(err error, members string) error {
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		if errors.Is(err, json.ErrUnknownName) {
-			return unknownMember.because(fmt.Sprintf("%.80q is no member of this call, which takes %s", semantic.JSONPointer.LastToken(), members))
+			return unknownMember.because(fmt.Sprintf("%.80q is not a member of this call; its members are %s", semantic.JSONPointer.LastToken(), members))
 		}
-		for name := range semantic.JSONPointer.Tokens() { // below an element's index, if it is one's
+		for name := range semantic.JSONPointer.Tokens() { // below the element's index in a list
 			if p := wrongTypes[name]; p != nil {
 				return p
 			}
-			if name == "expires_in" && errors.Is(err, strconv.ErrRange) { // it is a number
+			if name == "expires_in" && errors.Is(err, strconv.ErrRange) { // a number out of range
 				return errExpiresIn
 			}
 		}
 	}
-	return malformedJSON.because("the body is no JSON object with " + members)
+	return malformedJSON.because("the body is not a JSON object with " + members)
 }
 
 func syntaxOf(err *jsontext.SyntacticError) string {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return fmt.Sprintf("the name %.80q comes twice", err.JSONPointer.LastToken())
+		return fmt.Sprintf("the name %.80q occurs twice", err.JSONPointer.LastToken())
 	}
 	return strings.TrimPrefix(err.Err.Error(), "jsontext: ")
 }

@@ -8,15 +8,14 @@ import (
 	"strings"
 )
 
-// A Document is a file that everybody may have: pages load some before they have
-// any credentials.
+// A Document is a public file. Pages load some before they have any credentials.
 type Document struct {
 	Path    string // such as "/openapi.yaml"
 	Type    string // its media type
 	Content []byte
 }
 
-// documentTable is a call for each document.
+// documentTable has a route for each document.
 func (s *Server) documentTable() (table []*route) {
 	for _, d := range s.opts.Documents {
 		sum := sha256.Sum256(d.Content)
@@ -29,11 +28,11 @@ func (s *Server) documentTable() (table []*route) {
 	return table
 }
 
-// revalidate has caches ask whether what they have is still right: another
-// version of the broker has other files.
+// revalidate makes caches ask whether their copy is current: another version of the broker
+// has other files.
 var revalidate = []string{"no-cache"}
 
-// file answers with a file, or with 304 to who has it.
+// file answers with a file, or with 304 if the caller has it.
 func (x *exchange) file(media, etag string, content []byte) {
 	header := x.Header()
 	header["Etag"], header["Cache-Control"] = []string{etag}, revalidate
@@ -45,8 +44,8 @@ func (x *exchange) file(media, etag string, content []byte) {
 	_, _ = x.Write(content) // if the peer is gone, there is nobody to tell
 }
 
-// hasTag reports whether who asks has what a tag names (RFC 9110 section 13.1.2).
-// Proxies that compress make tags weak.
+// hasTag reports whether If-None-Match contains a tag (RFC 9110 section 13.1.2). Proxies
+// that compress make tags weak.
 func hasTag(header http.Header, etag string) bool {
 	given := strings.Split(strings.Join(header["If-None-Match"], ","), ",")
 	return slices.ContainsFunc(given, func(one string) bool {

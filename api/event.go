@@ -17,27 +17,27 @@ type publishRequest struct {
 	ExpiresIn *float64 `json:"expires_in"` // seconds
 }
 
-// publishMembers are what a publishRequest has, for who has sent others.
+// publishMembers lists the members of a publishRequest, for error texts.
 const publishMembers = "topic, user_id, message, id and expires_in"
 
-// request returns what is asked for.
+// request converts it to the hub's type.
 func (r *publishRequest) request() hub.PublishRequest {
 	return hub.PublishRequest{Topic: r.Topic, User: string(r.User), Message: r.Message.text, Text: r.Message.quoted, ID: r.ID, ExpiresIn: r.ExpiresIn}
 }
 
-// Kinds of keys of publications.
+// Kinds of idempotency keys.
 const (
-	givenKey = "key"   // that the publisher has made up: one, whichever way it comes
+	givenKey = "key"   // chosen by the publisher, over any protocol
 	eventKey = "event" // the source and the id of a CloudEvent
 )
 
-// keyOf returns the key of a publication: of who publishes it, the kind of key,
-// and its parts; and what is published under it.
+// keyOf returns the idempotency key of a publication. It depends on the publisher, the
+// kind of key and its parts, and contains a digest of the content.
 func (c *caller) keyOf(kind string, parts []string, published ...string) hub.Key {
 	return hub.Key{Name: digest(append([]string{kind, c.who.Scope()}, parts...)), Print: digest(published)}
 }
 
-// digest hashes parts so that no others have the same hash.
+// digest hashes parts so that no two lists of parts have the same hash.
 func digest(parts []string) (sum [16]byte) {
 	h := sha256.New()
 	for _, part := range parts {
@@ -47,12 +47,11 @@ func digest(parts []string) (sum [16]byte) {
 	return sum
 }
 
-// traceParent returns the trace that a request belongs to (W3C Trace Context
-// section 3.2), "" if it does not say or is not well-formed, as the standard has
-// it.
+// traceParent returns the trace that a request belongs to (W3C Trace Context section 3.2).
+// It returns "" if the header is missing or malformed, as the standard demands.
 func traceParent(text string) string {
 	if text == "" {
-		return "" // nearly all
+		return "" // the usual case
 	}
 	parts := strings.Split(text, "-")
 	if len(text) > 255 || len(parts) < 4 || !isHex(parts[0], 2) || parts[0] == "ff" || parts[0] == "00" && len(parts) != 4 ||

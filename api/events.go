@@ -40,7 +40,7 @@ func (p page) appendJSON(dst []byte) []byte {
 }
 
 func (s *Server) getEvents(x *exchange) (any, error) {
-	if err := s.room(limit.ToBegin); err != nil {
+	if err := s.checkMemory(limit.ToBegin); err != nil {
 		return nil, err
 	}
 	topic := x.param("topic")
@@ -72,12 +72,12 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 			defer leave()
 		}
 	}
-	ctx, cancel := s.patience(x, wait, may)
+	ctx, cancel := s.waitContext(x, wait, may)
 	defer cancel()
 	x.Header()["Cache-Control"] = noStore
 	found, err := s.opts.Hub.History(ctx, topic, from)
 	if wait > 0 {
-		lost := s.still(&x.caller, may)
+		lost := s.refresh(&x.caller, may)
 		if context.Cause(ctx) == errPanicked {
 			lost = errPanicked
 		}
@@ -103,7 +103,7 @@ func historyFrom(header http.Header, query url.Values) (from hub.From, err error
 	cursor, ok := hub.ParseCursor(text)
 	switch {
 	case !ok:
-		return from, invalidCursor.because(fmt.Sprintf("after is no cursor; send one as it was received, of %d bytes", hub.CursorLen))
+		return from, invalidCursor.because(fmt.Sprintf("after is not a cursor; send one as it was received, of %d bytes", hub.CursorLen))
 	case from.Last > 0:
 		return from, conflictingInput.because("after and last are both given; send one of them")
 	}
@@ -117,19 +117,19 @@ func (s *Server) waitOf(query url.Values) (time.Duration, error) {
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 || wait > s.opts.MaxWait {
-		return 0, invalidWait.because(fmt.Sprintf("wait is no duration of 0s to %v, such as 30s", s.opts.MaxWait))
+		return 0, invalidWait.because(fmt.Sprintf("wait must be a duration of 0s to %v, such as 30s", s.opts.MaxWait))
 	}
 	return wait, nil
 }
 
-// patience returns a context that ends when a request has waited long enough or may
-// not go on, and gives its response the time that it needs.
-func (s *Server) patience(x *exchange, wait time.Duration, may may) (context.Context, context.CancelFunc) {
+// waitContext returns a context that ends when a request has waited long enough or has lost
+// its rights. It extends the write deadline of the response to match.
+func (s *Server) waitContext(x *exchange, wait time.Duration, may may) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(x.r.Context(), wait)
 	if wait == 0 {
 		return ctx, cancel
 	}
-	// A server that can't move its deadlines has none.
+	// a server that cannot move deadlines has none
 	control, end := http.NewResponseController(x.ResponseWriter), time.Now().Add(wait+s.opts.WriteTimeout)
 	_ = control.SetReadDeadline(end)
 	_ = control.SetWriteDeadline(end)

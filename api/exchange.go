@@ -14,9 +14,8 @@ import (
 	"belfry/api/auth"
 )
 
-// An exchange is one request and what has become of it. It is the
-// ResponseWriter that handlers see, and it is used again for other requests:
-// nothing of it may be kept by who has been called with it.
+// An exchange is one request and its response. It is the ResponseWriter that handlers see.
+// It is reused for other requests, so handlers must not keep it or a part of it.
 type exchange struct {
 	http.ResponseWriter
 	r      *http.Request
@@ -25,7 +24,7 @@ type exchange struct {
 	id     string      // the request's
 	guard  *auth.Guard // of the listener that the request came to
 	caller
-	leave  func()    // to be called when what the request has begun ends; or nil
+	leave  func()    // called when the admitted work ends; or nil
 	start  time.Time // when the request's header had been read
 	status int       // 0 before the header is written
 	bytes  int64     // of the response's body
@@ -36,7 +35,7 @@ type exchange struct {
 	out     bytes.Buffer // the response's body
 }
 
-// keepCapacity bounds, in bytes, each buffer that waits for the next request.
+// keepCapacity bounds each buffer that is kept for the next request, in bytes.
 const keepCapacity = 64 << 10
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -47,7 +46,7 @@ func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// release gives x back to the pool without what belongs to its request.
+// release clears x and returns it to the pool.
 func (x *exchange) release() {
 	if x.in.Cap() > keepCapacity || cap(x.scratch) > keepCapacity || x.out.Cap() > keepCapacity {
 		return
@@ -76,8 +75,8 @@ func (x *exchange) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Hijack implements [http.Hijacker]. The status is that of a connection that
-// goes on, with another protocol or without end.
+// Hijack implements [http.Hijacker]. The status is that of a connection that goes on, with
+// another protocol or without end.
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(x.ResponseWriter).Hijack()
 	if err == nil && x.leave != nil {
@@ -94,6 +93,5 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffered, err
 }
 
-// Unwrap lets [http.ResponseController] reach what the server's own writer can
-// do besides.
+// Unwrap gives [http.ResponseController] the server's own writer.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }

@@ -8,8 +8,8 @@ import (
 	"belfry/hub"
 )
 
-// An explanation answers GET /clients/{handle}/explain: why a client has got an
-// event, or has not.
+// An explanation answers GET /clients/{handle}/explain: why a client received an event, or
+// did not.
 type explanation struct {
 	Verdict string        `json:"verdict"`
 	Detail  string        `json:"detail"` // what the verdict means, and what to do
@@ -18,10 +18,10 @@ type explanation struct {
 	Checks  []explainStep `json:"checks"` // in order
 }
 
-// An explainStep is one of the things that must hold.
+// An explainStep is one of the conditions for a delivery.
 type explainStep struct {
 	Check  string `json:"check"`
-	Passed *bool  `json:"passed"` // null: it is not known, or does not matter any more
+	Passed *bool  `json:"passed"` // null: unknown, or no longer relevant
 	Detail string `json:"detail,omitzero"`
 }
 
@@ -35,25 +35,25 @@ type eventView struct {
 	ExpiresAt string `json:"expires_at,omitzero"`
 }
 
-// verdicts say what each verdict means.
+// verdicts explain each verdict and say what to do.
 var verdicts = map[string]string{
-	hub.VerdictUnknownClient:  "there is no such client, or there is none any more: never registered, unregistered, expired, or its connection without a registration has ended",
+	hub.VerdictUnknownClient:  "there is no such client: it was never registered, it was removed, it expired, or its connection without a registration ended",
 	hub.VerdictUnknownEvent:   "unknown: no longer retained, or never published; raise history.events, history.age or history.bytes to keep more",
 	hub.VerdictNotSubscribed:  "none of the client's subscriptions matches the topic",
-	hub.VerdictNotPermitted:   "the client is not subscribed, and its grant does not cover the topic: it can't be",
+	hub.VerdictNotPermitted:   "the client is not subscribed, and its grant does not allow it to subscribe",
 	hub.VerdictOtherUser:      "the event is for another user than the client's",
 	hub.VerdictSubscribedLate: "the event was published before the client subscribed; subscribe with after or last to get what is retained",
-	hub.VerdictExpired:        "the event had run out (expires_in) before its turn came",
-	hub.VerdictNeverConnected: "the client is registered and has not connected yet; it will begin with what is published then, unless it says from where",
-	hub.VerdictAway:           "the client is not connected; it gets the event when it comes back within resume_window, if that is retained then",
-	hub.VerdictReading:        "the client is reading on from the log, and has not come to the event yet",
-	hub.VerdictQueued:         "the event waits for the client's socket, or is a part of what it was given when it came back",
+	hub.VerdictExpired:        "the event expired (expires_in) before it was delivered",
+	hub.VerdictNeverConnected: "the client is registered but has not connected yet; it will start with live events, unless it connects with after or last",
+	hub.VerdictAway:           "the client is not connected; it receives the event if it returns within resume_window and the event is still retained",
+	hub.VerdictReading:        "the client is catching up and has not reached the event yet",
+	hub.VerdictQueued:         "the event waits for the client's socket, or belongs to what the client received when it came back",
 	hub.VerdictWouldGet:       "an event of the topic would be delivered at once",
-	hub.VerdictBeforeStart:    "the event was published before the client's connection began, and it has not asked for what was before",
-	verdictWritten:            "the event was written to the client's socket; whether the page has seen it only the page knows",
+	hub.VerdictBeforeStart:    "the event was published before the client's connection began, and the client did not ask for earlier events",
+	verdictWritten:            "the event was written to the client's socket; only the page knows whether it has seen it",
 }
 
-// verdictWritten is what only the courier can tell.
+// verdictWritten is the one verdict that only the courier knows.
 const verdictWritten = "written"
 
 func (s *Server) getExplain(x *exchange) (any, error) {
@@ -91,10 +91,10 @@ func (s *Server) getExplain(x *exchange) (any, error) {
 	return explained(found, &view), nil
 }
 
-// askCourier finds out whether an event that was handed to a courier is written.
+// askCourier finds out whether an event that was handed to a courier has been written.
 func (s *Server) askCourier(ctx context.Context, x *hub.Explanation) {
 	if x.Verdict != hub.VerdictQueued || x.Conn == nil {
-		if x.Verdict == hub.VerdictQueued { // by a connection that has ended
+		if x.Verdict == hub.VerdictQueued { // its connection has ended
 			x.Verdict = verdictWritten
 		}
 		return

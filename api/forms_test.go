@@ -167,7 +167,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// The subject is the topic; the query names it for who has none.
+// The subject is the topic; without one, the query names it.
 func TestCloudEventTopic(t *testing.T) {
 	t.Parallel()
 	b := watched(t)

@@ -2,14 +2,14 @@ package api
 
 import "net/http"
 
-// A refusedHandshake is how a transport refuses a connection by HTTP.
+// A refusedHandshake is a transport's error that refuses a connection by HTTP.
 type refusedHandshake interface {
 	error
 	Status() int         // 4xx or 5xx
 	Header() http.Header // such as Upgrade with 426
 }
 
-// handshakeKinds are the codes that go with a transport's status.
+// handshakeKinds maps a transport's status to a code.
 var handshakeKinds = []kind{badHandshake, originNotAllowed, notFound, methodNotAllowed, upgradeRequired}
 
 func handshakeProblem(refusal refusedHandshake) *problem {

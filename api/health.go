@@ -37,7 +37,7 @@ func (s *Server) getHealth(x *exchange) (any, error) {
 	}, nil
 }
 
-// getLive tells whether a restart would help.
+// getLive reports whether the broker works; if not, a restart would help.
 func (s *Server) getLive(x *exchange) (any, error) {
 	if _, err := s.figures(x); err != nil {
 		return nil, err
@@ -45,10 +45,10 @@ func (s *Server) getLive(x *exchange) (any, error) {
 	return verdict{"ok"}, nil
 }
 
-// getReady tells whether events and clients may be sent here.
+// getReady reports whether events and clients may be sent here.
 func (s *Server) getReady(x *exchange) (any, error) {
 	if !s.opts.Ready() {
-		return nil, notReady.because("the broker is starting or shutting down; send requests to another one meanwhile")
+		return nil, notReady.because("the broker is starting or shutting down; use another one until it is ready")
 	}
 	if s.opts.Overloaded(limit.ToBegin) {
 		return nil, &limit.Refusal{Limit: limit.Memory, After: memoryPause}
@@ -60,12 +60,12 @@ func (s *Server) getReady(x *exchange) (any, error) {
 	case stats.Draining:
 		return nil, hub.ErrDraining
 	case stats.Behind:
-		return nil, busy.because("more events wait to be written than may; publish less, or wait")
+		return nil, busy.because("too many events wait to be written; publish less, or wait")
 	}
 	return verdict{"ready"}, nil
 }
 
-// figures asks the hub, for an answer that is of this moment only.
+// figures gets the current figures from the hub.
 func (s *Server) figures(x *exchange) (hub.Stats, error) {
 	x.Header()["Cache-Control"] = noStore
 	return s.probe.stats()

@@ -13,8 +13,8 @@ type hubMetric struct {
 	get  func(*hub.Stats) float64
 }
 
-// A hubCollector shows the hub's figures, all of the same moment. While the hub
-// does not answer it shows none.
+// A hubCollector reports the hub's figures, all of the same moment. It reports none while
+// the hub does not answer.
 type hubCollector struct {
 	probe       *probe
 	metrics     []hubMetric
@@ -41,21 +41,21 @@ func (c *hubCollector) gauges() {
 	gauge := func(name, help string, get func(*hub.Stats) float64) { c.add(prometheus.GaugeValue, name, help, get) }
 	gauge("clients", "Registered clients.", func(s *hub.Stats) float64 { return float64(s.Clients) })
 	gauge("clients_connected", "Registered clients with a connection.", func(s *hub.Stats) float64 { return float64(s.Connected) })
-	gauge("clients_reading", "Clients that wait for their turn to read from the log.", func(s *hub.Stats) float64 { return float64(s.Reading) })
-	gauge("clients_bytes", "Size of what is held for clients: registrations, subscriptions, patterns, grants, what they read and wait for; overhead counted.", func(s *hub.Stats) float64 { return float64(s.ClientBytes) })
+	gauge("clients_reading", "Clients that wait to read from the log.", func(s *hub.Stats) float64 { return float64(s.Reading) })
+	gauge("clients_bytes", "Size of the clients, with overhead: registrations, subscriptions, patterns, grants, and what they read and wait for.", func(s *hub.Stats) float64 { return float64(s.ClientBytes) })
 	gauge("polls", "Requests for history that wait for an event.", func(s *hub.Stats) float64 { return float64(s.Polls) })
 	gauge("users", "Users with clients.", func(s *hub.Stats) float64 { return float64(s.Users) })
 	gauge("topics", "Topics with subscribers or retained events.", func(s *hub.Stats) float64 { return float64(s.Topics) })
 	gauge("patterns", "Patterns with subscribers.", func(s *hub.Stats) float64 { return float64(s.Patterns) })
 	gauge("hub_queue", "Commands waiting for the hub.", func(s *hub.Stats) float64 { return float64(s.Commands) })
-	gauge("hub_turn_comparisons_max", "Comparisons of the hub's turn that took most.", func(s *hub.Stats) float64 { return float64(s.LongestTurn) })
+	gauge("hub_turn_comparisons_max", "Most comparisons in one step of the hub.", func(s *hub.Stats) float64 { return float64(s.LongestTurn) })
 	gauge("courier_backlog", "Deliveries waiting for a courier to take them.", func(s *hub.Stats) float64 { return float64(s.Deliveries) })
 	gauge("log_events", "Events retained.", func(s *hub.Stats) float64 { return float64(s.Retained) })
-	gauge("log_bytes", "Size of the events retained, overhead counted.", func(s *hub.Stats) float64 { return float64(s.RetainedBytes) })
-	gauge("dedupe_keys", "Keys of publishes that are remembered.", func(s *hub.Stats) float64 { return float64(s.Keys) })
-	gauge("dedupe_bytes", "Size of the keys that are remembered, overhead counted.", func(s *hub.Stats) float64 { return float64(s.KeyBytes) })
+	gauge("log_bytes", "Size of the retained events, with overhead.", func(s *hub.Stats) float64 { return float64(s.RetainedBytes) })
+	gauge("dedupe_keys", "Remembered idempotency keys.", func(s *hub.Stats) float64 { return float64(s.Keys) })
+	gauge("dedupe_bytes", "Size of the remembered idempotency keys, with overhead.", func(s *hub.Stats) float64 { return float64(s.KeyBytes) })
 	gauge("draining", "1 while the broker shuts down.", func(s *hub.Stats) float64 { return number(s.Draining) })
-	gauge("behind", "1 while publishes wait because couriers are behind.", func(s *hub.Stats) float64 { return number(s.Behind) })
+	gauge("behind", "1 while publishes wait because couriers are too slow.", func(s *hub.Stats) float64 { return number(s.Behind) })
 }
 
 func (c *hubCollector) counters() {
@@ -64,14 +64,14 @@ func (c *hubCollector) counters() {
 	}
 	counter("registrations_total", "Registrations.", func(s *hub.Stats) uint64 { return s.Registered })
 	counter("events_published_total", "Events accepted.", func(s *hub.Stats) uint64 { return s.Published })
-	counter("events_repeated_total", "Events that were published again with the same key.", func(s *hub.Stats) uint64 { return s.Repeated })
-	counter("events_matched_total", "Clients that events were for.", func(s *hub.Stats) uint64 { return s.Matched })
-	counter("events_queued_total", "Connected clients that events were for.", func(s *hub.Stats) uint64 { return s.Queued })
+	counter("events_repeated_total", "Publishes that were repeated with the same key.", func(s *hub.Stats) uint64 { return s.Repeated })
+	counter("events_matched_total", "Clients that published events matched.", func(s *hub.Stats) uint64 { return s.Matched })
+	counter("events_queued_total", "Connected clients that published events matched.", func(s *hub.Stats) uint64 { return s.Queued })
 	counter("events_replayed_total", "Events read from the log for a client.", func(s *hub.Stats) uint64 { return s.Replayed })
-	counter("events_dropped_total", "Events that connections of the policy drop_oldest were not given.", func(s *hub.Stats) uint64 { return s.Dropped })
-	counter("lags_total", "Times that a connection was slow and read on from the log.", func(s *hub.Stats) uint64 { return s.Lags })
-	counter("events_evicted_total", "Events that retention dropped.", func(s *hub.Stats) uint64 { return s.Evicted })
-	counter("gaps_total", "Gaps that connections were told of.", func(s *hub.Stats) uint64 { return s.Gaps })
+	counter("events_dropped_total", "Events dropped for slow connections with the policy drop_oldest.", func(s *hub.Stats) uint64 { return s.Dropped })
+	counter("lags_total", "Times that a slow connection had to catch up from the log.", func(s *hub.Stats) uint64 { return s.Lags })
+	counter("events_evicted_total", "Events evicted by retention.", func(s *hub.Stats) uint64 { return s.Evicted })
+	counter("gaps_total", "Gaps reported to connections.", func(s *hub.Stats) uint64 { return s.Gaps })
 }
 
 // Describe implements [prometheus.Collector].

@@ -88,8 +88,8 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-// The same request is the same method, path, topic and body. How it comes, and with
-// which credentials of the same publisher, is no part of it.
+// A request is the same if its method, path, topic and body are the same. Its transport
+// and other credentials of the same publisher do not matter.
 func TestSameRequest(t *testing.T) {
 	t.Parallel()
 	none := strings.Replace(cloud(`,"data":1`), `,"subject":"cats"`, ``, 1)
@@ -175,8 +175,8 @@ func publishers(t *testing.T) (guard *auth.Guard, numbers map[string]int) {
 	return guard, numbers
 }
 
-// A key is its publisher's own: keys by their name, users by their issuer and
-// subject, and tokens of nobody each by itself.
+// A key belongs to its publisher: API keys by their name, users by issuer and subject, and
+// tokens without a user each by itself.
 func TestKeysOfPublishers(t *testing.T) {
 	t.Parallel()
 	guard, numbers := publishers(t)
@@ -220,7 +220,7 @@ func TestRatesOfPublishers(t *testing.T) {
 	}
 }
 
-// What a key of belfry.v1 and one of HTTP say is used up for both.
+// belfry.v1 and HTTP share a publisher's keys.
 func TestKeysOfBothWays(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -255,7 +255,7 @@ func TestKeysOfBothWays(t *testing.T) {
 	}
 }
 
-// A store that is full refuses keys, and forgets none before its time.
+// A full store refuses new keys, and forgets none too early.
 func TestKeyStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -287,7 +287,7 @@ func TestKeyStore(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		for _, key := range []string{"a", "c"} {
 			if status, duplicate := publish(key); status != 200 || duplicate {
-				t.Errorf("%s behind the window: %d %t", key, status, duplicate)
+				t.Errorf("%s after the window: %d %t", key, status, duplicate)
 			}
 		}
 		b.stop()

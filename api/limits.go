@@ -12,7 +12,7 @@ import (
 	"belfry/api/limit"
 )
 
-// The problems of who has come to a limit.
+// The problems of callers that exceed a limit.
 var (
 	tooManyPublishes  = kind{"too_many_publishes", 429, ""}           // faster than max_publish_rate, the key's rate or max_user_publish_rate
 	tooManyHandshakes = kind{"too_many_handshakes", 429, ""}          // faster than max_address_handshakes
@@ -20,23 +20,23 @@ var (
 	overCapacity      = kind{"over_capacity", 503, ""}                // max_memory is reached, or max_handshakes
 )
 
-// refusalProblem says what a client is told that has come to a limit.
+// refusalProblem is what a client is told about a refusal.
 func refusalProblem(r *limit.Refusal) *problem {
 	var p *problem
 	switch r.Limit {
 	case limit.PublishRate, limit.UserPublishRate:
-		p = tooManyPublishes.because("events are published faster than " + r.Limit.String() + " or the key's rate permits; this one was not, send it again after a pause")
+		p = tooManyPublishes.because("events are published faster than " + r.Limit.String() + " or the key's rate permits; this one was not published, send it again after a pause")
 	case limit.AddressHandshakes:
-		p = tooManyHandshakes.because("connections are opened faster than max_address_handshakes permits one address; try again after a pause")
+		p = tooManyHandshakes.because("connections are opened faster than max_address_handshakes permits for one address; try again after a pause")
 	case limit.AddressConnections:
-		p = tooManyOfAddress.because("as many connections are open as max_address_connections permits one address; close some, or try again later")
+		p = tooManyOfAddress.because("the address has reached max_address_connections; close some connections, or try again later")
 	default:
-		p = overCapacity.because("the broker has come to " + r.Limit.String() + "; try again after a pause, or try another one")
+		p = overCapacity.because("the broker has reached " + r.Limit.String() + "; try again after a pause, or try another one")
 	}
 	return p.with("Retry-After", []string{strconv.Itoa(max(1, limit.Seconds(r.After)))})
 }
 
-// limitsOf are the limits that other problems are of, by their codes.
+// limitsOf maps codes of other problems to the limit that they are about.
 var limitsOf = map[string]limit.Limit{
 	tooManyClients.code:  limit.Clients,
 	tooManyOfUser.code:   limit.UserClients,
@@ -47,11 +47,11 @@ var limitsOf = map[string]limit.Limit{
 	tooDeep.code:         limit.Depth,
 }
 
-// memoryPause is when to try again if there is no memory, which is when others
-// have gone.
+// memoryPause is the pause before another try if memory is short. Others may have gone by
+// then.
 const memoryPause = 5 * time.Second
 
-// needOf is the need of a publisher.
+// needOf returns the need of a publisher.
 func needOf(who *auth.Identity) limit.Need {
 	if who.ByToken() {
 		return limit.ToPublish
@@ -59,30 +59,30 @@ func needOf(who *auth.Identity) limit.Need {
 	return limit.ToPublishByKey
 }
 
-// room fails if there is no memory for a need.
-func (s *Server) room(n limit.Need) error {
+// checkMemory fails if there is too little memory for a need.
+func (s *Server) checkMemory(n limit.Need) error {
 	if s.opts.Overloaded(n) {
 		return s.opts.Gate.Refuse(limit.Memory, memoryPause)
 	}
 	return nil
 }
 
-// enter admits who begins a connection, before anything that costs is done for
-// it. When the request or, if somebody takes it over, its connection ends, x.leave
-// is called.
+// enter admits a caller that begins a connection, before anything expensive is done for
+// it. It sets x.leave, which is called when the request has ended or, if a transport took
+// it over, when the connection has ended.
 func (s *Server) enter(x *exchange) error {
-	err := s.room(limit.ToBegin)
+	err := s.checkMemory(limit.ToBegin)
 	if err == nil {
 		x.leave, err = s.opts.Gate.Enter(s.opts.Gate.Client(x.r), isShared(x.r))
 	}
 	return err
 }
 
-// isShared reports whether a request is one of many of a connection (RFC 9113
-// section 5).
+// isShared reports whether a request shares its connection with others (RFC 9113 section
+// 5).
 func isShared(r *http.Request) bool { return r.ProtoMajor >= 2 }
 
-// remote is the address of a request in the log.
+// remote returns the address of a request for the log.
 func (s *Server) remote(r *http.Request) string {
 	if c := s.opts.Gate.Client(r); c.Forwarded {
 		return c.Addr.String()
@@ -90,8 +90,8 @@ func (s *Server) remote(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// tellEnd has a function be called when a connection has ended. Of one that can't
-// tell, that is now.
+// tellEnd calls a function when a connection has ended, or at once if the writer cannot
+// report that.
 func tellEnd(conn net.Conn, leave func()) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
@@ -103,8 +103,8 @@ func tellEnd(conn net.Conn, leave func()) {
 	}
 }
 
-// takes takes n events of what somebody may publish, or none and reports false.
-func (s *Server) takes(who *auth.Identity, n int) (limit.Standing, bool) {
+// takeQuota takes n events from the caller's quota, or none and reports false.
+func (s *Server) takeQuota(who *auth.Identity, n int) (limit.QuotaStatus, bool) {
 	switch {
 	case who.ByToken():
 		return s.opts.Publishers.User(who.Scope(), n)
@@ -114,43 +114,43 @@ func (s *Server) takes(who *auth.Identity, n int) (limit.Standing, bool) {
 	return s.opts.Publishers.Everybody(n)
 }
 
-// take is mayPublish for who can't be told of the standing.
-func (s *Server) take(who *auth.Identity, n int) error {
-	if standing, ok := s.takes(who, n); !ok {
-		return s.opts.Gate.Refuse(standing.Limit, standing.Wait)
+// spendQuota spends quota where no rate-limit headers can be sent.
+func (s *Server) spendQuota(who *auth.Identity, n int) error {
+	if status, ok := s.takeQuota(who, n); !ok {
+		return s.opts.Gate.Refuse(status.Limit, status.Wait)
 	}
 	return nil
 }
 
-// mayPublish takes n more events of what the caller may publish, and tells how
-// much that is. Of a list one event is taken before it is read, and the others
-// when their number is known. A refusal asks for as long a pause as any list
-// needs that is ever admitted, since what was taken of this one is spent.
-func (s *Server) mayPublish(x *exchange, n, taken int) error {
-	standing, ok := s.takes(x.who, n)
-	if standing.Policy != nil {
+// spendRequestQuota takes n more events from the caller's quota and sets the rate-limit
+// headers. Of a list, one event is taken before the list is read, and the rest when their
+// number is known. After a refusal of the rest the pause is long enough for the longest
+// list, because the first event is already spent.
+func (s *Server) spendRequestQuota(x *exchange, n, taken int) error {
+	status, ok := s.takeQuota(x.who, n)
+	if status.Policy != nil {
 		header := x.Header()
-		header["Ratelimit-Policy"] = standing.Policy
-		header["Ratelimit"] = []string{standing.Header()}
+		header["Ratelimit-Policy"] = status.Policy
+		header["Ratelimit"] = []string{status.Header()}
 	}
 	switch {
-	case standing.Burst > 0 && taken+n > standing.Burst: // however long it took to be read
-		return listTooLong.because(fmt.Sprintf("the list has %d events, and %v or the key's rate permits %d at once; send shorter ones, or a stream", taken+n, standing.Limit, standing.Burst))
+	case status.Burst > 0 && taken+n > status.Burst: // however long it took to read
+		return listTooLong.because(fmt.Sprintf("the list has %d events, and %v or the key's rate permits %d at once; send shorter ones, or a stream", taken+n, status.Limit, status.Burst))
 	case ok:
 		return nil
 	}
-	return s.opts.Gate.Refuse(standing.Limit, standing.Full)
+	return s.opts.Gate.Refuse(status.Limit, status.Full)
 }
 
-// countRefusal counts a problem if it is one of a limit that the hub or the
-// request's reading keeps. The others are counted where they are found.
+// countRefusal counts a problem if it is about a limit of the hub or of reading the
+// request. Other refusals are counted where they occur.
 func (s *Server) countRefusal(p *problem) {
 	if l, ok := limitsOf[p.code]; ok {
 		s.opts.Gate.Count(l)
 	}
 }
 
-// toldInBand notes what is wrong with a request that was answered all the same.
+// toldInBand notes an error that was reported inside a response with status 200.
 func (s *Server) toldInBand(x *exchange, invalid error) {
 	if invalid == nil {
 		return

@@ -57,8 +57,7 @@ func TestPublishRate(t *testing.T) {
 	}
 }
 
-// Each key has its own rate, each user of tokens one, and nobody pays for
-// others.
+// Each key has its own rate, and so has each user of tokens. Nobody pays for others.
 func TestPublishRateOfEach(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, limited(limit.Limits{}, limit.PublishLimits{Other: 1, Keys: map[string]float64{"publisher": 0.5, "everything": 0}, User: 2}),
@@ -80,7 +79,7 @@ func TestPublishRateOfEach(t *testing.T) {
 	}
 }
 
-// Nobody's credentials are looked at when there are too many.
+// Credentials are not even checked when there are too many requests.
 func TestHandshakeRates(t *testing.T) {
 	t.Parallel()
 	var invalid atomic.Pointer[error]
@@ -173,7 +172,7 @@ func TestRefusedTotal(t *testing.T) {
 	}
 }
 
-// What a trusted proxy says is who a request is from, and by which scheme.
+// The address and the scheme from a trusted proxy are the client's.
 func TestBehindProxy(t *testing.T) {
 	t.Parallel()
 	gate := limit.NewGate(limit.Limits{AddressConnections: 1}, nil)
@@ -227,8 +226,8 @@ func TestBehindProxy(t *testing.T) {
 	}
 }
 
-// TestNeeds: when there is less and less memory, those who connect have to do without
-// it first, then users who publish, and programs with a key last.
+// TestNeeds: as memory runs short, new connections are refused first, then publishes of
+// users, and publishes with a key last.
 func TestNeeds(t *testing.T) {
 	t.Parallel()
 	var refused atomic.Int32 // needs below this one are

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestCharsets: JSON is UTF-8, of which ASCII is a part, by all names of it. Of
-// others the answer says which.
+// TestCharsets: JSON may be UTF-8 or ASCII, by any of their names. A refusal of another
+// charset names it.
 func TestCharsets(t *testing.T) {
 	t.Parallel()
 	good := []string{`utf-8`, `UTF-8`, `utf8`, `UTF8`, `Utf-8`, `"utf-8"`, `"UTF8"`, `us-ascii`, `US-ASCII`, `ascii`, `""`}

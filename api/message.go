@@ -2,15 +2,15 @@ package api
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// A message is what an event carries: of a JSON string its text, of any other
-// value its source text without white space. Left out its text is nil.
+// A message is the payload of an event. For a JSON string it is the string's text,
+// otherwise the value's source text without white space. A missing message has a nil text.
 type message struct {
 	text   []byte
-	quoted bool // it was a string
+	quoted bool // it is a string
 }
 
-// UnmarshalJSONFrom makes a copy that is hardly larger than the message: it will
-// be retained, and is accounted by its length.
+// UnmarshalJSONFrom makes a copy that is hardly larger than the message, because it is
+// retained and accounted by its length.
 func (m *message) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -23,7 +23,7 @@ func (m *message) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 			return err
 		}
 	} else {
-		compact := value.Clone() // the decoder reads on from value
+		compact := value.Clone() // the decoder reuses value
 		if err := compact.Compact(); err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics are the API's own figures, and what /metrics shows.
+// metrics are the API's own figures, and the registry for /metrics.
 type metrics struct {
 	requests *prometheus.CounterVec
 	latency  prometheus.Histogram
@@ -32,7 +32,7 @@ func newMetrics(opts *Options, p *probe) *metrics {
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "belfry_build_info",
-		Help:        "Always 1; the labels tell which program this is.",
+		Help:        "Always 1; the labels identify the program.",
 		ConstLabels: prometheus.Labels{"version": opts.Version, "goversion": runtime.Version()},
 	})
 	info.Set(1)
@@ -55,10 +55,10 @@ func (s *Server) getMetrics(x *exchange) (any, error) {
 // published observes a publish that has its receipt.
 func (m *metrics) published(start time.Time) { m.latency.Observe(time.Since(start).Seconds()) }
 
-// count counts a request by labels whose values are few, whatever clients send.
+// count counts a request. The labels have few values, whatever clients send.
 func (m *metrics) count(x *exchange) {
 	if x.status == http.StatusOK && x.route.served != nil && x.r.Method == x.route.method {
-		x.route.served.Inc() // nearly all requests: no look-up
+		x.route.served.Inc() // no look-up in the usual case
 		return
 	}
 	m.requests.WithLabelValues(x.route.pattern, knownMethod(x.r.Method), strconv.Itoa(x.status)).Inc()

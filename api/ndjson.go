@@ -19,9 +19,9 @@ import (
 	"belfry/hub"
 )
 
-// Events in a stream: one in each line of the body, which may have no end. They
-// are published as they come; while the hub has no room nothing more is read, so
-// that the sender waits, too.
+// A stream has one event in each line of a body that may have no end. Events are published
+// as they come. While the hub has no room nothing more is read, so that the sender waits
+// too.
 
 // Bounds of what is read ahead and published together.
 const (
@@ -29,22 +29,22 @@ const (
 	streamBytes  = 64 << 10
 )
 
-// maxLineErrors bounds the lines that a summary says the error of. Why a stream
-// was not read to its end it says besides.
+// maxLineErrors bounds the line errors in a summary. The reason for an early end is added
+// to them.
 const maxLineErrors = 100
 
 // A stream is a request under way.
 type stream struct {
 	s       *Server
 	x       *exchange
-	ctx     context.Context // ends when nothing more is to be read
+	ctx     context.Context // ends when reading must end
 	control *http.ResponseController
 	in      *bufio.Reader
-	line    int    // number of the last line read
-	long    []byte // of a line that the reader's buffer does not hold
+	line    int    // of the last line read
+	long    []byte // a line that does not fit in the reader's buffer
 
 	batch []hub.Event
-	lines []int // of the batch's events
+	lines []int // the line numbers of the batch's events
 	bytes int
 
 	summary summary
@@ -53,7 +53,7 @@ type stream struct {
 // A summary answers a stream.
 type summary struct {
 	accepted    int
-	rejected    int // lines
+	rejected    int // rejected lines
 	first, last hub.Cursor
 	errors      []lineError
 }
@@ -91,7 +91,7 @@ func (r *summary) appendJSON(dst []byte) []byte {
 // publishStream publishes a stream and answers with its summary.
 func (s *Server) publishStream(x *exchange) error {
 	if x.r.Header["Idempotency-Key"] != nil {
-		return invalidKey.because("a stream has no key: what of it was published before it broke off would be published again; give each line an id, or send batches")
+		return invalidKey.because("a stream cannot have a key: a repeat would publish its first events again; give each line an id, or send batches")
 	}
 	ctx, end := s.tenure(x.r.Context(), x, has(auth.Publish))
 	defer end()
@@ -99,16 +99,16 @@ func (s *Server) publishStream(x *exchange) error {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
-		s.aside(x, st.endReading, func() {})() // the time for the next read ends it then
+		s.aside(x, st.endReading, func() {})() // it ends when the deadline of the read passes
 	})
 	defer func() {
 		if !stop() {
-			<-ended // the connection is the next request's then
+			<-ended // after that the connection belongs to the next request
 		}
 	}()
 	st.in = bufio.NewReaderSize(st, streamBytes)
-	// Of the first line that can't be read, if the broker stops, or if the sender may
-	// not publish any more, the rest is not known. What was taken is.
+	// If a line cannot be read, the broker stops or the sender loses its rights, the rest
+	// is unknown. The events that were accepted are published.
 	if err := st.run(); err != nil {
 		s.logDenial(x, err)
 		p, _ := problemOf(err)
@@ -146,8 +146,8 @@ func (st *stream) run() error {
 	}
 }
 
-// isAhead reports whether the next line has been read already. If not, it may be
-// long until it has come.
+// isAhead reports whether the next line has been read already. If not, it may take long to
+// arrive.
 func (st *stream) isAhead() bool {
 	there, _ := st.in.Peek(st.in.Buffered()) // cannot fail: they are there
 	return bytes.IndexByte(there, '\n') >= 0
@@ -155,9 +155,9 @@ func (st *stream) isAhead() bool {
 
 var errLongLine = errors.New("the line is too long")
 
-// next returns the next line, which is valid until the next call. It fails with
-// [io.EOF] behind the last, with which what has no end of line comes, and with
-// errLongLine, which has been read over.
+// next returns the next line, valid until the next call. It fails with [io.EOF] after the
+// last line, which may lack its line end. It fails with errLongLine after it has skipped a
+// line that is too long.
 func (st *stream) next() (line []byte, err error) {
 	st.long = st.long[:0]
 	for size := 0; ; {
@@ -170,12 +170,12 @@ func (st *stream) next() (line []byte, err error) {
 		case err == nil && tooLong:
 			return nil, errLongLine
 		case err == nil && size == len(part):
-			return part, nil // nearly all
+			return part, nil // the usual case
 		case err == nil:
 			return append(st.long, part...), nil
 		case err == io.EOF && tooLong:
 			st.long = st.long[:0]
-			return nil, errLongLine // and then the end
+			return nil, errLongLine // the next call meets the end
 		case err == io.EOF:
 			return append(st.long, part...), io.EOF
 		case err != bufio.ErrBufferFull:
@@ -186,13 +186,13 @@ func (st *stream) next() (line []byte, err error) {
 	}
 }
 
-// Read reads on from the body.
+// Read reads from the body.
 func (st *stream) Read(p []byte) (int, error) {
 	st.extend()
 	return st.x.r.Body.Read(p)
 }
 
-// broken says why the body can't be read on.
+// broken explains why the body cannot be read further.
 func (st *stream) broken(err error) error {
 	ended := why(st.ctx)
 	switch {
@@ -201,24 +201,24 @@ func (st *stream) broken(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return requestTimeout.because("the next line took too long to arrive; send faster, or raise body_timeout")
 	}
-	return malformedRequest.because("the stream did not arrive whole; send what is behind the last line that was accepted again")
+	return malformedRequest.because("the stream did not arrive completely; send the lines after the last accepted one again")
 }
 
-// extend gives the peer the time that it has for the next bytes.
+// extend gives the peer time for the next bytes.
 func (st *stream) extend() {
-	// A server that can't move its deadlines has none.
+	// A server that cannot move deadlines has none.
 	now := time.Now()
 	_ = st.control.SetReadDeadline(now.Add(st.s.opts.BodyTimeout))
 	_ = st.control.SetWriteDeadline(now.Add(st.s.opts.BodyTimeout + st.s.opts.WriteTimeout))
 	if st.ctx.Err() != nil {
-		st.endReading() // it may have ended between
+		st.endReading() // the reading may have ended in between
 	}
 }
 
-// endReading ends the stream where it is.
+// endReading ends the stream at the present line.
 func (st *stream) endReading() { _ = st.control.SetReadDeadline(time.Unix(1, 0)) }
 
-// take adds the event of a line to those that are published next.
+// take adds the event of a line to the next batch.
 func (st *stream) take(line []byte) {
 	var req publishRequest
 	err := decode(line, &req, st.x.limits.MaxDepth, publishMembers)
@@ -237,7 +237,7 @@ func (st *stream) take(line []byte) {
 	st.bytes += len(ev.Message)
 }
 
-// reject passes over a line.
+// reject skips a line.
 func (st *stream) reject(line int, p *problem) {
 	st.summary.rejected++
 	if len(st.summary.errors) < maxLineErrors {
@@ -245,11 +245,11 @@ func (st *stream) reject(line int, p *problem) {
 	}
 }
 
-// still looks whether the sender may publish what has been taken, now that it is to
-// be published.
-func (st *stream) still() error {
+// refresh checks whether the sender may still publish the events of the batch, just before
+// it is published.
+func (st *stream) refresh() error {
 	before := st.x.who
-	if err := st.s.still(&st.x.caller, has(auth.Publish)); err != nil || st.x.who == before {
+	if err := st.s.refresh(&st.x.caller, has(auth.Publish)); err != nil || st.x.who == before {
 		return err
 	}
 	kept := 0
@@ -267,13 +267,13 @@ func (st *stream) still() error {
 	return nil
 }
 
-// drop keeps so many of the events that have been taken.
+// drop keeps only the first events of the batch.
 func (st *stream) drop(kept int) {
-	clear(st.batch[kept:]) // the hub has copies; nothing here keeps what it will drop
+	clear(st.batch[kept:]) // the hub has copies; nothing here must retain what it evicts
 	st.batch, st.lines = st.batch[:kept], st.lines[:kept]
 }
 
-// flush publishes what has been taken. As long as there is no room it waits.
+// flush publishes the batch. While the hub has no room it waits.
 func (st *stream) flush() error {
 	if len(st.batch) == 0 {
 		return nil
@@ -281,14 +281,14 @@ func (st *stream) flush() error {
 	err := st.allowed()
 	for {
 		if err == nil {
-			err = st.still()
+			err = st.refresh()
 		}
 		if err == nil && len(st.batch) > 0 {
 			err = st.publish()
 		}
 		switch {
 		case err == hub.ErrBusy && st.ctx.Err() == nil:
-			st.extend() // it has waited already
+			st.extend() // the wait used up the time of the read
 			err = nil
 		case err == hub.ErrBusy && why(st.ctx) != nil:
 			err = why(st.ctx)
@@ -306,7 +306,7 @@ func (st *stream) flush() error {
 	}
 }
 
-// publish publishes what has been taken.
+// publish publishes the batch.
 func (st *stream) publish() error {
 	done, err := st.s.opts.Hub.PublishAll(st.x.r.Context(), hub.Publication{Events: st.batch})
 	if err != nil {
@@ -320,21 +320,21 @@ func (st *stream) publish() error {
 	return nil
 }
 
-// allowed waits until the publisher may publish what has been taken.
+// allowed waits until the publisher's rate permits the batch.
 func (st *stream) allowed() error {
 	left := len(st.batch)
 	if st.summary.accepted == 0 {
-		left-- // one was taken before the body was read
+		left-- // one event was taken before the body was read
 	}
 	for n := left; left > 0; {
-		standing, ok := st.s.takes(st.x.who, n)
+		status, ok := st.s.takeQuota(st.x.who, n)
 		switch {
 		case ok:
 			left -= n
 		case n > 1:
 			n = 1
 		default:
-			if err := st.pause(standing.Wait); err != nil {
+			if err := st.pause(status.Wait); err != nil {
 				return err
 			}
 		}
@@ -342,7 +342,7 @@ func (st *stream) allowed() error {
 	return nil
 }
 
-// pause waits, while the peer must.
+// pause waits, and so does the peer.
 func (st *stream) pause(d time.Duration) error {
 	st.extend()
 	wait := time.NewTimer(d)

@@ -107,7 +107,7 @@ type oneByOne struct{ io.Reader }
 
 func (o oneByOne) Read(p []byte) (int, error) { return o.Reader.Read(p[:min(1, len(p))]) }
 
-// A stream that breaks off says where, how many other lines were bad whatever.
+// A stream that breaks off says where, however many of its lines were bad.
 func TestStreamBreaksOff(t *testing.T) {
 	t.Parallel()
 	bad := strings.Repeat("bad\n", 150)
@@ -199,7 +199,7 @@ func TestStreamWhenStopping(t *testing.T) {
 	}
 }
 
-// TestStreamWhenDraining: what the hub does not take any more is told by its line.
+// TestStreamWhenDraining: lines that the hub no longer accepts are reported one by one.
 func TestStreamWhenDraining(t *testing.T) {
 	t.Parallel()
 	b := watched(t)
@@ -252,7 +252,7 @@ func TestListBeyondRate(t *testing.T) {
 	}
 }
 
-// A stream holds no more of what it reads than a few lines.
+// A stream holds only a few lines of what it reads.
 func TestStreamMemory(t *testing.T) {
 	b := newBroker(t, func(h *hub.Options, _ *api.Options) { h.HistoryEvents = 10 })
 	heap := func() uint64 {

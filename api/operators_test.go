@@ -38,8 +38,8 @@ func idOf(i int) (id hub.ID) {
 	return id
 }
 
-// Who goes through 5,000 clients part after part meets each exactly once that is there
-// all the time, while others come and go.
+// A caller that pages through 5,000 clients meets each one that stays exactly once, while
+// others come and go.
 func TestPagesOfClients(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, many)
@@ -62,7 +62,7 @@ func TestPagesOfClients(t *testing.T) {
 				met[c.Handle]++
 			}
 			next = got.Next
-			for range 10 { // fewer than a page go and come back behind the others
+			for range 10 { // fewer than a page go and come back after the others
 				i := gone % clients / 5 * 5
 				if _, err := b.hub.Unregister(idOf(i)); err != nil {
 					t.Fatal(err)
@@ -82,7 +82,7 @@ func TestPagesOfClients(t *testing.T) {
 	}
 }
 
-// A search is answered in parts as well, and an empty part may have others behind it.
+// A search is answered in parts too. An empty part may have others after it.
 func TestSearchOfClients(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, many)
@@ -307,7 +307,7 @@ func TestConfigCall(t *testing.T) {
 	}
 }
 
-// Figures are told to who listens, and to nobody else.
+// Figures are delivered only to subscribers.
 func TestStatsTopic(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)

@@ -6,14 +6,13 @@ import (
 	"belfry/api/auth"
 )
 
-// Methods that a page may use if its origin may. The list names more than
-// there are on any path: a page is to see the 405 and not a failed preflight.
+// The methods that pages may use. The list has more methods than any path, so that a page
+// gets the 405 and not a failed preflight.
 const corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
-// permit sets the headers by which a browser lets a page of another origin see
-// the response (the CORS protocol of the Fetch standard, without credentials), and
-// reports whether the request is a preflight, which is then answered. Which pages
-// may is decided by [auth.Guard.Enter].
+// permit sets the headers that let a page of another origin read the response (the CORS
+// protocol of the Fetch standard, without credentials). It answers a preflight and reports
+// whether there was one. [auth.Guard.CheckOrigin] decides which pages may.
 func permit(x *exchange, page auth.Page) (preflight bool) {
 	header := x.Header()
 	if page.Varies {

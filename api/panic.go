@@ -5,14 +5,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// A panic in what is done for one request ends that request, also if it comes in
-// another goroutine than the handler's: there it would end the process. Which
-// goroutines there are is told in the program's panics.go.
+// A panic in work for one request must end only that request. In a goroutine other than
+// the handler's it would end the process. The program's panics.go lists those goroutines.
 
-// aside returns work for a request that is done in another goroutine. If that panics,
-// failed is called, which ends the request.
+// aside returns a request's work as a function for another goroutine. If the work panics
+// it calls failed, which must end the request.
 func (s *Server) aside(x *exchange, work, failed func()) func() {
-	route, id := x.route.pattern, x.id // by then x may be another request's
+	route, id := x.route.pattern, x.id // read now: later x may be reused
 	return func() {
 		defer func() {
 			if v := recover(); v != nil {
@@ -24,8 +23,8 @@ func (s *Server) aside(x *exchange, work, failed func()) func() {
 	}
 }
 
-// A guardedCollector is one whose panics cost a scrape its figures: collectors are
-// asked in goroutines of their own.
+// A guardedCollector loses only its own figures in a panic: each collector runs in a
+// goroutine of its own.
 type guardedCollector struct {
 	prometheus.Collector
 	opts *Options

@@ -10,8 +10,8 @@ import (
 	"belfry/hub"
 )
 
-// A question to the hub that panics has failed for those who wait for its answer, and
-// the next one is asked anew.
+// A question to the hub that panics fails for all callers that share the answer. The next
+// question is a new one.
 func TestProbeThatPanics(t *testing.T) {
 	t.Parallel()
 	took := make(chan string, 1)

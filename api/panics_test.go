@@ -80,7 +80,7 @@ type brokenCollector struct{}
 func (brokenCollector) Describe(chan<- *prometheus.Desc) {}
 func (brokenCollector) Collect(chan<- prometheus.Metric) { panic("of a collector") }
 
-// What panics for a request beside its handler ends the request, and nothing else.
+// A panic in a goroutine of a request ends only that request.
 func TestPanicsBesideAHandler(t *testing.T) {
 	t.Parallel()
 	const line = `{"topic":"cats","message":1}` + "\n"
@@ -124,7 +124,7 @@ func TestPanicsBesideAHandler(t *testing.T) {
 	}
 }
 
-// Figures that can't be made are not told; the next ones are.
+// Figures that panic are left out; the next ones are there.
 func TestStatsThatPanic(t *testing.T) {
 	t.Parallel()
 	counted, asked := make(chan string, 10), new(atomic.Int32)
@@ -149,12 +149,12 @@ func TestStatsThatPanic(t *testing.T) {
 	}
 }
 
-// A grant that can't be looked at again is one no more, and the hub goes on.
+// A grant whose check panics is lost, and the hub continues.
 func TestRecheckThatPanics(t *testing.T) {
 	t.Parallel()
 	counted := make(chan string, 10)
 	b := newBroker(t, countPanics(counted))
-	// The holder of this grant is none of the guard's.
+	// The guard does not know the holder of this grant.
 	for i := range 2 {
 		if _, err := b.hub.Register(hub.Registration{ID: idOf(i + 1), Grant: &hub.Grant{Subscribe: []string{"cats"}, Holder: i}}); err != nil {
 			t.Fatal(err)

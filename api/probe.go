@@ -14,24 +14,23 @@ const probeLimit = 2 * time.Second
 
 var errUnresponsive = unresponsive.because("the hub has not answered in time; if this lasts, restart the broker")
 
-// A probe asks the hub for its figures. It asks one question at a time, which
-// all who ask meanwhile share: a hub that hangs must not gather goroutines that
-// wait for it.
+// A probe asks the hub for its figures. It asks one question at a time, and all concurrent
+// callers share the answer. So callers of a hung hub do not pile up goroutines.
 type probe struct {
 	hub   *hub.Hub
-	took  func(v any, where string, about ...zap.Field) // takes a panic
+	took  func(v any, where string, about ...zap.Field) // records a panic
 	mu    sync.Mutex
-	asked *figures // on their way, or nil
+	asked *figures // under way, or nil
 }
 
 type figures struct {
-	done  chan struct{} // closed when the others are set
+	done  chan struct{} // closed when the other fields are set
 	stats hub.Stats
 	err   error
 }
 
-// stats returns the hub's figures. It fails with [hub.ErrClosed], or after
-// probeLimit with errUnresponsive.
+// stats returns the hub's figures. It fails with [hub.ErrClosed], or with errUnresponsive
+// after probeLimit.
 func (p *probe) stats() (hub.Stats, error) {
 	f := p.ask()
 	limit := time.NewTimer(probeLimit)
@@ -56,7 +55,7 @@ func (p *probe) ask() *figures {
 	return f
 }
 
-// answer answers a question. If that panics, so it has for all who share the answer.
+// answer answers a question. After a panic all callers that share it get an error.
 func (p *probe) answer(f *figures) {
 	defer func() {
 		if v := recover(); v != nil {

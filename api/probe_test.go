@@ -8,7 +8,7 @@ import (
 	"belfry/hub"
 )
 
-// Who asks while a question is open shares its answer.
+// Callers share the answer of a question that is under way.
 func TestProbeAsksOnce(t *testing.T) {
 	t.Parallel()
 	h := hub.New(hub.Options{Clock: time.Now, Queue: 1})

@@ -12,7 +12,7 @@ import (
 	"belfry/hub"
 )
 
-// A kind is one sort of problem. Its code is stable: programs may rely on it.
+// A kind is one sort of problem. Its code is stable: programs may depend on it.
 type kind struct {
 	code       string
 	status     int
@@ -34,7 +34,7 @@ var (
 	invalidExpiry    = kind{"invalid_expires_in", 400, ""}      // not a time to live in its range
 	invalidEvent     = kind{"invalid_event", 400, ""}           // an attribute of a CloudEvent
 	invalidKey       = kind{"invalid_idempotency_key", 400, ""} // not 1 to 255 printable characters, or of a stream
-	invalidSlow      = kind{"invalid_slow", 400, ""}            // no policy for slow clients
+	invalidSlow      = kind{"invalid_slow", 400, ""}            // not a policy for slow clients
 	keyReused        = kind{"idempotency_key_reused", 422, ""}  // something else was published under the key
 	tooManyKeys      = kind{"too_many_keys", 503, "10"}         // dedupe_bytes are in use
 	invalidLast      = kind{"invalid_last", 400, ""}            // not a number in its range
@@ -47,7 +47,7 @@ var (
 	unknownClient    = kind{"unknown_client", 404, ""}          // never registered, unregistered or expired
 	methodNotAllowed = kind{"method_not_allowed", 405, ""}      // the path has other methods, see Allow
 	requestTimeout   = kind{"request_timeout", 408, ""}         // the body did not arrive in time
-	gap              = kind{"gap", 410, ""}                     // events behind the cursor are not retained any more
+	gap              = kind{"gap", 410, ""}                     // some events after the cursor are no longer retained
 	payloadTooLarge  = kind{"payload_too_large", 413, ""}       // the body is larger than max_body
 	messageTooLarge  = kind{"message_too_large", 413, ""}       // the message is larger than max_message
 	listTooLong      = kind{"list_too_long", 413, ""}           // the list has more events than the rate permits at once
@@ -69,10 +69,10 @@ var (
 // A problem is an error as a client is told of it (RFC 9457).
 type problem struct {
 	kind
-	detail string      // what to do about it
-	header http.Header // what the response says besides; may be nil
-	lost   *hub.Gap    // of a gap; else nil
-	index  *int        // of the element of a list that is wrong; else nil
+	detail string      // what happened, then what to do
+	header http.Header // further headers of the response; may be nil
+	lost   *hub.Gap    // the gap in question; else nil
+	index  *int        // of the wrong element of a list; else nil
 }
 
 func (p *problem) Error() string { return p.code + ": " + p.detail }
@@ -89,31 +89,31 @@ func (p *problem) with(name string, value []string) *problem {
 	return p
 }
 
-// Refusal is what a client of a connection is told.
+// Refusal returns the code and the detail for a client of a connection.
 func (p *problem) Refusal() (code, detail string) { return p.code, p.detail }
 
-var errPanicked = errors.New("what serves the request has panicked")
+var errPanicked = errors.New("a goroutine of the request has panicked")
 
-// hubProblems are the hub's refusals.
+// hubProblems maps the hub's errors to problems.
 var hubProblems = []struct {
 	err error
 	*problem
 }{
-	{hub.ErrUnknownClient, unknownClient.because("there is no client of this id, or its time has run out; register again")},
-	{hub.ErrTooManyTopics, tooManyTopics.because("the client would have more topics than max_subscriptions; remove one first, or subscribe to a pattern such as orders.*")},
+	{hub.ErrUnknownClient, unknownClient.because("there is no client with this id, or it has expired; register again")},
+	{hub.ErrTooManyTopics, tooManyTopics.because("the client would exceed max_subscriptions; remove a topic first, or subscribe to a pattern such as orders.*")},
 	{hub.ErrBusy, busy.because("the broker had no room for the event in time, and did not publish it; send it again after a pause")},
-	{hub.ErrTooManyClients, tooManyClients.because("as many clients are registered as max_clients permits; try again later, and unregister those that are not needed")},
+	{hub.ErrTooManyClients, tooManyClients.because("max_clients is reached; try again later, and unregister clients that are not needed")},
 	{hub.ErrKeyReused, keyReused.because("something else was published under the same key, or the same source and id; use a key for one publish only")},
-	{hub.ErrTooManyKeys, tooManyKeys.because("as many keys are remembered as dedupe_bytes permits; publish again later, or without a key")},
-	{hub.ErrTooManyUserClients, tooManyOfUser.because("the user has as many clients as max_user_clients permits; try again later, and unregister those that are not needed")},
-	{hub.ErrTooManyConnections, tooManyConns.because("as many connections are open as max_connections permits; try again later")},
-	{hub.ErrForbidden, kind{"forbidden", 403, ""}.because("the client may not subscribe to this topic: what it may was said when it was registered")},
+	{hub.ErrTooManyKeys, tooManyKeys.because("the remembered keys have reached dedupe_bytes; publish again later, or without a key")},
+	{hub.ErrTooManyUserClients, tooManyOfUser.because("the user has reached max_user_clients; try again later, and unregister clients that are not needed")},
+	{hub.ErrTooManyConnections, tooManyConns.because("max_connections is reached; try again later")},
+	{hub.ErrForbidden, kind{"forbidden", 403, ""}.because("the client may not subscribe to this topic; its registration must allow it")},
 	{hub.ErrDraining, draining.because("the broker is shutting down; try again, or try another one")},
 	{hub.ErrClosed, stopped.because("the broker has stopped; try again, or try another one")},
 }
 
-// problemOf says what a client is told of an error; ok is false if the error is
-// none that a client may see.
+// problemOf returns the problem that a client sees of an error; ok is false if the error
+// is internal.
 func problemOf(err error) (p *problem, ok bool) {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p, true
@@ -135,7 +135,7 @@ func problemOf(err error) (p *problem, ok bool) {
 		return p, true
 	}
 	if lost, ok := errors.AsType[*hub.GapError](err); ok {
-		p := gap.because(lost.Error() + "; reload your state, and read on without a cursor")
+		p := gap.because(lost.Error() + "; reload your state, and continue without a cursor")
 		p.lost = &lost.Gap
 		return p, true
 	}
@@ -147,12 +147,11 @@ func problemOf(err error) (p *problem, ok bool) {
 	if refusal, ok := errors.AsType[refusedHandshake](err); ok {
 		return handshakeProblem(refusal), true
 	}
-	return internalError.because("the broker failed; its log tells more under the request id"), false
+	return internalError.because("the broker failed; its log has the reason under the request id"), false
 }
 
-// A problemDocument is the body of a response to what failed (RFC 9457 section
-// 3). The type is always the one that leaves the meaning to the status and
-// the code.
+// A problemDocument is the body of an error response (RFC 9457 section 3). Its type is
+// always about:blank, so status and code carry the meaning.
 type problemDocument struct {
 	Type      string `json:"type"`
 	Title     string `json:"title"`
@@ -160,11 +159,11 @@ type problemDocument struct {
 	Detail    string `json:"detail"`
 	Code      string `json:"code"`
 	RequestID string `json:"request_id"`
-	Index     *int   `json:"index,omitzero"` // in the list that was sent
+	Index     *int   `json:"index,omitzero"` // in the list of the request
 	*gapMembers
 }
 
-// gapMembers are what the document of a gap has besides.
+// gapMembers are the further members of the document of a gap.
 type gapMembers struct {
 	Topics []string `json:"topics"`
 	From   string   `json:"from"`
@@ -172,8 +171,7 @@ type gapMembers struct {
 	Reason string   `json:"reason"`
 }
 
-// logDenial writes down why precisely a request was denied, if it was: the client
-// is told a code.
+// logDenial logs the exact reason of a denial. The client is told only a code.
 func (s *Server) logDenial(x *exchange, err error) {
 	denial, ok := errors.AsType[*auth.Denial](err)
 	if !ok {
@@ -218,7 +216,7 @@ func (s *Server) fail(x *exchange, err error) {
 	}
 	err = x.encode(document)
 	x.WriteHeader(p.status)
-	if err == nil { // of strings that are UTF-8 it is
+	if err == nil { // always, for strings that are UTF-8
 		_, _ = x.Write(x.out.Bytes())
 	}
 }

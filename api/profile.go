@@ -9,8 +9,8 @@ import (
 	"belfry/api/auth"
 )
 
-// getProfile serves a profile of the process, or the list of them. One of some time is
-// for who may still have it in the end.
+// getProfile serves a profile of the process, or the list of profiles. A profile that
+// takes time is sent only if the caller still has its rights at the end.
 func (s *Server) getProfile(x *exchange) (any, error) {
 	x.Header()["Cache-Control"] = noStore
 	ctx, end := s.tenure(x.r.Context(), x, has(auth.Admin))
@@ -30,7 +30,7 @@ func (s *Server) getProfile(x *exchange) (any, error) {
 	}
 	denied := w.denied()
 	if denied != nil && x.status != 0 {
-		panic(http.ErrAbortHandler) // a part has left: only so it is seen that there is more
+		panic(http.ErrAbortHandler) // a part has been sent: only an abort shows that the rest is missing
 	}
 	if denied != nil {
 		x.Header().Del("Content-Disposition")
@@ -38,7 +38,7 @@ func (s *Server) getProfile(x *exchange) (any, error) {
 	return nil, denied
 }
 
-// A tenuredWriter answers as long as the caller may have the answer.
+// A tenuredWriter writes as long as the caller has its rights.
 type tenuredWriter struct {
 	*exchange
 	tenure context.Context
@@ -59,7 +59,7 @@ func (w *tenuredWriter) WriteHeader(status int) {
 	}
 }
 
-// denied returns why the caller may not have the answer; nil while it may.
+// denied returns why the caller may not read the answer; nil while it may.
 func (w *tenuredWriter) denied() error {
 	if denial, ok := errors.AsType[*auth.Denial](why(w.tenure)); ok {
 		return denial

@@ -13,7 +13,7 @@ import (
 	"belfry/hub"
 )
 
-// A receipt says what became of an event of a topic.
+// A receipt is the answer about one event of a topic.
 type receipt struct {
 	s     *Server
 	topic string
@@ -25,7 +25,7 @@ func (r receipt) appendJSON(dst []byte) []byte {
 	return r.s.opts.Transport.AppendReceipt(dst, r.topic, r.Receipt)
 }
 
-// receipts are those of several events, in order.
+// receipts are the answers about several events, in order.
 type receipts struct {
 	s      *Server
 	events []hub.Event
@@ -44,17 +44,17 @@ func (r receipts) appendJSON(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-// A publication is what a request asks to publish.
+// A publication has the events of one request.
 type publication struct {
 	hub.Publication
 	several bool // the request is a list, and so is the answer
 }
 
 func (s *Server) postPublish(x *exchange) (any, error) {
-	if err := s.room(needOf(x.who)); err != nil {
+	if err := s.checkMemory(needOf(x.who)); err != nil {
 		return nil, err
 	}
-	if err := s.mayPublish(x, 1, 0); err != nil {
+	if err := s.spendRequestQuota(x, 1, 0); err != nil {
 		return nil, err
 	}
 	x.trace = traceParent(x.r.Header.Get("Traceparent"))
@@ -65,8 +65,8 @@ func (s *Server) postPublish(x *exchange) (any, error) {
 	return s.publish(x, p)
 }
 
-// publication reads what is to be published; nil if it was a stream, which is
-// answered then.
+// publication reads the events of a request. It returns nil for a stream, which it
+// publishes and answers itself.
 func (s *Server) publication(x *exchange) (*publication, error) {
 	format, err := formatOf(x.r.Header)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 	}
 	body, err := x.readBody()
 	if err == nil {
-		err = s.still(&x.caller, has(auth.Publish)) // a body may take a while
+		err = s.refresh(&x.caller, has(auth.Publish)) // reading the body may take a while
 	}
 	if err != nil {
 		return nil, err
@@ -99,11 +99,10 @@ func (s *Server) publication(x *exchange) (*publication, error) {
 	return &p, err
 }
 
-// publish publishes what was read. When nobody waits for the answer any more,
-// nothing is published.
+// publish publishes what was read. If the caller has gone, it publishes nothing.
 func (s *Server) publish(x *exchange, p *publication) (any, error) {
 	if n := len(p.Events); n > 1 {
-		if err := s.mayPublish(x, n-1, 1); err != nil {
+		if err := s.spendRequestQuota(x, n-1, 1); err != nil {
 			return nil, err
 		}
 	}
@@ -126,7 +125,7 @@ func (s *Server) publish(x *exchange, p *publication) (any, error) {
 	return receipt{s, p.Events[0].Topic, done[0]}, nil
 }
 
-// usualEvents is how many events of a list there is room for before they are read.
+// usualEvents is the initial capacity for the events of a list.
 const usualEvents = 128
 
 // readEvents reads an event, or a list of them.
@@ -151,12 +150,12 @@ func (s *Server) readEvents(x *exchange, body []byte, p *publication) error {
 	return err
 }
 
-// A format is how events come.
+// A format is the representation of the events in a body.
 type format uint8
 
 const (
-	plain            format = iota // an object or a list of our own
-	ndjson                         // such objects, one in each line
+	plain            format = iota // our own object or list
+	ndjson                         // one object in each line
 	cloudEvent                     // CloudEvents HTTP protocol binding section 3.2, structured mode
 	cloudEventBatch                // section 3.3
 	cloudEventBinary               // section 3.1
@@ -173,7 +172,7 @@ var formats = map[string]format{
 func formatOf(header http.Header) (format, error) {
 	given := header.Get("Content-Type")
 	if given == "application/json" && header["Ce-Specversion"] == nil {
-		return plain, checkContent(header) // nearly all
+		return plain, checkContent(header) // the usual case
 	}
 	media, params, err := mime.ParseMediaType(given)
 	if f, ok := formats[media]; ok && err == nil {
@@ -183,7 +182,7 @@ func formatOf(header http.Header) (format, error) {
 		return f, checkCoding(header)
 	}
 	if strings.HasPrefix(media, "application/cloudevents") {
-		return plain, unsupportedMedia.because("of CloudEvents' formats the broker reads JSON; send application/cloudevents+json").with("Accept", acceptableTypes)
+		return plain, unsupportedMedia.because("the broker reads CloudEvents only in JSON; send application/cloudevents+json").with("Accept", acceptableTypes)
 	}
 	if header["Ce-Specversion"] != nil {
 		return cloudEventBinary, checkCoding(header)
@@ -192,8 +191,8 @@ func formatOf(header http.Header) (format, error) {
 }
 
 // idempotencyKey reads the header Idempotency-Key
-// (draft-ietf-httpapi-idempotency-key-header section 2), a string in quotes, or
-// without them, as many send it.
+// (draft-ietf-httpapi-idempotency-key-header section 2). It is a string in quotes, or
+// without them, as many clients send it.
 func (x *exchange) idempotencyKey(f format, body []byte, p *publication) error {
 	given := x.r.Header["Idempotency-Key"]
 	if given == nil {
@@ -204,14 +203,14 @@ func (x *exchange) idempotencyKey(f format, body []byte, p *publication) error {
 		key = key[1 : n-1]
 	}
 	if len(given) > 1 || !isKey(key) {
-		return invalidKey.because("Idempotency-Key is no text of 1 to 255 printable ASCII characters, given once; send one such as a UUID")
+		return invalidKey.because("Idempotency-Key must be given once, with 1 to 255 printable ASCII characters; send one such as a UUID")
 	}
 	p.Key = x.keyOf(givenKey, []string{key}, x.asked(f, body)...)
 	return nil
 }
 
-// asked is what a request asks to be published, all of it and nothing else: its
-// repeat may come with other credentials, or through another proxy.
+// asked returns everything that identifies what a request publishes. Credentials and
+// headers of proxies are not part of it, because a repeated request may have others.
 func (x *exchange) asked(f format, body []byte) []string {
 	parts := []string{"request", strconv.Itoa(int(f)), x.r.URL.Query().Get("topic"), string(body)}
 	if f != cloudEventBinary {
@@ -226,8 +225,8 @@ func (x *exchange) asked(f format, body []byte) []string {
 	return parts
 }
 
-// isKey reports whether a text may be a key: a name of printable ASCII, since it stands
-// in a header.
+// isKey reports whether a text is a valid key: printable ASCII, because it comes in a
+// header.
 func isKey(text string) bool {
 	return text != "" && len(text) <= hub.MaxNameBytes && !strings.ContainsFunc(text, func(c rune) bool { return c < 0x20 || c > 0x7e })
 }

@@ -100,7 +100,7 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-// While couriers are behind a publish waits, and is then refused without
+// While couriers are too slow a publish waits, and is then refused without
 // having had an effect.
 func TestPublishBusy(t *testing.T) {
 	t.Parallel()
@@ -121,7 +121,7 @@ func TestPublishBusy(t *testing.T) {
 				t.Errorf("refused after %v, want %v", waited, timeout)
 			}
 			if got := b.stats(); got.Published != 2 || !got.Behind {
-				t.Errorf("%d published, behind: %v", got.Published, got.Behind)
+				t.Errorf("%d published, publishes wait: %v", got.Published, got.Behind)
 			}
 			problem(t, b.call("GET", "/health/ready", ""), 503, "busy")
 			if w := b.call("GET", "/health/live", ""); w.Code != 200 {

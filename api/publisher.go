@@ -12,9 +12,9 @@ import (
 	"belfry/hub"
 )
 
-// Publisher returns what publishes for a connection of somebody's, or nil if that may
-// not publish. It keeps to the same rules as a request, and asks each time whether that
-// is still so.
+// Publisher returns the function that publishes for a connection, or nil if the identity
+// may not publish. The function applies the rules of a request. It checks the identity's
+// rights at each call.
 func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 	if who.Has(auth.Publish) != nil {
 		return nil
@@ -24,7 +24,7 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 		if err != nil {
 			return nil, s.asProblem(err)
 		}
-		// The hub bounds how long this waits.
+		// the hub bounds the wait
 		pending, err := s.opts.Hub.Submit(context.Background(), p)
 		if err != nil {
 			return nil, s.asProblem(err)
@@ -39,15 +39,15 @@ func (s *Server) Publisher(who *auth.Identity) hub.Publisher {
 	}
 }
 
-// publicationOf returns what a connection asks to be published, if it may be.
+// publicationOf returns the publication of an operation, if it is allowed.
 func (s *Server) publicationOf(c *caller, req *hub.PublishRequest) (p hub.Publication, err error) {
-	if err := s.still(c, has(auth.Publish)); err != nil {
+	if err := s.refresh(c, has(auth.Publish)); err != nil {
 		return p, err
 	}
-	if err := s.room(needOf(c.who)); err != nil {
+	if err := s.checkMemory(needOf(c.who)); err != nil {
 		return p, err
 	}
-	if err := s.take(c.who, 1); err != nil {
+	if err := s.spendQuota(c.who, 1); err != nil {
 		return p, err
 	}
 	if !req.Text && isDeeper(req.Message, c.limits.MaxDepth-1) {
@@ -69,7 +69,7 @@ func (s *Server) publicationOf(c *caller, req *hub.PublishRequest) (p hub.Public
 	return p, err
 }
 
-// operationKey returns the key of what a connection asks to be published.
+// operationKey returns the idempotency key of an operation.
 func (c *caller) operationKey(req *hub.PublishRequest) (hub.Key, error) {
 	if !isKey(*req.Key) {
 		return hub.Key{}, invalidKey.because("key is not a text of 1 to 255 printable ASCII characters")
@@ -84,8 +84,8 @@ func (c *caller) operationKey(req *hub.PublishRequest) (hub.Key, error) {
 	return c.keyOf(givenKey, []string{*req.Key}, "operation", req.Topic, req.User, id, expires, strconv.FormatBool(req.Text), string(req.Message)), nil
 }
 
-// asProblem turns an error into what the client is told, and counts and logs it as
-// one of a request.
+// asProblem turns an error into the one that the client is told. It counts and logs it
+// like the error of a request.
 func (s *Server) asProblem(err error) error {
 	p, ok := problemOf(err)
 	if !ok {

@@ -259,13 +259,13 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// Who is told what is wrong can put it right.
+// Errors say what to do.
 func TestRefusalDetails(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
 	for body, want := range map[string]string{
-		`{"topic":"cats","userid":1}`:         `"userid" is no member`,
-		`{"topic":"cats","topic":"dogs"}`:     `the name "topic" comes twice`,
+		`{"topic":"cats","userid":1}`:         `"userid" is not a member`,
+		`{"topic":"cats","topic":"dogs"}`:     `the name "topic" occurs twice`,
 		"  {\"topic\":x}":                     `at byte 11`,
 		`{"topic":"a\nb","message":1}`:        `a control character`,
 		`{"topic":"cats","message":"\ud800"}`: `at byte 27`,

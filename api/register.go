@@ -14,7 +14,7 @@ import (
 )
 
 func init() {
-	// Randomness is then read for 16 ids at once.
+	// Read randomness for 16 ids at once.
 	uuid.EnableRandPool()
 }
 
@@ -22,20 +22,20 @@ func init() {
 type registerRequest struct {
 	User   userID   `json:"user_id"`
 	Topic  *string  `json:"topic"`
-	Topics []string `json:"topics"` // empty is none; nil, when left out or null, is the default
-	Allow  []string `json:"allow"`  // nil is all that the caller may grant
+	Topics []string `json:"topics"` // empty: none; nil (missing or null): the default
+	Allow  []string `json:"allow"`  // nil: all that the caller may grant
 }
 
-// A registration is what a client needs to connect.
+// A registration has what a client needs to connect.
 type registration struct {
 	URL       string `json:"url"`
 	Path      string `json:"path"`
 	ClientID  string `json:"client_id"`
-	ExpiresAt string `json:"expires_at"` // unless it has connected; RFC 3339
+	ExpiresAt string `json:"expires_at"` // if it has not connected by then; RFC 3339
 }
 
 func (s *Server) postRegister(x *exchange) (any, error) {
-	if err := s.room(limit.ToBegin); err != nil {
+	if err := s.checkMemory(limit.ToBegin); err != nil {
 		return nil, err
 	}
 	want, err := s.registration(x)
@@ -60,11 +60,11 @@ func (s *Server) postRegister(x *exchange) (any, error) {
 	}, nil
 }
 
-// registration reads what the client is to be.
+// registration reads the client to register.
 func (s *Server) registration(x *exchange) (hub.Registration, error) {
 	body, err := x.body()
 	if err == nil {
-		err = s.still(&x.caller, has(auth.Register)) // a body may take a while
+		err = s.refresh(&x.caller, has(auth.Register)) // reading the body may take a while
 	}
 	if err != nil {
 		return hub.Registration{}, err
@@ -91,9 +91,8 @@ func (s *Server) registration(x *exchange) (hub.Registration, error) {
 	return hub.Registration{ID: hub.ID(id), User: string(req.User), Topics: topics, Grant: grant}, nil
 }
 
-// grant returns what a registered client may subscribe to: what the caller
-// says, which the caller's own grant must cover, or all that the caller may
-// grant.
+// grant returns what a registered client may subscribe to: the patterns of the request,
+// which the caller's own grant must cover, or all that the caller may grant.
 func (x *exchange) grant(allow, topics []string) (*hub.Grant, error) {
 	if allow != nil {
 		if err := x.checkTopics(allow, false); err != nil {
@@ -112,7 +111,7 @@ func (x *exchange) grant(allow, topics []string) (*hub.Grant, error) {
 	return grant, nil
 }
 
-// topicsOf returns the topics that a registration names.
+// topicsOf returns the topics of a registration.
 func (x *exchange) topicsOf(req *registerRequest) ([]string, error) {
 	topics := req.Topics
 	switch {
@@ -126,8 +125,8 @@ func (x *exchange) topicsOf(req *registerRequest) ([]string, error) {
 	return topics, x.checkTopics(topics, false)
 }
 
-// checkTopics reports what is wrong with a list of topics to subscribe to, among
-// which the broker's own may be or not.
+// checkTopics checks a list of topics to subscribe to. It may allow the broker's own
+// topics.
 func (x *exchange) checkTopics(topics []string, reserved bool) error {
 	if len(topics) > x.limits.MaxTopics {
 		return tooManyTopics.because(fmt.Sprintf("%d topics are listed; list at most %d, or subscribe to a pattern such as orders.*", len(topics), x.limits.MaxTopics))
@@ -140,8 +139,8 @@ func (x *exchange) checkTopics(topics []string, reserved bool) error {
 	return nil
 }
 
-// socketBase returns what a client's path is appended to: the configured
-// place, or where this request has found the broker.
+// socketBase returns the URL that a client's path is appended to: the configured one, or
+// the one that this request used.
 func (s *Server) socketBase(r *http.Request) (string, error) {
 	if base := strings.TrimRight(s.opts.PublicURL, "/"); base != "" {
 		if rest, ok := strings.CutPrefix(base, "http"); ok {
@@ -158,8 +157,8 @@ func (s *Server) socketBase(r *http.Request) (string, error) {
 	return "ws://" + r.Host, nil
 }
 
-// isHost reports whether s is a host name or address, perhaps with a port: it
-// comes from the client and goes into a URL.
+// isHost reports whether s is a host name or address, perhaps with a port. It comes from
+// the client and becomes part of a URL.
 func isHost(s string) bool {
 	if rest, ok := strings.CutPrefix(s, "["); ok {
 		address, port, ok := strings.Cut(rest, "]")
@@ -173,8 +172,8 @@ func isPort(s string) bool {
 	return len(s) >= 1 && len(s) <= 5 && strings.Trim(s, "0123456789") == ""
 }
 
-// isMadeOf reports whether s has at least one letter or digit and nothing else
-// but those and others.
+// isMadeOf reports whether s consists of letters, digits and the characters of others,
+// with at least one letter or digit.
 func isMadeOf(s, others string) bool {
 	return strings.Trim(s, others) != "" && !strings.ContainsFunc(s, func(c rune) bool {
 		return c >= 0x80 || !isAlphanumeric(byte(c)) && !strings.ContainsRune(others, c)
@@ -200,8 +199,8 @@ func (s *Server) deleteUserClients(x *exchange) (any, error) {
 	return removals{removed}, nil
 }
 
-// deleteRegister answers 200 for what is no id, too: it is not there, which is
-// what was asked for.
+// deleteRegister answers 200 even if the text is not an id: no such client exists, which
+// is the desired result.
 func (s *Server) deleteRegister(x *exchange) (any, error) {
 	id, ok := hub.ParseID(x.param("client_id"))
 	if !ok {

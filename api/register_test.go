@@ -40,7 +40,7 @@ func TestRegister(t *testing.T) {
 	}
 }
 
-// A user is who a publish with the same user_id reaches.
+// A user is identified by the user_id of publishes to it.
 func TestRegisterUser(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("9", 255)

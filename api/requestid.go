@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// requestIDs names requests, to find a response in the log. The names are
-// unique and cheap to make, not secret.
+// requestIDs makes request ids, by which a response is found in the log. They are unique
+// and cheap, not secret.
 type requestIDs struct {
 	prefix string // of this process
 	last   *atomic.Uint64
@@ -21,8 +21,7 @@ func newRequestIDs() requestIDs {
 	return requestIDs{prefix: hex.EncodeToString(random[:]) + "-", last: new(atomic.Uint64)}
 }
 
-// of returns the id that the request brings, if it is of a form that is safe
-// to repeat, or makes one.
+// of returns the id of the request if it is safe to repeat, otherwise a new one.
 func (ids requestIDs) of(r *http.Request) string {
 	if given := r.Header["X-Request-Id"]; len(given) == 1 && isRequestID(given[0]) {
 		return given[0]

@@ -2,7 +2,7 @@ package api_test
 
 import "testing"
 
-// Among the topics that only operators see, the others are looked at all the same.
+// A list with topics for operators has its other topics checked too.
 func TestReservedTopics(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t) // open: everybody is an operator

@@ -94,7 +94,7 @@ func (b *slowBody) Read(p []byte) (int, error) {
 	return b.Reader.Read(p)
 }
 
-// Whoever comes to a rate of handshakes and waits as long as is said gets in.
+// A caller that waits as long as the refusal says is admitted.
 func TestHandshakesAfterPause(t *testing.T) {
 	t.Parallel()
 	for _, l := range []limit.Limits{

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// parseTime reads a time of RFC 3339, all of its section 5.6 and nothing else, which
-// [time.Parse] does not: t and z may be lower-case, the second of a leap second is
-// 60, and a comma is no point. The text returned says the same as every reader of
-// RFC 3339 knows it: with T and Z, and in the place of a leap second the next one.
+// parseTime reads a time of RFC 3339, section 5.6. [time.Parse] is not enough: t and z may
+// be in lower case, a leap second is 60, and a comma is not a decimal point. The returned
+// text is the same time in a form that every reader accepts: with T and Z, and with the
+// next second in place of a leap second.
 func parseTime(text string) (at time.Time, written string, ok bool) {
 	const layout = "2006-01-02T15:04:05"
 	if len(text) < len(layout)+1 || len(text) > 255 {
@@ -31,14 +31,14 @@ func parseTime(text string) (at time.Time, written string, ok bool) {
 		return at, written, true
 	}
 	at = at.Add(time.Second)
-	// Of leap seconds nobody knows long before; where they stand is known. After the
-	// last of the year 9999 there is no other.
+	// Leap seconds are announced only months ahead, but their time of day is known. After
+	// the last second of the year 9999 there is none.
 	last := at.UTC()
 	ok = at.Year() <= 9999 && last.Truncate(time.Second).Equal(time.Date(last.Year(), last.Month(), 1, 0, 0, 0, 0, time.UTC))
 	return at, at.Format(time.RFC3339Nano), ok
 }
 
-// isTime reports whether a text is time-secfrac, if there is any, and time-offset.
+// isTime reports whether a text is an optional time-secfrac and a time-offset.
 func isTime(text string) bool {
 	if fraction, ok := strings.CutPrefix(text, "."); ok {
 		text = strings.TrimLeft(fraction, "0123456789")

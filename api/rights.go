@@ -9,10 +9,10 @@ import (
 	"belfry/hub"
 )
 
-// Rights change while connections, streams and requests go on that had them when they
-// began. Who somebody is by now [auth.Guard.Still] says; here is when it is asked.
+// Rights can change while a connection, stream or request is under way. [auth.Guard.Refresh]
+// decides about the present rights. This file decides when to ask it.
 
-// A tide tells those who wait for it, each time, that rights have changed.
+// A tide wakes its waiters at each change of rights.
 type tide struct {
 	mu   sync.Mutex
 	next chan struct{} // closed at the next change; nil: nobody waits
@@ -36,16 +36,16 @@ func (t *tide) turn() {
 	}
 }
 
-// Recheck has everybody looked at again who was let in before, now that another guard
-// is in force, or keys of tokens are others. It returns how many clients have ended.
+// Recheck checks the rights of all clients again, after a change of the guard or of the
+// keys for tokens. It returns how many clients have been closed.
 func (s *Server) Recheck() (ended int, err error) {
 	s.rights.turn()
-	// What is in force when the hub asks counts: by then there may be another guard.
+	// The hub must use the guard in force when it asks, which may be a later one.
 	return s.opts.Hub.Regrant(s.regrant)
 }
 
-// regrant says what a grant has become. It is called by the hub, which must not end by
-// what is wrong with one holder's: that one has no grant any more.
+// regrant returns what has become of a grant. The hub calls it, and must survive a panic
+// over one holder. That holder loses its grant.
 func (s *Server) regrant(g *hub.Grant) (now *hub.Grant) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -56,14 +56,14 @@ func (s *Server) regrant(g *hub.Grant) (now *hub.Grant) {
 	return s.opts.Guard().Regrant(g)
 }
 
-// may says what somebody needs to go on.
+// A may checks whether an identity still has what it needs.
 type may func(*auth.Identity) error
 
 func has(r auth.Right) may { return func(who *auth.Identity) error { return who.Has(r) } }
 
-// still brings a caller up to date. It fails if that may not go on.
-func (s *Server) still(c *caller, may may) error {
-	who, err := s.opts.Guard().Still(c.who)
+// refresh updates a caller's identity. It fails if the caller has lost the right.
+func (s *Server) refresh(c *caller, may may) error {
+	who, err := s.opts.Guard().Refresh(c.who)
 	if err != nil {
 		return err
 	}
@@ -71,16 +71,15 @@ func (s *Server) still(c *caller, may may) error {
 	return may(who)
 }
 
-// tenure returns a context that ends with ctx, when requests should not wait any
-// more, or when the caller of an exchange may not go on; what it ends of is its cause
-// (see [why]).
+// tenure returns a context that ends with ctx, when requests must stop waiting, or when
+// the caller has lost its rights. The cause of the context says why (see [why]).
 func (s *Server) tenure(ctx context.Context, x *exchange, may may) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	who := x.who
 	go s.aside(x, func() {
 		for {
-			changed := s.rights.wait() // before the look: a change behind it is not missed
-			now, err := s.opts.Guard().Still(who)
+			changed := s.rights.wait() // before the check, so that no later change is missed
+			now, err := s.opts.Guard().Refresh(who)
 			if err == nil {
 				err = may(now)
 			}
@@ -106,7 +105,7 @@ func (s *Server) tenure(ctx context.Context, x *exchange, may may) (context.Cont
 	return ctx, func() { cancel(nil) }
 }
 
-// endOf returns a channel that tells when somebody's time is over, nil if it never is.
+// endOf returns a channel that receives when an identity expires, nil if it never does.
 func (s *Server) endOf(who *auth.Identity) (<-chan time.Time, func()) {
 	at := who.Grant().Expires
 	if at.IsZero() {
@@ -116,8 +115,8 @@ func (s *Server) endOf(who *auth.Identity) (<-chan time.Time, func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// why returns what a client is to be told of a tenure's end; nil while it lasts, or if
-// the client has gone.
+// why returns what a client is told about the end of a tenure. It returns nil while the
+// tenure lasts, or if the client has gone.
 func why(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	if _, ok := problemOf(cause); ok || cause == errPanicked {

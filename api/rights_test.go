@@ -83,7 +83,7 @@ func (b *broker) beginStream(header ...string) (in net.Conn, answered <-chan *ht
 }
 
 // What comes of a poll and of a stream whose right goes: when it ends, and what both
-// are told. The stream's next line would come long behind that.
+// are told. The stream's next line would come much later.
 func TestRightsOfThoseThatWait(t *testing.T) {
 	t.Parallel()
 	const all = auth.Publish | auth.Subscribe
@@ -153,8 +153,8 @@ func TestRightsOfThoseThatWait(t *testing.T) {
 	}
 }
 
-// A key's patterns become fewer while a stream goes on: lines that it may not publish
-// any more are passed over.
+// A key's patterns become fewer during a stream: lines that it may no longer publish are
+// skipped.
 func TestStreamOfANarrowerKey(t *testing.T) {
 	t.Parallel()
 	var g changingGuard
@@ -182,7 +182,7 @@ func TestStreamOfANarrowerKey(t *testing.T) {
 	}
 }
 
-// A request whose body takes a while is served by the rights of when it has come.
+// A request whose body takes a while is served by the rights at its arrival.
 func TestRightsBehindASlowBody(t *testing.T) {
 	t.Parallel()
 	for target, body := range map[string]string{"/publish": catsBody, "/register": `{"user_id":1,"topics":["cats"]}`} {
@@ -214,8 +214,8 @@ func TestRightsBehindASlowBody(t *testing.T) {
 	}
 }
 
-// Operators who need no key publish at their address as long as the broker runs,
-// whatever the keys of the others are.
+// Operators without a key publish at their address as long as the broker runs, whatever
+// keys the others have.
 func TestOperatorsPublish(t *testing.T) {
 	t.Parallel()
 	operators, err := auth.New(auth.Options{Open: true, Ours: true})
@@ -258,7 +258,7 @@ func TestOperatorsPublish(t *testing.T) {
 	}
 }
 
-// A profile of some time is not for who has lost the right by its end.
+// A profile that takes time is not sent to a caller that has lost the right meanwhile.
 func TestProfileOfAnOperatorNoMore(t *testing.T) {
 	t.Parallel()
 	var g changingGuard

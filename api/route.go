@@ -11,45 +11,43 @@ import (
 	"belfry/api/auth"
 )
 
-// A handler serves a route. The value that it returns is the response's body,
-// a text as it is and all else as JSON; nil says that the handler has answered
-// by itself.
+// A handler serves a route. It returns the body of the response: a text is sent as it is,
+// other values as JSON. Nil means that the handler has answered by itself.
 type handler func(x *exchange) (any, error)
 
 // A route is one call.
 type route struct {
 	method  string
 	pattern string     // a name in braces stands for one segment of the path
-	right   auth.Right // that the caller needs
-	free    bool       // no right is needed: a client_id is its own ticket, or the handler sees to it
+	right   auth.Right // required of the caller
+	free    bool       // no right is needed: the client_id is enough, or the handler checks
 	admin   bool       // never for pages of other origins, whatever the setting
-	shown   bool       // the same for everybody, and free: pages of other origins may load it or lead to it
-	stream  bool       // its response has no end
+	shown   bool       // public: pages of other origins may load it or link to it
+	stream  bool       // the response has no end
 	handle  handler
-	served  prometheus.Counter // its requests answered with 200
+	served  prometheus.Counter // requests answered with 200
 }
 
-// routes finds the route of a request. The router is asked for nothing but
-// that: what to do about a path or a method that is not there is decided in
-// one place, see [Server.unrouted].
+// routes finds the route of a request. The router only looks up paths. [Server.unrouted]
+// alone handles unknown paths and methods.
 type routes struct {
 	router  *httprouter.Router
-	methods []string // that any route has
+	methods []string // of all routes
 }
 
-// unmatched stands in for the route of a path that is not there.
+// unmatched is the route of unknown paths, for metrics and logs.
 var unmatched = &route{pattern: "unmatched"}
 
-// newRoutes panics for a route of which it is not said who may use it.
+// newRoutes panics for a route that does not say who may use it.
 func newRoutes(table []*route) *routes {
 	t := &routes{router: httprouter.New()}
 	seen := make(map[string]bool)
 	braces := strings.NewReplacer("{", ":", "}", "")
 	for _, r := range table {
 		if (r.right == 0) != r.free {
-			panic("api: nobody has said who may use " + r.pattern)
+			panic("api: no right is declared for " + r.pattern)
 		}
-		// The router maps paths to functions; this one tells which it is.
+		// The router's functions only identify the route.
 		t.router.Handle(r.method, braces.Replace(r.pattern), func(w http.ResponseWriter, _ *http.Request, ps httprouter.Params) {
 			x := w.(*exchange)
 			x.route, x.params = r, ps
@@ -62,8 +60,8 @@ func newRoutes(table []*route) *routes {
 	return t
 }
 
-// find sets the exchange's route and parameters. The path is the escaped one,
-// so that an escaped slash stays inside its parameter.
+// find sets the exchange's route and parameters. It uses the escaped path, so that an
+// escaped slash stays inside its parameter.
 func (t *routes) find(x *exchange, method, path string) bool {
 	found, params, _ := t.router.Lookup(method, path)
 	if found == nil {
@@ -73,8 +71,8 @@ func (t *routes) find(x *exchange, method, path string) bool {
 	return true
 }
 
-// allow sets the exchange's route to one of the path, whatever its method, and
-// returns what the header Allow says of it: "" if the path is not there.
+// allow sets the exchange's route to one of the path, whatever the method. It returns the
+// header Allow for the path, "" if there is no such path.
 func (t *routes) allow(x *exchange, path string) string {
 	allowed := []string{http.MethodOptions}
 	for _, method := range t.methods {
@@ -95,7 +93,7 @@ func (t *routes) allow(x *exchange, path string) string {
 func (x *exchange) param(name string) string {
 	value, err := url.PathUnescape(x.params.ByName(name))
 	if err != nil {
-		return "" // cannot be: the URL was parsed
+		return "" // impossible: the URL was parsed
 	}
 	return value
 }

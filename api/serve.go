@@ -15,14 +15,14 @@ import (
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(&s.public, w, r) }
 
-// Admin serves health, metrics, profiles, the console and the calls for operators,
-// which are then nowhere else, and those of the others that the console needs. It
-// needs [Options.AdminGuard].
+// Admin serves health, metrics, profiles, the console, the calls for operators and the
+// other calls that the console needs. The calls for operators are then nowhere else. It
+// requires [Options.AdminGuard].
 func (s *Server) Admin() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(&s.admin, w, r) })
 }
 
-func (s *Server) serve(f *face, w http.ResponseWriter, r *http.Request) {
+func (s *Server) serve(f *surface, w http.ResponseWriter, r *http.Request) {
 	s.busy.Add(1)
 	defer s.busy.Add(-1)
 	x := newExchange(w, r)
@@ -31,7 +31,7 @@ func (s *Server) serve(f *face, w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}
 	header["X-Content-Type-Options"] = nosniff
-	if r.Method == http.MethodGet { // what a browser may show as a page
+	if r.Method == http.MethodGet { // a browser may show the response as a page
 		header["Content-Security-Policy"], header["Referrer-Policy"] = bareContent, noReferrer
 	}
 	if r.TLS != nil && !isLocalhost(r.Host) {
@@ -48,11 +48,11 @@ func (s *Server) serve(f *face, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// aYear has browsers come by TLS only, for so long (RFC 6797).
+// aYear makes browsers use TLS only, for so long (RFC 6797).
 var aYear = []string{"max-age=31536000"}
 
-// isLocalhost reports whether a request's host is localhost: what browsers are told
-// of that would hold for whatever else a developer runs there.
+// isLocalhost reports whether a request's host is localhost. Strict transport security
+// would hold for everything else that a developer runs there.
 func isLocalhost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -60,12 +60,12 @@ func isLocalhost(host string) bool {
 	return strings.EqualFold(host, "localhost")
 }
 
-// idleInterval is how often WaitIdle looks.
+// idleInterval is how often WaitIdle checks.
 const idleInterval = 5 * time.Millisecond
 
-// WaitIdle waits until no request is being answered or ctx ends. Connections
-// that belong to a transport do not count, though a request of HTTP/2 lasts as
-// long as its stream.
+// WaitIdle waits until no request is being answered or ctx ends. Connections that a
+// transport took over do not count, although a request of HTTP/2 lasts as long as its
+// stream.
 func (s *Server) WaitIdle(ctx context.Context) {
 	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()
@@ -78,8 +78,8 @@ func (s *Server) WaitIdle(ctx context.Context) {
 	}
 }
 
-// dispatch has the request's route serve it.
-func (s *Server) dispatch(f *face, x *exchange) (any, error) {
+// dispatch calls the handler of the request's route.
+func (s *Server) dispatch(f *surface, x *exchange) (any, error) {
 	method, path := x.r.Method, x.r.URL.EscapedPath()
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http drops the body
@@ -89,7 +89,7 @@ func (s *Server) dispatch(f *face, x *exchange) (any, error) {
 		allow = f.routes.allow(x, path)
 	}
 	x.guard = f.guard()
-	page, err := x.guard.Enter(x.r, auth.Call{Admin: x.route.admin, Shown: x.route.shown})
+	page, err := x.guard.CheckOrigin(x.r, auth.Call{Admin: x.route.admin, Shown: x.route.shown})
 	if preflight := permit(x, page); preflight {
 		x.WriteHeader(http.StatusNoContent)
 		return nil, nil
@@ -110,11 +110,10 @@ func (s *Server) dispatch(f *face, x *exchange) (any, error) {
 	return x.route.handle(x)
 }
 
-// unrouted answers what has no route, for a path that has the methods of
-// allow.
+// unrouted answers a request without a route. allow has the methods of its path.
 func unrouted(x *exchange, allow string) (any, error) {
 	if allow == "" && x.r.Method == http.MethodOptions && x.r.URL.Path == "/" {
-		allow = http.MethodOptions // proxies that are told no better ask this to see whether there is anybody
+		allow = http.MethodOptions // some proxies probe for the server with this request
 	}
 	if allow == "" {
 		return nil, notFound.because("there is nothing at this path; the calls are listed in the documentation of the HTTP interface")
@@ -127,19 +126,19 @@ func unrouted(x *exchange, allow string) (any, error) {
 	return nil, methodNotAllowed.because("use one of the methods " + allow)
 }
 
-// finish ends every exchange, also one whose handler panicked: it is deferred.
+// finish ends every exchange, even after a panic: it is deferred.
 func (s *Server) finish(x *exchange) {
 	v := recover()
 	cut := v == http.ErrAbortHandler
 	if v != nil && !cut {
 		s.opts.Panicked(v, "request", zap.String("route", x.route.pattern), zap.String("request_id", x.id))
-		// When a part of the response has left, only cutting it off tells the
-		// client that it is not whole.
+		// After a part of the response has been sent, only an abort tells the client that
+		// the rest is missing.
 		cut = x.status != 0
 		s.fail(x, errPanicked)
 	}
 	if x.status == 0 {
-		x.status = http.StatusOK // what net/http makes of a handler that wrote nothing
+		x.status = http.StatusOK // net/http sends this if a handler writes nothing
 	}
 	s.metrics.count(x)
 	s.access.write(x)

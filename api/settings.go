@@ -1,11 +1,11 @@
 package api
 
-// A Setting is a part of the configuration, as operators may see it.
+// A Setting is one setting of the configuration, as operators see it.
 type Setting struct {
 	Group   string `json:"group"`
 	Name    string `json:"name"`
 	Value   string `json:"value"`
-	Default bool   `json:"default"` // the value is the default's
+	Default bool   `json:"default"` // it has its default value
 	Reload  bool   `json:"reload"`  // it can change while the broker runs
 	Help    string `json:"help,omitzero"`
 }

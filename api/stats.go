@@ -11,8 +11,8 @@ import (
 	"belfry/hub"
 )
 
-// A figuresView is what the topic $stats tells, and GET /stats answers. Counters count
-// since the start; rates are for the reader to make.
+// A figuresView is an event of the topic $stats, and the answer of GET /stats. Counters
+// count from the start; readers derive rates.
 type figuresView struct {
 	Time           string            `json:"time"`
 	UptimeS        int64             `json:"uptime_s"`
@@ -41,10 +41,10 @@ type figuresView struct {
 	Gaps           uint64            `json:"gaps"`
 	Disconnects    map[string]uint64 `json:"disconnects"`
 	Connections    Connections       `json:"connections"`
-	PublishMS      latencyView       `json:"publish_ms"` // of all publishes so far
+	PublishMS      latencyView       `json:"publish_ms"` // of all publishes since the start
 }
 
-// Connections are a transport's figures.
+// Connections are the figures of a transport.
 type Connections struct {
 	Open       int    `json:"open"`
 	Blocked    int    `json:"blocked"`
@@ -53,10 +53,10 @@ type Connections struct {
 	Bytes      uint64 `json:"bytes"`
 }
 
-// A latencyView is a distribution: the counts of its buckets, as they are bounded.
+// A latencyView is a histogram.
 type latencyView struct {
 	Count   uint64    `json:"count"`
-	Bounds  []float64 `json:"bounds"` // milliseconds; what is above the last is in no bucket
+	Bounds  []float64 `json:"bounds"` // milliseconds; larger values are in no bucket
 	Buckets []uint64  `json:"buckets"`
 }
 
@@ -89,7 +89,7 @@ func (s *Server) viewStats(ctx context.Context, st *hub.Stats) *figuresView {
 	return v
 }
 
-// latencies returns the distribution of publishes.
+// latencies returns the histogram of publishes.
 func (m *metrics) latencies() latencyView {
 	var written dto.Metric
 	if m.latency.Write(&written) != nil {
@@ -106,10 +106,10 @@ func (m *metrics) latencies() latencyView {
 	return v
 }
 
-// statsInterval is how often $stats tells the figures.
+// statsInterval is the interval between events of $stats.
 const statsInterval = time.Second
 
-// PublishStats tells the figures to who has subscribed to $stats, until ctx ends.
+// PublishStats publishes the figures to the subscribers of $stats until ctx ends.
 func (s *Server) PublishStats(ctx context.Context) {
 	tick := time.NewTicker(statsInterval)
 	defer tick.Stop()
@@ -139,9 +139,9 @@ func (s *Server) publishStats(ctx context.Context) {
 	}
 	message, err := json.Marshal(s.viewStats(ctx, &stats))
 	if err != nil {
-		return // of such a struct it can
+		return // such a struct never fails
 	}
 	now := s.opts.Clock()
-	// One that finds no room is as good as the next.
+	// If there is no room, the next one will do.
 	_, _ = s.opts.Hub.Publish(ctx, hub.Event{ID: "stats-" + now.UTC().Format(time.RFC3339Nano), Topic: hub.StatsTopic, Time: now, Message: message})
 }

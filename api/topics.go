@@ -30,7 +30,7 @@ func (s *Server) changeTopic(x *exchange, change func(hub.ID, string) error, don
 	case req.ClientID == "":
 		return nil, invalidClientID.because("client_id is missing; send the client_id that /register answered")
 	case req.Topic == "":
-		return nil, invalidTopic.because("topic is missing or empty; say which")
+		return nil, invalidTopic.because("topic is missing or empty; name the topic")
 	}
 	if err := hub.CheckPattern(req.Topic); err != nil {
 		return nil, err
@@ -45,8 +45,8 @@ func (s *Server) changeTopic(x *exchange, change func(hub.ID, string) error, don
 	return text(done + req.Topic + "\n"), nil
 }
 
-// topicRequest reads the body and the query. Either may say either: proxies
-// drop the body of a DELETE.
+// topicRequest reads the body and the query. Each value may be in either, because some
+// proxies drop the body of a DELETE.
 func (s *Server) topicRequest(x *exchange) (topicRequest, error) {
 	body, err := x.body()
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Server) topicRequest(x *exchange) (topicRequest, error) {
 	return req, fill(&req.Topic, "topic", query)
 }
 
-// fill takes a value from the query unless the body has given it.
+// fill takes a value from the query unless the body has it.
 func fill(value *string, name string, query url.Values) error {
 	for _, given := range query[name] {
 		if *value != "" && *value != given {

@@ -7,12 +7,12 @@ import (
 	"belfry/hub"
 )
 
-// What operators see of topics.
+// The views of topics for operators.
 
 // A topicView is a topic as operators see it.
 type topicView struct {
 	Topic       string   `json:"topic"`
-	Subscribers int      `json:"subscribers"` // with exactly this subscription
+	Subscribers int      `json:"subscribers"` // of exactly this topic or pattern
 	Patterns    []string `json:"patterns,omitzero"`
 	Retained    int      `json:"retained"`
 	Users       int      `json:"users"` // with retained events for them alone
@@ -31,7 +31,7 @@ func viewOf(info hub.TopicInfo) topicView {
 // topicsView answers GET /topics.
 type topicsView struct {
 	Topics []topicView `json:"topics"`
-	Next   string      `json:"next,omitzero"` // for after; left out behind the last
+	Next   string      `json:"next,omitzero"` // for after; left out on the last page
 }
 
 func (s *Server) getTopics(x *exchange) (any, error) {
@@ -85,9 +85,9 @@ type presence struct {
 	Users []presenceView `json:"users"`
 }
 
-// A presenceView is a user who gets a topic.
+// A presenceView is a user who is subscribed to a topic.
 type presenceView struct {
-	User    string `json:"user_id"` // "" stands for all who have none
+	User    string `json:"user_id"` // "" stands for all clients without a user
 	Clients int    `json:"clients"` // connected ones
 }
 

@@ -8,19 +8,19 @@ import (
 	"belfry/hub"
 )
 
-// A userID names a user: in JSON an integer or a string, which are the same
-// user if they read the same. Left out, or null, it is "".
+// A userID names a user. In JSON it is an integer or a string; both forms of the same text
+// are the same user. If it is missing or null it is "".
 type userID string
 
 var (
 	errNoUser     = invalidUserID.because("user_id is missing; send an integer such as 1, or a string of 1 to 255 bytes")
 	errUserType   = invalidUserID.because("user_id is neither an integer nor a string; send an integer such as 1, or a string of 1 to 255 bytes")
-	errUserText   = invalidUserID.because("user_id holds a control character; send an integer such as 1, or a string of 1 to 255 bytes without")
+	errUserText   = invalidUserID.because("user_id contains a control character; send an integer such as 1, or a string of 1 to 255 bytes without one")
 	errUserLength = invalidUserID.because("user_id has 0 or more than 255 bytes; send an integer such as 1, or a string of 1 to 255 bytes")
 )
 
-// UnmarshalJSONFrom reads the text of an integer as it stands: a number of
-// many digits must not be rounded into another user's.
+// UnmarshalJSONFrom keeps the digits of an integer. Rounding could turn a long number into
+// another user's.
 func (u *userID) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	value, err := dec.ReadValue()
 	if err != nil {
@@ -48,7 +48,7 @@ func (u *userID) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return checkUser(string(value))
 }
 
-// checkUser reports what is wrong with a user's name.
+// checkUser checks a user's name.
 func checkUser(name string) error {
 	switch {
 	case len(name) < 1 || len(name) > hub.MaxNameBytes:

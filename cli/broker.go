@@ -18,18 +18,18 @@ import (
 	"belfry/client"
 )
 
-// A Broker says where one is, and what admits to it.
+// A Broker describes a broker's address and the credentials for it.
 type Broker struct {
 	URL      string         // http://, https:// or unix:PATH
-	Key      string         // "" is none
+	Key      string         // "": none
 	Roots    *x509.CertPool // nil: the system's
 	Insecure bool           // trust any certificate
 }
 
-// localhost is the name by which a broker at a unix socket is called.
+// localhost is the host name of a broker at a unix socket.
 const localhost = "http://localhost"
 
-// Base is the URL that the paths of calls are added to.
+// Base returns the URL that the paths of calls are appended to.
 func (b Broker) Base() string {
 	if _, ok := b.socket(); ok {
 		return localhost
@@ -39,7 +39,7 @@ func (b Broker) Base() string {
 
 func (b Broker) socket() (path string, ok bool) { return strings.CutPrefix(b.URL, "unix:") }
 
-// Header is sent with each call.
+// Header returns the header of each call.
 func (b Broker) Header() http.Header {
 	if b.Key == "" {
 		return http.Header{}
@@ -47,8 +47,8 @@ func (b Broker) Header() http.Header {
 	return http.Header{"Authorization": {"Bearer " + b.Key}}
 }
 
-// HTTP returns a client that makes calls, with at most so many connections that
-// wait for the next. Close its idle connections when it is of no more use.
+// HTTP returns a client for calls, with at most so many idle connections. Close them when
+// the client is no longer needed.
 func (b Broker) HTTP(idle int) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = b.tls()
@@ -61,7 +61,7 @@ func (b Broker) HTTP(idle int) *http.Client {
 	}
 	return &http.Client{
 		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a key is for one broker
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a key must not go to another broker
 	}
 }
 
@@ -69,7 +69,7 @@ func (b Broker) tls() *tls.Config {
 	return &tls.Config{RootCAs: b.Roots, InsecureSkipVerify: b.Insecure}
 }
 
-// Dial makes a connection for HTTP/1.1, and says which Host to ask for.
+// Dial makes a connection for HTTP/1.1 and returns the Host to ask for.
 func (b Broker) Dial(ctx context.Context) (conn net.Conn, host string, err error) {
 	dialer := &net.Dialer{Timeout: timeout}
 	if path, ok := b.socket(); ok {
@@ -92,10 +92,10 @@ func (b Broker) Dial(ctx context.Context) (conn net.Conn, host string, err error
 // timeout bounds a call for figures or health.
 const timeout = 5 * time.Second
 
-// maxAnswer bounds what such a call reads, in bytes.
+// maxAnswer bounds the response of such a call, in bytes.
 const maxAnswer = 4 << 20
 
-// get makes a call and returns its answer.
+// get makes a call and returns its response.
 func (b Broker) get(ctx context.Context, c *http.Client, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -119,7 +119,7 @@ func (b Broker) get(ctx context.Context, c *http.Client, path string) ([]byte, e
 	return text, nil
 }
 
-// Refusal reads the problem document of an answer.
+// Refusal reads the problem document of a response.
 func Refusal(res *http.Response, text []byte) error {
 	p := client.ReadProblem(res, text)
 	if p.Code == "" {
@@ -128,7 +128,7 @@ func Refusal(res *http.Response, text []byte) error {
 	return fmt.Errorf("the broker refuses: %w", p)
 }
 
-// unreachable is an error of a call, without the URL twice.
+// unreachable returns an error of a call without a second copy of the URL.
 func unreachable(b Broker, err error) error {
 	var about *url.Error
 	if errors.As(err, &about) {
@@ -137,7 +137,7 @@ func unreachable(b Broker, err error) error {
 	return fmt.Errorf("cannot reach the broker at %s: %w", b.URL, err)
 }
 
-// printJSON prints a value in one line, with messages as they were written.
+// printJSON prints a value in one line. Messages stay as they were written.
 func printJSON(out io.Writer, value any) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)

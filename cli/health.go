@@ -6,14 +6,13 @@ import (
 	"fmt"
 )
 
-// HealthOptions say what to ask.
+// HealthOptions say what to check.
 type HealthOptions struct {
-	Ready bool // whether it takes events and clients
-	Live  bool // only whether it works at all
+	Ready bool // whether it accepts events and clients
+	Live  bool // only whether it works
 }
 
-// Health asks the broker how it is, prints that in a line, and fails unless all is
-// well.
+// Health prints the broker's health in a line, and fails unless it is good.
 func Health(ctx context.Context, b Broker, o HealthOptions, s Streams) error {
 	path := "/health"
 	switch {
@@ -40,7 +39,7 @@ func Health(ctx context.Context, b Broker, o HealthOptions, s Streams) error {
 		Topics    int
 	}
 	if err := json.Unmarshal(text, &health); err != nil {
-		return fmt.Errorf("what answers at %s is not a broker: %w", b.URL, err)
+		return fmt.Errorf("the server at %s is not a broker: %w", b.URL, err)
 	}
 	line := health.Status
 	if health.Version != nil {

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// figures are what /metrics shows: values by name, those of all labels together,
-// and by name and labels.
+// figures are the values of /metrics: summed by name, and by name and labels.
 type figures map[string]float64
 
 func (b Broker) figures(ctx context.Context, c *http.Client) (figures, error) {
@@ -21,13 +20,13 @@ func (b Broker) figures(ctx context.Context, c *http.Client) (figures, error) {
 	}
 	found := parseFigures(text)
 	if _, ok := found["belfry_events_published_total"]; !ok {
-		return nil, fmt.Errorf("what answers at %s has no metrics of a broker", b.URL)
+		return nil, fmt.Errorf("the server at %s has no metrics of a broker", b.URL)
 	}
 	return found, nil
 }
 
-// parseFigures reads the text format of Prometheus, of which it needs a name, labels
-// and a value in each line. Buckets of histograms are left out.
+// parseFigures reads the text format of Prometheus: a name, labels and a value in each
+// line. It leaves out buckets of histograms.
 func parseFigures(text []byte) figures {
 	found := figures{}
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {

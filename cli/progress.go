@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// counted is a reader that knows how much was read.
+// counted is a reader that counts the bytes read.
 type counted struct {
 	r io.Reader
 	n atomic.Int64
@@ -21,7 +21,7 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// progress shows how far a file has come, in one line of a terminal.
+// progress shows in one line of a terminal how much of a file has been read.
 type progress struct {
 	out    io.Writer
 	source *counted

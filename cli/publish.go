@@ -15,29 +15,29 @@ import (
 // PublishOptions say what to publish.
 type PublishOptions struct {
 	Topic     string
-	Message   *string // nil: what stdin has
+	Message   *string // nil: read it from stdin
 	JSON      bool    // messages are JSON, not text
 	Lines     bool    // each line of stdin is an event
-	File      string  // events of a file, one in each line, instead of all that; "-" is stdin
+	File      string  // publish the events of this file instead, one in each line; "-": stdin
 	User      string
 	ID        string
-	Key       string        // by which the broker knows repeats; "": one is made up
-	ExpiresIn time.Duration // 0: never, by itself
-	RetryFor  time.Duration // 0: not at all
+	Key       string        // the idempotency key; "": make one
+	ExpiresIn time.Duration // 0: never
+	RetryFor  time.Duration // 0: no retries
 }
 
-// maxMessage bounds what is read from stdin as one message, in bytes. It is as
-// much as any broker may be told to take.
+// maxMessage bounds one message read from stdin, in bytes. No broker can be configured to
+// accept more.
 const maxMessage = 16 << 20
 
-// publishing is the command at work.
+// publishing is the running command.
 type publishing struct {
 	PublishOptions
 	Streams
 	to *client.Publisher
 }
 
-// Publish publishes an event, or many, and prints what has become of them.
+// Publish publishes one or many events and prints their receipts.
 func Publish(ctx context.Context, b Broker, o PublishOptions, s Streams) error {
 	calls := b.HTTP(1)
 	defer calls.CloseIdleConnections()
@@ -85,20 +85,19 @@ func (p *publishing) one(ctx context.Context) error {
 	return err
 }
 
-// interrupted is what becomes of a call that has failed: it matters whether
-// somebody has ended the command meanwhile.
+// interrupted returns the error of a failed call, or of the interrupt that ended it.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
 	if _, ok := errors.AsType[*client.UnansweredError](err); ok {
-		return fmt.Errorf("%w: whether it was published is not known", ErrInterrupted)
+		return fmt.Errorf("%w: it is unknown whether it was published", ErrInterrupted)
 	}
 	return ErrInterrupted
 }
 
-// message is what the arguments or stdin say, without the line end that a shell's
-// commands leave.
+// message returns the message of the arguments or of stdin, without the line end that a
+// shell's commands add.
 func (p *publishing) message(ctx context.Context) (string, error) {
 	if p.Message != nil {
 		return *p.Message, nil
@@ -129,14 +128,14 @@ func withoutLineEnd(text string) string {
 	return text
 }
 
-// event is the one with a message.
+// event returns the event with a message.
 func (p *publishing) event(text string) (client.Publication, error) {
 	e := client.Publication{Topic: p.Topic, UserID: p.User, ID: p.ID, ExpiresIn: p.ExpiresIn}
 	switch {
 	case !utf8.ValidString(text):
 		return e, errors.New("the message is not UTF-8")
 	case !p.JSON:
-		e.Data, _ = json.Marshal(text) // of UTF-8 it is
+		e.Data, _ = json.Marshal(text) // text that is UTF-8 never fails
 	case !json.Valid([]byte(text)):
 		return e, errors.New("the message is not JSON")
 	default:

@@ -36,7 +36,8 @@ func (p *publishing) file(ctx context.Context) error {
 		bar := startProgress(p.Err, events, length)
 		defer bar.end()
 	}
-	// Who is interrupted ends the stream, and is told what the broker has of it.
+	// An interrupt ends the stream in order, so that the broker still reports what it has
+	// published.
 	answered, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(timeout, cancel) })
@@ -45,16 +46,16 @@ func (p *publishing) file(ctx context.Context) error {
 	return p.streamed(ctx, summary, err)
 }
 
-// streamed prints what has become of a stream.
+// streamed prints the outcome of a stream.
 func (p *publishing) streamed(ctx context.Context, summary *client.Summary, err error) error {
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w: how much was published is not known: %w", ErrInterrupted, err)
+			return fmt.Errorf("%w: it is unknown how much was published: %w", ErrInterrupted, err)
 		}
 		if _, ok := errors.AsType[*client.Problem](err); ok {
 			return err
 		}
-		return fmt.Errorf("how much was published is not known: %w", err)
+		return fmt.Errorf("it is unknown how much was published: %w", err)
 	}
 	if ctx.Err() != nil && summary.Accepted == 0 {
 		return ErrInterrupted
@@ -71,7 +72,7 @@ func (p *publishing) streamed(ctx context.Context, summary *client.Summary, err 
 	return nil
 }
 
-// untilInterrupted is a reader that ends, in good order, when ctx does.
+// untilInterrupted is a reader that ends with EOF when ctx ends.
 type untilInterrupted struct {
 	ctx context.Context
 	r   io.Reader

@@ -9,13 +9,13 @@ import (
 	"belfry/client"
 )
 
-// Bounds of what is published together, when lines come faster than answers.
+// Bounds of a batch, for lines that come faster than answers.
 const (
 	batchLines = 256
 	batchBytes = 256 << 10
 )
 
-// A batch is lines that are published together.
+// A batch has lines that are published together.
 type batch struct {
 	first  int // number of its first line
 	bytes  int
@@ -54,7 +54,7 @@ func (p *publishing) lines(ctx context.Context) error {
 	return errors.Join(p.summarize(&summary), err)
 }
 
-// publishLines publishes lines until there are no more.
+// publishLines publishes lines until the input ends.
 func (p *publishing) publishLines(ctx context.Context, found <-chan string, summary *client.Summary) error {
 	for number := 1; ; {
 		b := batch{first: number}
@@ -78,7 +78,7 @@ func (p *publishing) publishLines(ctx context.Context, found <-chan string, summ
 	}
 }
 
-// next returns a line if there is one.
+// next returns a line if one is ready.
 func next(found <-chan string) (line string, ok bool) {
 	select {
 	case line, ok = <-found:
@@ -110,7 +110,7 @@ func (p *publishing) publishBatch(ctx context.Context, b batch, summary *client.
 	return nil
 }
 
-// summarize prints what has become of many events.
+// summarize prints the outcome of many events.
 func (p *publishing) summarize(summary *client.Summary) error {
 	if !p.OutTerminal {
 		return printJSON(p.Out, summary)

@@ -4,5 +4,5 @@ package cli
 
 import "io"
 
-// watchReader watches nothing: that nobody reads any more is seen by the next write.
+// watchReader does nothing: the next write notices that the reader has gone.
 func watchReader(io.Writer, func()) (stop func()) { return func() {} }

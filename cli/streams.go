@@ -1,6 +1,6 @@
-// Package cli has the commands that talk to a broker from outside: publish,
-// subscribe, health, top and, below it, bench. What a command line says is told
-// to them as options; they know nothing of flags.
+// Package cli has the commands that talk to a broker from outside: publish, subscribe,
+// health, top and, in a sub-package, bench. They get options, and know nothing about
+// flags.
 package cli
 
 import (
@@ -15,19 +15,19 @@ import (
 	"golang.org/x/term"
 )
 
-// Streams are what a command reads and writes, and what that is.
+// Streams are a command's input and outputs.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 
 	InTerminal, OutTerminal, ErrTerminal bool
 
-	Colour bool                       // of Out
-	Size   func() (columns, rows int) // of Out, if that is a terminal
+	Colour bool                       // Out shows colours
+	Size   func() (columns, rows int) // of Out, if it is a terminal
 }
 
-// StreamsOf finds out what streams are. Colours are for terminals only, and not
-// for who has set NO_COLOR to anything (no-color.org) or whose TERM is dumb.
+// StreamsOf examines the streams. Colours are only for terminals, unless NO_COLOR is set
+// (no-color.org) or TERM is dumb.
 func StreamsOf(in io.Reader, out, err io.Writer, environ []string) Streams {
 	s := Streams{In: in, Out: out, Err: err}
 	_, s.InTerminal = terminal(in)
@@ -46,7 +46,7 @@ func StreamsOf(in io.Reader, out, err io.Writer, environ []string) Streams {
 	return s
 }
 
-// terminal reports whether a stream is one, and its descriptor.
+// terminal reports whether a stream is a terminal, and its descriptor.
 func terminal(stream any) (fd int, ok bool) {
 	f, ok := stream.(*os.File)
 	if !ok {
@@ -56,10 +56,10 @@ func terminal(stream any) (fd int, ok bool) {
 	return fd, term.IsTerminal(fd)
 }
 
-// ErrInterrupted is a command that was ended before it had done anything.
+// ErrInterrupted says that a command was interrupted before it had an effect.
 var ErrInterrupted = errors.New("interrupted")
 
-// Status tells what has become of a command: on stderr, and as the exit status.
+// Status reports a command's error on stderr and returns the exit status.
 func Status(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
@@ -68,14 +68,14 @@ func Status(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, printable(line))
 	}
 	if errors.Is(err, ErrInterrupted) {
-		return 130 // as shells say of SIGINT
+		return 130 // as shells do for SIGINT
 	}
 	return 1
 }
 
-// interruptible is a reader that fails with ctx's error as soon as ctx ends, even
-// while it waits for a keyboard or a pipe. Reading is left to a goroutine, which
-// ends when the reader is closed and what it waits for has come.
+// interruptible is a reader that fails with ctx's error as soon as ctx ends, even while it
+// waits for a keyboard or a pipe. A goroutine does the reading. It ends when the reader is
+// closed and its last read has returned.
 func interruptible(ctx context.Context, r io.Reader) io.ReadCloser {
 	in, out := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { out.CloseWithError(ctx.Err()) })

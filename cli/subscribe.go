@@ -13,28 +13,28 @@ import (
 	"belfry/client"
 )
 
-// SubscribeOptions say which events are wanted, and how they are printed.
+// SubscribeOptions say which events to print, and how.
 type SubscribeOptions struct {
 	Topics []string
-	After  string // a cursor; "" begins with what is published from now on, or with
-	Last   int    // so many of the newest events of each topic
-	JSON   bool   // an object in each line, else text
-	Count  int    // end after so many; 0 is never
-	Cursor bool   // print the cursor to go on from at the end
+	After  string // a cursor; "": live events, or
+	Last   int    // so many of the newest events of each topic first
+	JSON   bool   // one object in each line, otherwise text
+	Count  int    // end after so many events; 0: never
+	Cursor bool   // at the end print the cursor to continue from
 }
 
-// subscribing is the command at work.
+// subscribing is the running command.
 type subscribing struct {
 	SubscribeOptions
 	Streams
 	from *client.Client
 
-	connected bool // ever
+	connected bool // at least once
 	events    int
 }
 
-// Subscribe prints events until ctx ends, or there have been enough. What is lost,
-// and what becomes of the connection, it tells on stderr.
+// Subscribe prints events until ctx ends or Count is reached. It reports losses and the
+// state of the connection on stderr.
 func Subscribe(ctx context.Context, b Broker, o SubscribeOptions, s Streams) error {
 	calls := b.HTTP(1)
 	defer calls.CloseIdleConnections()
@@ -47,7 +47,7 @@ func Subscribe(ctx context.Context, b Broker, o SubscribeOptions, s Streams) err
 	defer cancel()
 	var unread error
 	stop := watchReader(s.Out, func() {
-		_, unread = fmt.Fprintln(s.Out) // ends the process like any other write that nobody reads
+		_, unread = fmt.Fprintln(s.Out) // a failure ends the process, like any write without a reader
 		cancel()
 	})
 	err := run.run(ctx)
@@ -76,7 +76,7 @@ func (s *subscribing) run(ctx context.Context) error {
 	return nil
 }
 
-// take prints a message, and fails if no more is worth waiting for.
+// take prints a message. It fails if waiting for more is useless.
 func (s *subscribing) take(m client.Message) error {
 	switch m := m.(type) {
 	case *client.Event:
@@ -99,8 +99,7 @@ func (s *subscribing) take(m client.Message) error {
 	return nil
 }
 
-// final reports whether an answer instead of a WebSocket is one that does not
-// change by itself.
+// final reports whether a failed handshake would fail again in the same way.
 func final(status int) bool {
 	return status == http.StatusSwitchingProtocols || status >= 300 && status < 500 &&
 		status != http.StatusTooManyRequests && status != http.StatusRequestTimeout

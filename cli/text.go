@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// printable is a text that does nothing to a terminal: what is not to be seen is
-// written as it would be in JSON.
+// printable returns a text that cannot control a terminal: invisible characters are
+// escaped as in JSON.
 func printable(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	shown := func(r rune) bool { return unicode.IsPrint(r) || r == '\t' }
@@ -35,7 +35,7 @@ func printable(text string) string {
 
 func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 
-// size writes a number of bytes for people.
+// size formats a number of bytes for people.
 func size(n float64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	i := 0

@@ -79,7 +79,7 @@ func TestColours(t *testing.T) {
 }
 
 // TestInterruptible: a reader that waits is interrupted, and one that is closed
-// leaves nothing behind.
+// leaves nothing there.
 func TestInterruptible(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -12,13 +12,13 @@ import (
 	"belfry/client"
 )
 
-// TopOptions say how to look.
+// TopOptions configure top.
 type TopOptions struct {
 	Once     bool
 	Interval time.Duration // between two looks
 }
 
-// A look is what there was to see at one time.
+// A look has the figures of one moment.
 type look struct {
 	at      time.Time
 	version string
@@ -26,9 +26,9 @@ type look struct {
 	figures figures
 }
 
-// Top shows what a broker does, until ctx ends. Rates are those between two looks.
-// Without a terminal it shows that once. While the broker is away it says so and
-// goes on.
+// Top shows what a broker does until ctx ends. Rates are the differences between two
+// looks. Without a terminal it prints one picture. While the broker is away it says so and
+// continues.
 func Top(ctx context.Context, b Broker, o TopOptions, s Streams) error {
 	calls := b.HTTP(1)
 	defer calls.CloseIdleConnections()
@@ -70,7 +70,7 @@ func Top(ctx context.Context, b Broker, o TopOptions, s Streams) error {
 	}
 }
 
-// topEnd is the error that the command ends with: none if it was interrupted.
+// topEnd returns the error that the command ends with: nil if it was interrupted.
 func topEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -78,8 +78,8 @@ func topEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// draw shows a text on the whole terminal, as much of it as there is room for.
-// Nothing flickers: each line is overwritten, and then the rest after it is cleared.
+// draw shows a text on the whole terminal, as far as it fits. It does not flicker: each
+// line is overwritten, and then the rest is cleared.
 func (s Streams) draw(text string) error {
 	columns, rows := s.Size()
 	var out strings.Builder
@@ -116,19 +116,19 @@ func (b Broker) look(ctx context.Context, c *http.Client) (look, error) {
 		UptimeS int64 `json:"uptime_s"`
 	}
 	if err := json.Unmarshal(text, &health); err != nil {
-		return look{}, errors.New("what answers to /health is not a broker")
+		return look{}, errors.New("the server that answers /health is not a broker")
 	}
 	l.version, l.uptime = health.Version, seconds(health.UptimeS)
 	return l, nil
 }
 
-// frame is the picture of what has happened between two looks.
+// frame returns the picture of what happened between two looks.
 func frame(b Broker, before, now look) string {
 	var out strings.Builder
 	f := now.figures
 	elapsed := max(now.at.Sub(before.at).Seconds(), 1e-9)
 	rate := func(name string) float64 {
-		// A broker that was started again counts from 0.
+		// A restarted broker counts from 0.
 		return max(f["belfry_"+name]-before.figures["belfry_"+name], 0) / elapsed
 	}
 	row := func(name, format string, values ...any) {
@@ -148,7 +148,7 @@ func frame(b Broker, before, now look) string {
 	row("clients", "%10.0f      %12.0f connected", f["belfry_clients"], f["belfry_clients_connected"])
 	row("topics", "%10.0f      %12.0f patterns", f["belfry_topics"], f["belfry_patterns"])
 	row("queues", "%10s      %12.0f for couriers   %6.0f for the hub", size(f["belfry_client_queue_bytes"]), f["belfry_courier_backlog"], f["belfry_hub_queue"])
-	row("log", "%10s      %12.0f events   %10.1f /s dropped by age or size", size(f["belfry_log_bytes"]), f["belfry_log_events"], rate("events_evicted_total"))
+	row("log", "%10s      %12.0f events   %10.1f /s evicted", size(f["belfry_log_bytes"]), f["belfry_log_events"], rate("events_evicted_total"))
 	row("memory", "%10s      %12s at most", size(f["belfry_memory_bytes"]), limit(f["belfry_memory_limit_bytes"]))
 	row("trouble", "%10.1f /s gaps   %6.1f /s slow clients   %6.1f /s refused calls", rate("gaps_total"), rate(`disconnects_total{reason="slow_consumer"}`), rate("refused_total"))
 	return out.String()

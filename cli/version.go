@@ -6,14 +6,14 @@ import (
 	"runtime"
 )
 
-// A Version says what a program is made of.
+// A Version describes the build of a program.
 type Version struct {
 	Version  string `json:"version"`
-	Revision string `json:"revision"` // of the source; "" if it is not known
-	Modified bool   `json:"modified"` // the source was not quite that
+	Revision string `json:"revision"` // of the source; "" if unknown
+	Modified bool   `json:"modified"` // the source had local changes
 }
 
-// Print prints it as text for people, or as a JSON object.
+// Print prints the version as text for people, or as a JSON object.
 func (v Version) Print(out io.Writer, asJSON bool) error {
 	all := struct {
 		Version

@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// beginnings are the parameters of a URL that say where to begin.
+// beginnings are the parameters of a URL that say where to start.
 var beginnings = []string{"last_event_id", "after", "last"}
 
 const paramTopic = "topic"
 
-// maxURL is how long the client makes a URL by adding topics, in bytes: what
-// proxies commonly accept, with room for what they add.
+// maxURL bounds the URLs that the client makes by adding topics, in bytes. Proxies
+// commonly accept so much, with room for what they add.
 const maxURL = 4 << 10
 
-// An address is a URL the query of which can be changed. What is not changed
-// stays as it was written.
+// An address is a URL with a query that can be changed. The unchanged parameters stay as
+// they were written.
 type address struct {
 	url   *url.URL
 	pairs []pair
 }
 
-// A pair is a parameter: as it was written, and what that means.
+// A pair is a parameter, as it was written and decoded.
 type pair struct{ text, name, value string }
 
 func parseAddress(raw string) (*address, error) {
@@ -75,8 +75,8 @@ func (a *address) String() string {
 	return u.String()
 }
 
-// begin says in the URL where to begin: behind a cursor, or without one as the
-// URL has it, or else with so many of the newest events.
+// begin sets where the connection starts: after a cursor, as the URL says, or with so many
+// of the newest events.
 func (a *address) begin(cursor string, last int) {
 	if cursor != "" {
 		a.remove(func(name, _ string) bool { return slices.Contains(beginnings, name) })
@@ -86,8 +86,8 @@ func (a *address) begin(cursor string, last int) {
 	}
 }
 
-// subscribe changes the topics of the URL. Those that make it too long are left
-// out.
+// subscribe changes the topics of the URL. It leaves out those that would make it too
+// long.
 func (a *address) subscribe(add, remove []string) {
 	a.remove(func(name, value string) bool { return name == paramTopic && slices.Contains(remove, value) })
 	length := len(a.String())

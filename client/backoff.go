@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// stable is how long a connection must have lasted for its end not to count as
-// one more failure.
+// stable is how long a connection must have lasted for its end not to count as another
+// failure.
 const stable = 5 * time.Second
 
-// A backoff knows when to come back.
+// A backoff decides when to reconnect.
 type backoff struct {
 	least, most time.Duration // static
 	failures    int           // in a row
 }
 
-// An ending is how a connection ended, or that there was none.
+// An ending describes the end of a connection or a failed attempt to connect.
 type ending struct {
 	err    error
 	lasted time.Duration
-	after  *time.Duration // when to come back, if the broker has said so
+	after  *time.Duration // when to reconnect, if the broker said so
 }
 
 // next returns how long to wait before the next attempt.
@@ -46,12 +46,12 @@ func (b *backoff) next(e ending, renewed bool) time.Duration {
 	return b.jitter()
 }
 
-// jitter returns a random part of the pause that is due, so that those who
-// lost their connections together don't come back together.
+// jitter returns a random part of the pause, so that clients that lost their connections
+// together do not return together.
 func (b *backoff) jitter() time.Duration {
 	pause := max(1, min(b.least, b.most))
 	for i := 1; i < b.failures && pause < b.most; i++ {
-		pause += min(pause, b.most-pause) // twice that, which may be more than there is
+		pause += min(pause, b.most-pause) // doubled, without overflow
 	}
 	return rand.N(pause) + 1
 }

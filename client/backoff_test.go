@@ -10,7 +10,7 @@ import (
 	"belfry/client"
 )
 
-// TestBackoffOfAnyOptions: pauses that nobody would ask for end nobody's program.
+// TestBackoffOfAnyOptions: absurd options do not end the program.
 func TestBackoffOfAnyOptions(t *testing.T) {
 	t.Parallel()
 	for _, o := range []client.PublisherOptions{

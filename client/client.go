@@ -8,41 +8,40 @@ import (
 	"time"
 )
 
-// A Client is a connection to the broker that is made again whenever it is
-// lost. Its methods may be called from any goroutine.
+// A Client is a connection to the broker that reconnects whenever it is lost. Its methods
+// are safe for concurrent use.
 type Client struct {
 	url       func(context.Context) (string, error)
 	renewable bool // another call of url may give another URL
 	opts      Options
 	queue     *queue
-	wake      chan struct{} // of capacity 1: the ledger has something to send
+	wake      chan struct{} // of capacity 1: the session state has something to send
 
 	ctx    context.Context // ends when the client is closed
 	cancel context.CancelFunc
-	ended  chan struct{} // closed when nothing runs any more
+	ended  chan struct{} // closed when all goroutines have ended
 
-	mu     sync.Mutex
-	ledger ledger
-	err    error // why the client has ended
+	mu    sync.Mutex
+	state sessionState
+	err   error // why the client has ended
 }
 
-// New returns a client of the broker at a URL, and begins to connect: to
-// ws://host:8000/ws?topic=cats without a registration, or to the URL that
-// POST /register has answered. Call [Client.Close] when it is of no more use.
+// New returns a client of the broker at a URL, and begins to connect. The URL is
+// ws://host:8000/ws?topic=cats without a registration, or the one that POST /register
+// returned. Call [Client.Close] when it is no longer needed.
 //
-// What comes of connecting is told by [Client.Next], as messages as long as
-// there is hope.
+// The outcome of connecting comes from [Client.Next]: as messages, unless the failure is
+// permanent.
 func New(url string, opts *Options) *Client {
 	return start(func(context.Context) (string, error) { return url, nil }, false, opts)
 }
 
-// NewFunc is like [New] for URLs that end, such as those of registrations: it
-// calls url for the first one, and for another when the broker says that the
-// one it had is gone (close codes 4000, 4003 and 4004). With it the client
-// goes on from where it was.
+// NewFunc is like [New] for URLs that expire, such as those of registrations. It calls url
+// for the first one. It calls url again when the broker says that the present URL is gone
+// (close codes 4000, 4003 and 4004). The client then continues from its resume point.
 //
-// An error of url counts as a failed attempt to connect, unless it has a method
-// Permanent() bool that reports true: that ends the client.
+// An error of url counts as a failed attempt to connect. If it has a method Permanent()
+// bool that reports true, it ends the client.
 func NewFunc(url func(context.Context) (string, error), opts *Options) *Client {
 	return start(url, true, opts)
 }
@@ -52,45 +51,42 @@ func start(url func(context.Context) (string, error), renewable bool, o *Options
 	c := &Client{
 		url: url, renewable: renewable, opts: opts,
 		queue: newQueue(opts.Buffer, opts.After), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		ledger: ledger{memory: opts.ReplayMemory, cursor: opts.After},
+		state: sessionState{memory: opts.ReplayMemory, cursor: opts.After},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	go c.run()
 	return c
 }
 
-// Next waits for the next message and returns it. It fails with ctx's error,
-// with [ErrClosed] behind [Client.Close], or, when all that was received is
-// returned, with what ended the client for good: a [*CloseError] of the codes
-// 4000 to 4099, a [*TooLargeError], a URL that is none, or what its URL
-// function said.
+// Next waits for the next message and returns it. It fails with ctx's error, and with
+// [ErrClosed] after [Client.Close]. If the client ended for good, it first returns
+// everything received. It then fails with the reason: a [*CloseError] of the codes 4000 to
+// 4099, a [*TooLargeError], an invalid URL, or an error of the URL function.
 //
-// Call it again soon: a client that is kept waiting reads no more from its
-// connection once [Options.Buffer] is full, does not answer the broker then,
-// and is disconnected by and by (codes 4100 and 4101). It comes back and goes
-// on where it was as long as the broker retains what it has missed.
+// Call it again soon. A client that waits stops reading from its connection once
+// [Options.Buffer] is full. Then it no longer answers the broker, which disconnects it
+// after a while (codes 4100 and 4101). It reconnects and continues from its resume point,
+// as long as the broker retains what it has missed.
 func (c *Client) Next(ctx context.Context) (Message, error) { return c.queue.get(ctx) }
 
-// Cursor returns the resume point: everything for the client up to it has been
-// returned by [Client.Next]. A client that begins with it as [Options.After]
-// goes on from there. It may be ahead of the last event's, since the broker
-// tells how far it is when nothing happens, too; so ask in the goroutine that
-// calls Next, when what that returned is dealt with. It is "" if there is none
-// yet.
+// Cursor returns the resume point: [Client.Next] has returned everything for the client up
+// to it. A new client with this cursor as [Options.After] continues from there. It may be
+// later than the last event, because the broker also sends its position when nothing
+// happens. So call it in the goroutine that calls Next, when the last message has been
+// handled. It is "" if there is no resume point yet.
 func (c *Client) Cursor() string { return c.queue.at() }
 
-// Subscribe asks for topics, in addition to those that the URL or the
-// registration brings, and returns at once: [Client.Next] tells the outcome by
-// an [*Ack], behind which the first event comes, or a [*Refused]. A
-// subscription outlives the connection. If it is made while there is none it
-// waits for the next.
+// Subscribe subscribes to topics, in addition to those of the URL or the registration, and
+// returns at once. [Client.Next] returns the outcome: an [*Ack], after which the first
+// event comes, or a [*Refused]. A subscription outlives the connection. A Subscribe
+// without a connection waits for the next one.
 //
-// With After or Last a replay follows the Ack: events with [Event.Replay] set,
-// and a [*Live]. They may be such as were had before by another subscription.
-// Other events don't come before it is over.
+// With After or Last a replay follows the Ack: events with [Event.Replay] set, and then a
+// [*Live]. It may repeat events of other subscriptions. Other events of its topics come
+// only after it.
 //
-// Subscribe fails for what is no subscription (no topics, text that is not
-// UTF-8, both After and Last) and for a client that has ended.
+// Subscribe fails for an invalid subscription (no topics, text that is not UTF-8, both
+// After and Last) and for a client that has ended.
 func (c *Client) Subscribe(s Subscription) (*Request, error) {
 	if err := check(s); err != nil {
 		return nil, err
@@ -98,13 +94,11 @@ func (c *Client) Subscribe(s Subscription) (*Request, error) {
 	return c.ask(newRequest(s, false))
 }
 
-// Unsubscribe ends subscriptions to topics, named as they were subscribed;
-// those that there are not do not matter. It returns at once, and fails, like
-// [Client.Subscribe].
+// Unsubscribe ends subscriptions to topics, named as they were subscribed. Topics without
+// a subscription are ignored. It returns at once, and fails like [Client.Subscribe].
 //
-// When a registration has ended and another one takes its place that brings
-// the topics again, they are unsubscribed again; an event may slip through
-// before that is done.
+// A new registration may bring the topics again. They are then unsubscribed again, but an
+// event may arrive before that is done.
 func (c *Client) Unsubscribe(topics ...string) (*Request, error) {
 	if err := check(Subscription{Topics: topics}); err != nil {
 		return nil, err
@@ -118,37 +112,36 @@ func (c *Client) ask(r *Request) (*Request, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	c.ledger.ask(r)
+	c.state.ask(r)
 	signal(c.wake)
 	return r, nil
 }
 
-// Close ends the client and its connection. It waits until nothing of it runs
-// any more: a second at most for the broker's answer, and for the URL function
-// if that is at work. What Next has not returned is dropped.
+// Close ends the client and its connection. It waits until all its goroutines have ended:
+// at most a second for the broker's answer, and for the URL function if it is running.
+// Messages that Next has not returned are dropped.
 func (c *Client) Close() {
 	c.end(ErrClosed, true)
 	c.cancel()
 	<-c.ended
 }
 
-// end makes the client take and tell nothing more. Only the first reason
-// counts.
+// end stops the client: it takes and returns nothing more. Only the first reason counts.
 func (c *Client) end(err error, drop bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
 		c.err = err
 	}
-	c.ledger.end(c.err)
+	c.state.end(c.err)
 	c.queue.end(c.err, drop)
 }
 
-// put gives the application a message, when there is room. It reports false if
-// the client has ended.
+// put queues a message for the application when there is room. It reports false if the
+// client has ended.
 func (c *Client) put(m Message) bool {
 	c.mu.Lock()
-	at := c.ledger.at()
+	at := c.state.at()
 	c.mu.Unlock()
 	return c.queue.put(m, at)
 }
@@ -185,11 +178,11 @@ func (c *Client) run() {
 	}
 }
 
-// forget prepares the ledger for another URL.
+// forget prepares the session state for another URL.
 func (c *Client) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ledger.anonymous = false
+	c.state.anonymous = false
 }
 
 // sleep reports false if the client has ended.
@@ -210,7 +203,7 @@ func (c *Client) sleep(d time.Duration) bool {
 // connect makes a connection and serves it until it ends.
 func (c *Client) connect(raw string) (e ending) {
 	c.mu.Lock()
-	address, err := c.ledger.address(raw, c.opts.Last)
+	address, err := c.state.address(raw, c.opts.Last)
 	c.mu.Unlock()
 	if err != nil {
 		return ending{err: &urlError{concealed(err)}}
@@ -222,8 +215,8 @@ func (c *Client) connect(raw string) (e ending) {
 	return s.serve()
 }
 
-// concealed returns an error without the URL that it is about: whoever has
-// that may connect, and errors end up in logs.
+// concealed returns an error without the URL. Anybody with the URL may connect, and errors
+// end up in logs.
 func concealed(err error) error {
 	var about *url.Error
 	if errors.As(err, &about) {

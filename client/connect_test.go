@@ -278,7 +278,7 @@ func TestStranger(t *testing.T) {
 	}
 }
 
-// TestCutMessage: the beginning of a message is no message, wherever it ends.
+// TestCutMessage: the beginning of a message is not a message, wherever it ends.
 func TestCutMessage(t *testing.T) {
 	whole := event("a", "c2")
 	for cut := 1; cut < len(whole)+2; cut++ {

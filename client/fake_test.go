@@ -182,7 +182,7 @@ func (p *peer) say(messages ...string) {
 	}
 }
 
-// try sends a message behind which the client may hang up.
+// try sends a message after which the client may hang up.
 func (p *peer) try(message string) {
 	_ = p.socket.Write(context.Background(), websocket.MessageText, []byte(message)) // in vain, then
 }

@@ -5,75 +5,71 @@ import (
 	"time"
 )
 
-// A Message is what [Client.Next] returns: an [*Event], [*Gap], [*Ack],
-// [*Refused], [*Live], [*Restart], [*Connected] or [*Disconnected]. Ignore
-// those that are of no interest, and those that later versions may add.
+// A Message is what [Client.Next] returns: an [*Event], [*Gap], [*Ack], [*Refused],
+// [*Live], [*Restart], [*Connected] or [*Disconnected]. Ignore the types that you do not
+// need. Later versions may add others.
 type Message interface {
-	// size is about how many bytes the message holds on to.
+	// size is about how many bytes the message keeps in memory.
 	size() int
 }
 
 // An Event is one event of a topic that the client is subscribed to.
 type Event struct {
 	Topic  string
-	ID     string          // the same wherever and however often the event is seen
-	Time   time.Time       // when the broker took it
+	ID     string          // the same for everybody and each time
+	Time   time.Time       // when the broker accepted it
 	Data   json.RawMessage // the message as JSON; the receiver may keep it
-	UserID string          // of the user whom it is directed to; "" is everybody
-	// Replay is the request whose replay the event is part of, nil for events
-	// that come as they are published, or that a reconnection has held up.
+	UserID string          // of the user that it is for; "": everybody
+	// Replay is the request whose replay the event belongs to. It is nil for live events
+	// and for those that follow a reconnection.
 	Replay *Request
-	// Cursor is the client's resume point once this event is dealt with: see
-	// [Client.Cursor].
+	// Cursor is the client's resume point once this event is handled: see [Client.Cursor].
 	Cursor string
 }
 
-// A Gap says that events are lost: those of Topics in (From, To] can't be given
-// any more, though some of them may follow all the same. A gap may be told
-// where nothing was lost, but never the reverse. Whoever keeps state that
-// depends on every event should load it anew.
+// A Gap says that events are lost: those of Topics in (From, To] are no longer all
+// available, though some may still follow. There may be a gap where nothing was lost, but
+// no loss without a gap. If your state depends on every event, load it again.
 type Gap struct {
-	Topics []string // as they were subscribed, patterns among them
+	Topics []string // topics and patterns, as they were subscribed
 	From   string   // a cursor
 	To     string   // a cursor
 	Reason string   // "expired": no longer retained; "restarted": the broker was
 }
 
-// An Ack says that the broker has done a request. Behind that of a Subscribe
-// comes its first event, behind that of an Unsubscribe none of its topics,
-// unless another subscription covers them. It comes once, whatever happens to
-// the connection later.
+// An Ack says that the broker has done a request. The first event of a Subscribe comes
+// after it. After that of an Unsubscribe, no event of its topics comes, unless another
+// subscription covers them. It comes once, even if the connection is lost later.
 type Ack struct{ Request *Request }
 
-// A Live says that the replay of a request is over: the events of its topics
-// come as they are published.
+// A Live says that the replay of a request is over. Its topics are live from now on.
 type Live struct{ Request *Request }
 
-// A Restart says that the replay of a request was cut and can't be taken up
-// where it was: forget what you had of it, all of it follows again. Only the
-// replays of Last, and longer ones than [Options.ReplayMemory] says, need that.
+// A Restart says that the replay of a request was cut and cannot be continued. Discard
+// what you had of it: it starts again. Only replays with Last, and those longer than
+// [Options.ReplayMemory], need that.
 //
-// If the request is not one of yours, it stands for topics that were lost with
-// the connection: of the events behind [Client.Cursor] some come twice.
+// If the request is not one of yours, it stands for topics that were lost with the
+// connection: some events after [Client.Cursor] come twice.
 type Restart struct{ Request *Request }
 
-// A Connected says that there is a connection to the broker: the first one, or
-// one more. It is not news about events: those that were missed follow.
+// A Connected says that the client has connected or reconnected. It says nothing about
+// events: missed ones follow.
 type Connected struct {
 	Handle string   // names the client in the broker's log and metrics; no secret
-	UserID string   // whose registration it is; "" without a registration
-	Topics []string // what the broker has the client subscribed to
+	UserID string   // the user of the registration; "" without one
+	Topics []string // what the client is subscribed to
 }
 
-// A Disconnected says that a connection has ended, or could not be made, and
-// that the next attempt is made in a while.
+// A Disconnected says that a connection has ended or could not be made, and when the next
+// attempt follows.
 type Disconnected struct {
 	Err     error         // often a [*CloseError] or a [*HandshakeError]
-	RetryIn time.Duration // from when the connection ended; 0 is at once
+	RetryIn time.Duration // from the end of the connection; 0: at once
 }
 
-// overhead is about what a message costs beside its contents: it bounds the
-// number of small ones that wait.
+// overhead is about the cost of a message besides its contents, in bytes. It bounds the
+// number of small messages that wait.
 const overhead = 256
 
 func (m *Event) size() int        { return overhead + len(m.Topic) + len(m.ID) + len(m.Data) + len(m.UserID) }

@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// Options are settings of a [Client]. The zero value of each means its default.
+// Options configure a [Client]. Zero values mean defaults.
 type Options struct {
-	// After is the cursor to begin behind: what [Client.Cursor] has said in an
-	// earlier life. Without it, and without a cursor in the URL, the client
-	// begins with what is published from now on, or where the broker knows its
-	// registration to have come to.
+	// After is the cursor to start after: the [Client.Cursor] of an earlier client.
+	// Without it, and without a cursor in the URL, a registration continues where the
+	// broker knows it to be. Other clients start with live events.
 	After string
-	// Last makes the client begin with the newest events of each topic of its
-	// URL, so many (1 to 1,000). It counts only without After.
+	// Last starts the client with the newest events of each topic of its URL, so many (1
+	// to 1,000). After overrides it.
 	Last int
 
 	// HTTPClient makes the handshakes; http.DefaultClient by default.
@@ -25,30 +24,28 @@ type Options struct {
 	// DialTimeout bounds connecting, up to the broker's welcome; 10s by
 	// default.
 	DialTimeout time.Duration
-	// PingAfter is the silence after which the broker is asked for a sign of
-	// life; by default a quarter more than the time between its heartbeats,
-	// so that a broker that is well is not asked. Negative is never.
+	// PingAfter is the silence after which the client pings the broker. The default is the
+	// interval of the broker's heartbeats and a quarter, so that a healthy broker is not
+	// pinged. A negative value disables it.
 	PingAfter time.Duration
-	// PingTimeout is how long that may take; 10s by default.
+	// PingTimeout is how long the answer may take; 10s by default.
 	PingTimeout time.Duration
 
-	// MinBackoff and MaxBackoff bound the pause before the next attempt: it is
-	// a random part of MinBackoff (500ms by default), of twice that after a
-	// second failure, and so on up to MaxBackoff (30s by default).
+	// MinBackoff and MaxBackoff bound the pause before the next attempt. It is a random
+	// part of MinBackoff (500ms by default), of twice that after a second failure, and so
+	// on up to MaxBackoff (30s by default).
 	MinBackoff, MaxBackoff time.Duration
 
-	// ReadLimit is the largest message that is accepted, in bytes of JSON;
-	// 1 MiB by default, which holds any message of a broker with its default
-	// max_message of 64 KiB.
+	// ReadLimit is the largest accepted message, in bytes of JSON; 1 MiB by default. That
+	// is enough for a broker with the default max_message of 64 KiB.
 	ReadLimit int64
-	// Buffer bounds what was received and not yet returned by [Client.Next],
-	// in bytes; 1 MiB by default. Above it the client reads no more from the
-	// connection. A single message may always wait.
+	// Buffer bounds what was received but not yet returned by [Client.Next], in bytes; 1
+	// MiB by default. When it is full the client stops reading. A single message may
+	// always wait.
 	Buffer int
-	// ReplayMemory is how many events of a replay are remembered, by a hash each,
-	// until it is over, so that none comes twice if the connection is cut;
-	// 65,536 by default (about 4 MiB). What a longer one comes to is said at
-	// [Restart].
+	// ReplayMemory is how many events of a replay are remembered, by a hash each, until it
+	// is over. So no event comes twice if the connection is cut. The default is 65,536
+	// (about 4 MiB). For longer replays see [Restart].
 	ReplayMemory int
 }
 

@@ -8,25 +8,24 @@ import (
 	"time"
 )
 
-// A Problem is the broker's answer to a call that it has refused: a problem
-// document (RFC 9457). What was refused had no effect, unless it is of status
-// 500.
+// A Problem is the broker's refusal of a call: a problem document (RFC 9457). The call had
+// no effect, unless the status is 500.
 type Problem struct {
 	Status     int           // 400 to 599
-	Code       string        // stable; "" if it is not the broker that has answered
-	Detail     string        // what to do, for people
-	Index      int           // of the event that is wrong, in the list that was sent; -1 if it is none
-	RetryAfter time.Duration // when to try again, at the earliest; 0 if the broker does not say
+	Code       string        // stable; "" if the broker did not answer
+	Detail     string        // what happened and what to do
+	Index      int           // of the wrong event in the list; -1: not about one
+	RetryAfter time.Duration // the least pause before another try; 0: not given
 }
 
 func (e *Problem) Error() string {
 	if e.Code == "" {
-		return fmt.Sprintf("HTTP status %d %s, and no broker's answer", e.Status, http.StatusText(e.Status))
+		return fmt.Sprintf("HTTP status %d %s, not from a broker", e.Status, http.StatusText(e.Status))
 	}
 	return fmt.Sprintf("%s (%d): %s", e.Code, e.Status, e.Detail)
 }
 
-// ReadProblem reads an answer that is no success, and its body.
+// ReadProblem reads an error response and its body.
 func ReadProblem(res *http.Response, text []byte) *Problem {
 	document := struct {
 		Code, Detail string
@@ -45,16 +44,15 @@ func ReadProblem(res *http.Response, text []byte) *Problem {
 	return p
 }
 
-// An UnansweredError is a publish of which is not known whether it has had its
-// effect. Publishing the same again with Key, within the broker's
-// dedupe_window, is safe.
+// An UnansweredError says that the outcome of a publish is unknown. It is safe to publish
+// the same again with Key, within the broker's dedupe_window.
 type UnansweredError struct {
 	Key string
 	Err error // of the last attempt
 }
 
 func (e *UnansweredError) Error() string {
-	return fmt.Sprintf("whether it was published is not known: %v", e.Err)
+	return fmt.Sprintf("it is unknown whether it was published: %v", e.Err)
 }
 
 // Unwrap returns the error of the last attempt.

@@ -18,20 +18,17 @@ import (
 	"unicode/utf8"
 )
 
-// A Publisher publishes events over HTTP. Its methods may be called from any
-// goroutine.
+// A Publisher publishes events over HTTP. Its methods are safe for concurrent use.
 //
-// A publish that gets no answer is tried again, with the same idempotency key,
-// so that it has its effect once: the broker knows the key for its
-// dedupe_window (2m by default; see [PublisherOptions.RetryFor]). It forgets
-// keys when it is restarted, and with them all events.
+// A publish without an answer is tried again with the same idempotency key, so that it
+// takes effect once. The broker remembers the key for its dedupe_window (2m by default;
+// see [PublisherOptions.RetryFor]). A restart loses the keys, together with all events.
 type Publisher struct {
 	url  string
 	opts PublisherOptions
 }
 
-// PublisherOptions are settings of a [Publisher]. The zero value of each means
-// its default.
+// PublisherOptions configure a [Publisher]. Zero values mean defaults.
 type PublisherOptions struct {
 	// HTTPClient makes the calls; http.DefaultClient by default.
 	HTTPClient *http.Client
@@ -39,21 +36,19 @@ type PublisherOptions struct {
 	Header http.Header
 	// Timeout bounds the wait for one answer; 15s by default.
 	Timeout time.Duration
-	// RetryFor is how long after the first attempt another one may begin; 30s
-	// by default, negative is never. It must be less than the broker's
-	// dedupe_window.
+	// RetryFor is how long after the first attempt another one may begin; 30s by default,
+	// a negative value disables retries. It must be less than the broker's dedupe_window.
 	RetryFor time.Duration
-	// MinBackoff and MaxBackoff bound the pause before another attempt, as
-	// those of [Options] do; 100ms and 5s by default. It is not shorter than
-	// the broker asks for (Retry-After, RFC 9110 section 10.2.3).
+	// MinBackoff and MaxBackoff bound the pause before another attempt, as those of
+	// [Options] do; 100ms and 5s by default. The pause is at least what the broker asks
+	// for (Retry-After, RFC 9110 section 10.2.3).
 	MinBackoff, MaxBackoff time.Duration
-	// OnRetry is told of each attempt that will be followed by another; may be
-	// nil.
+	// OnRetry is called after each attempt that will be repeated; it may be nil.
 	OnRetry func(err error, retryIn time.Duration)
 }
 
-// NewPublisher returns a publisher to the broker at a URL, such as
-// http://127.0.0.1:8000. It holds on to nothing.
+// NewPublisher returns a publisher to the broker at a URL, such as http://127.0.0.1:8000.
+// It need not be closed.
 func NewPublisher(url string, o *PublisherOptions) *Publisher {
 	if o == nil {
 		o = &PublisherOptions{}
@@ -72,12 +67,12 @@ func NewPublisher(url string, o *PublisherOptions) *Publisher {
 type Publication struct {
 	Topic     string
 	Data      json.RawMessage // the message as JSON
-	UserID    string          // only this user's clients get it; "" is everybody
-	ID        string          // "" has the broker make one up
-	ExpiresIn time.Duration   // how long it is of use; 0 is as long as the broker retains it
+	UserID    string          // only for this user's clients; "": for everybody
+	ID        string          // "": the broker makes one
+	ExpiresIn time.Duration   // how long it is useful; 0: as long as it is retained
 }
 
-// text is the event as the broker reads it.
+// text returns the event in the broker's form.
 func (p Publication) text() (publicationText, error) {
 	for _, text := range []string{p.Topic, p.UserID, p.ID} {
 		if !utf8.ValidString(text) {
@@ -95,7 +90,7 @@ type publicationText struct {
 	ExpiresIn float64         `json:"expires_in,omitempty"` // seconds
 }
 
-// encode is JSON in which a message stands as it was written.
+// encode returns JSON in which a message is unchanged.
 func encode(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -104,22 +99,22 @@ func encode(v any) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// A Receipt says what became of an event.
+// A Receipt is the answer about a published event.
 type Receipt struct {
 	ID        string `json:"id"`
 	Cursor    string `json:"cursor"`
 	Topic     string `json:"topic"`
-	Matched   int    `json:"matched"`   // clients that are subscribed to it
-	Queued    int    `json:"queued"`    // of those, connected ones, which get it
-	Scope     string `json:"scope"`     // whose clients those are: "node"
-	Duplicate bool   `json:"duplicate"` // it had been published before, with the same key
+	Matched   int    `json:"matched"`   // clients with a matching subscription
+	Queued    int    `json:"queued"`    // those of them that are connected and will receive it
+	Scope     string `json:"scope"`     // what Matched and Queued count: "node"
+	Duplicate bool   `json:"duplicate"` // it had been published before with the same key
 }
 
-// Publish publishes an event. Publishing the same event again with the same key
-// (1 to 255 printable ASCII characters) has no effect; with "" the publisher
-// makes one up. It fails with a [*Problem] if the broker refuses, with an
-// [*UnansweredError] if it is not known what became of the event, with ctx's
-// error, or because the broker can't be reached.
+// Publish publishes an event. Publishing the same event again with the same key (1 to 255
+// printable ASCII characters) has no effect. If the key is "", the publisher makes one. It
+// fails with a [*Problem] if the broker refuses, and with an [*UnansweredError] if the
+// outcome is unknown. It also fails with ctx's error, or because the broker cannot be
+// reached.
 func (p *Publisher) Publish(ctx context.Context, e Publication, key string) (*Receipt, error) {
 	text, err := e.text()
 	if err != nil {
@@ -158,18 +153,18 @@ func (p *Publisher) PublishAll(ctx context.Context, events []Publication, key st
 // maxKey is the length of the longest idempotency key.
 const maxKey = 255
 
-// retry makes attempts until one is answered for good: refused, or with an answer that is
-// whole. Others than the broker may say that all is well.
+// retry makes attempts until one gets a final answer: a refusal or a complete success. A
+// success that is not complete may come from a proxy.
 func (p *Publisher) retry(ctx context.Context, body []byte, key string, answer any, whole func() bool) error {
 	if key == "" {
 		key = rand.Text()
 	}
 	if len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }) {
-		return fmt.Errorf("an idempotency key is no text of 1 to %d printable ASCII characters", maxKey)
+		return fmt.Errorf("an idempotency key must have 1 to %d printable ASCII characters", maxKey)
 	}
 	end := time.Now().Add(p.opts.RetryFor)
 	pause := backoff{least: p.opts.MinBackoff, most: p.opts.MaxBackoff}
-	doubt := false // an attempt may have been taken
+	doubt := false // an attempt may have taken effect
 	for {
 		err := p.attempt(ctx, body, key, answer)
 		if err == nil && !whole() {
@@ -198,7 +193,7 @@ func (p *Publisher) retry(ctx context.Context, body []byte, key string, answer a
 	}
 }
 
-// end is the error of a publish that is given up.
+// end returns the error of a publish that is given up.
 func (p *Publisher) end(ctx context.Context, err error, key string, doubt bool) error {
 	if ctx.Err() != nil {
 		err = ctx.Err()
@@ -212,7 +207,7 @@ func (p *Publisher) end(ctx context.Context, err error, key string, doubt bool) 
 func (p *Publisher) attempt(ctx context.Context, body []byte, key string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
-	return p.post(ctx, bytes.NewReader(body), "application/json", answer, "Idempotency-Key", `"`+key+`"`) // which the broker takes off
+	return p.post(ctx, bytes.NewReader(body), "application/json", answer, "Idempotency-Key", `"`+key+`"`) // the broker removes the quotes
 }
 
 // maxAnswer bounds an answer, in bytes.
@@ -249,8 +244,8 @@ func (p *Publisher) post(ctx context.Context, body io.Reader, kind string, answe
 	return nil
 }
 
-// retryable reports whether another attempt may help, and when the broker asks
-// for it at the earliest.
+// retryable reports whether another attempt may help, and the pause that the broker asks
+// for.
 func retryable(err error) (again bool, after time.Duration) {
 	if problem, ok := errors.AsType[*Problem](err); ok {
 		status := problem.Status
@@ -260,8 +255,8 @@ func retryable(err error) (again bool, after time.Duration) {
 	return err != nil && !untrusted && !permanent(err), 0
 }
 
-// mayHaveBeenTaken reports whether the broker may have published what an attempt
-// failed with: not if it said no, or was never reached.
+// mayHaveBeenTaken reports whether the broker may have published in spite of an error: not
+// if it refused or was never reached.
 func mayHaveBeenTaken(err error) bool {
 	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem.Status == http.StatusInternalServerError || problem.Code == "" && problem.Status > 500

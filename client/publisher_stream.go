@@ -5,13 +5,13 @@ import (
 	"io"
 )
 
-// A Summary says what became of a stream of events.
+// A Summary is the answer about a stream of events.
 type Summary struct {
 	Accepted    int         `json:"accepted"`
 	Rejected    int         `json:"rejected"` // lines
 	FirstCursor string      `json:"first_cursor,omitempty"`
 	LastCursor  string      `json:"last_cursor,omitempty"`
-	Errors      []LineError `json:"errors"` // of the first 100 that were rejected
+	Errors      []LineError `json:"errors"` // of the first 100 rejected lines
 }
 
 // A LineError says why a line was not published.
@@ -21,12 +21,12 @@ type LineError struct {
 	Detail string `json:"detail"`
 }
 
-// Stream publishes the events of a text, one JSON object in each line (NDJSON),
-// with members like those of [Publication]. The broker publishes them as they
-// come, and rejects lines one by one: see [Summary.Rejected].
+// Stream publishes the events of a text, one JSON object in each line (NDJSON), with
+// members like those of [Publication]. The broker publishes them as they come. It rejects
+// lines one by one: see [Summary.Rejected].
 //
-// A stream is not tried again: if it fails with anything but a [*Problem], how
-// much of it was published is not known.
+// A stream is not tried again. If it fails with another error than a [*Problem], it is
+// unknown how much was published.
 func (p *Publisher) Stream(ctx context.Context, lines io.Reader) (*Summary, error) {
 	summary := new(Summary)
 	err := p.post(ctx, lines, "application/x-ndjson", summary)

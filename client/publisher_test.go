@@ -71,15 +71,15 @@ func TestPublisherRetries(t *testing.T) {
 		want    string
 		doubt   bool
 	}{
-		"at once":               {[]func() (*http.Response, error){taken}, 1, "", false},
-		"behind failures":       {[]func() (*http.Response, error){noRoute, cut, busy, silence, answerOf(502, "<html>"), taken}, 6, "", false},
-		"refused":               {[]func() (*http.Response, error){refused}, 1, "invalid_topic (400): no", false},
-		"refused behind a loss": {[]func() (*http.Response, error){cut, refused}, 2, "invalid_topic (400): no", true},
-		"never reached":         {[]func() (*http.Response, error){noRoute}, 0, "no route", false},
-		"always busy":           {[]func() (*http.Response, error){busy}, 0, "busy (503): wait", false},
-		"never answered":        {[]func() (*http.Response, error){cut, noRoute}, 0, "no route", true},
-		"no broker":             {[]func() (*http.Response, error){answerOf(404, "<html>")}, 1, "HTTP status 404 Not Found", false},
-		"nonsense":              {[]func() (*http.Response, error){answerOf(200, "<html>"), taken}, 2, "", false},
+		"at once":              {[]func() (*http.Response, error){taken}, 1, "", false},
+		"after failures":       {[]func() (*http.Response, error){noRoute, cut, busy, silence, answerOf(502, "<html>"), taken}, 6, "", false},
+		"refused":              {[]func() (*http.Response, error){refused}, 1, "invalid_topic (400): no", false},
+		"refused after a loss": {[]func() (*http.Response, error){cut, refused}, 2, "invalid_topic (400): no", true},
+		"never reached":        {[]func() (*http.Response, error){noRoute}, 0, "no route", false},
+		"always busy":          {[]func() (*http.Response, error){busy}, 0, "busy (503): wait", false},
+		"never answered":       {[]func() (*http.Response, error){cut, noRoute}, 0, "no route", true},
+		"no broker":            {[]func() (*http.Response, error){answerOf(404, "<html>")}, 1, "HTTP status 404 Not Found", false},
+		"nonsense":             {[]func() (*http.Response, error){answerOf(200, "<html>"), taken}, 2, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +137,7 @@ func TestPublisherPauses(t *testing.T) {
 	})
 }
 
-// TestPublisherGivesUp: whoever waits no more is told what is known.
+// TestPublisherGivesUp: a caller that stops waiting is told what is known.
 func TestPublisherGivesUp(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]func() (*http.Response, error){"silence": silence, "pause": cut} {
@@ -180,8 +180,8 @@ func TestPublisherInput(t *testing.T) {
 	}
 }
 
-// TestPublisherKeys: a key is sent as it was given, so that it is the same one for who sends it
-// by other means. The broker takes quotes off, and nothing else.
+// TestPublisherKeys: a key is sent unchanged, so that it is the same key by any other
+// means. The broker removes quotes, and nothing else.
 func TestPublisherKeys(t *testing.T) {
 	t.Parallel()
 	s := &script{answers: []func() (*http.Response, error){taken}}

@@ -5,9 +5,8 @@ import (
 	"sync"
 )
 
-// A queue holds what was received and not yet returned by Next, bounded in
-// bytes: whoever puts waits until there is room, which is how a slow
-// application slows down the connection.
+// A queue holds received messages until Next returns them, bounded in bytes. A caller of
+// put waits until there is room. So a slow application slows down the connection.
 type queue struct {
 	limit int           // in bytes; static
 	ready chan struct{} // of capacity 1: there is something to get
@@ -17,11 +16,11 @@ type queue struct {
 	mu     sync.Mutex
 	items  []item
 	bytes  int
-	cursor string // of what was got last
-	err    error  // why nothing is put any more
+	cursor string // after the last message that was got
+	err    error  // the reason for the end
 }
 
-// An item is a message, and the resume point once it is dealt with.
+// An item is a message, and the resume point once it is handled.
 type item struct {
 	message Message
 	cursor  string
@@ -34,7 +33,7 @@ func newQueue(limit int, cursor string) *queue {
 	}
 }
 
-// signal wakes one that waits, now or later.
+// signal wakes one waiting goroutine, now or later.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -45,7 +44,7 @@ func signal(c chan struct{}) {
 // put waits for room. It reports false if the queue has ended.
 func (q *queue) put(m Message, cursor string) bool { return q.add(m, &cursor) }
 
-// slip is put for a message that leaves the resume point where what was put last has it.
+// slip is put for a message that does not move the resume point.
 func (q *queue) slip(m Message) bool { return q.add(m, nil) }
 
 func (q *queue) add(m Message, cursor *string) bool {
@@ -62,7 +61,7 @@ func (q *queue) add(m Message, cursor *string) bool {
 			}
 			q.items = append(q.items, item{m, *cursor})
 			if q.bytes += m.size(); q.bytes < q.limit {
-				signal(q.room) // for another that waits
+				signal(q.room) // for another waiter
 			}
 			signal(q.ready)
 			q.mu.Unlock()
@@ -76,7 +75,7 @@ func (q *queue) add(m Message, cursor *string) bool {
 	}
 }
 
-// last is the resume point after all that was put. The caller holds the lock.
+// last returns the resume point after everything in the queue. The caller holds the lock.
 func (q *queue) last() string {
 	if n := len(q.items); n > 0 {
 		return q.items[n-1].cursor
@@ -84,7 +83,7 @@ func (q *queue) last() string {
 	return q.cursor
 }
 
-// advance moves the resume point behind all that was put.
+// advance moves the resume point after everything in the queue.
 func (q *queue) advance(cursor string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -95,8 +94,7 @@ func (q *queue) advance(cursor string) {
 	}
 }
 
-// get waits for a message. When nothing is left in a queue that has ended, it
-// fails with the reason.
+// get waits for a message. At the end of a queue that has ended it fails with the reason.
 func (q *queue) get(ctx context.Context) (Message, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -121,14 +119,14 @@ func (q *queue) get(ctx context.Context) (Message, error) {
 	}
 }
 
-// pop takes the first item. The caller holds the lock.
+// pop removes the first item. The caller holds the lock.
 func (q *queue) pop() Message {
 	first := q.items[0]
 	q.items[0] = item{}
 	if q.items = q.items[1:]; len(q.items) == 0 {
-		q.items = nil // lets go of a slice that has wandered
+		q.items = nil // release the array
 	} else {
-		signal(q.ready) // for another that waits
+		signal(q.ready) // for another waiter
 	}
 	q.bytes -= first.message.size()
 	q.cursor = first.cursor
@@ -136,8 +134,8 @@ func (q *queue) pop() Message {
 	return first.message
 }
 
-// end makes the queue take no more. What is in it can still be got, unless it
-// is dropped. Only the first call counts.
+// end stops the queue from taking more. Its messages can still be got, unless drop is set.
+// Only the first call counts.
 func (q *queue) end(err error, drop bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -70,7 +70,7 @@ func TestLostLive(t *testing.T) {
 	})
 }
 
-// TestLostLiveOfAnotherLog: a replay that begins behind a cursor of a log that is gone is of
+// TestLostLiveOfAnotherLog: a replay that begins after a cursor of a log that is gone is of
 // everything, however the cursors of the two logs sort.
 func TestLostLiveOfAnotherLog(t *testing.T) {
 	for _, logs := range [][2]string{{"00000000000f", "000000000001"}, {"000000000001", "00000000000f"}} {

@@ -7,42 +7,41 @@ import (
 	"strings"
 )
 
-// A Subscription asks for topics: from now on, or with a replay of earlier
-// events first. At most one of After and Last may be given.
+// A Subscription names topics, with or without a replay of earlier events. After and Last
+// exclude each other.
 type Subscription struct {
 	Topics []string // of 1 to 255 bytes; with "*" or ">" for levels
-	After  string   // a cursor: replay the events behind it
-	Last   int      // 1 to 1,000: replay the newest so many events of each topic, 1,000 in all
+	After  string   // a cursor: replay the events after it
+	Last   int      // 1 to 1,000: replay the newest events of each topic, 1,000 in all
 }
 
-// A Request is a Subscribe or an Unsubscribe on its way. The messages about it
-// name it, so that they can be told apart.
+// A Request is a Subscribe or an Unsubscribe under way. Messages about it refer to it.
 type Request struct {
-	subscription Subscription // as it was asked for
+	subscription Subscription // as requested
 	unsubscribe  bool
-	repair       bool // the client's own: nobody is told how it goes
+	repair       bool // made by the client itself; the application is not told about it
 
-	// Owned by the ledger.
-	topics   []string // those that are still wanted
-	fresh    []string // those of them that the connection did not have before
+	// Owned by the sessionState.
+	topics   []string // still wanted
+	fresh    []string // of topics, those that the connection did not have before
 	stage    stage
 	ref      uint64 // on the present connection
-	tried    bool   // it was sent, on whatever connection
+	tried    bool   // it was sent, on any connection
 	repeated bool   // it was sent on an earlier connection
-	told     bool   // its Ack is given to the application
+	told     bool   // the application has its Ack
 	seen     seen   // of its replay
 
-	done chan struct{} // closed when it is answered, or never will be
+	done chan struct{} // closed when the answer is known, or will never be
 	err  error         // valid after done
 }
 
-// A stage is how far a request is on the present connection.
+// A stage is the state of a request on the present connection.
 type stage uint8
 
 const (
 	waiting stage = iota // to be sent
-	sent                 // no answer yet
-	acked                // its replay is not over
+	sent                 // not answered yet
+	acked                // the replay is not over
 )
 
 func newRequest(s Subscription, unsubscribe bool) *Request {
@@ -61,12 +60,12 @@ func (r *Request) String() string {
 	return fmt.Sprintf("%s(%s)", verb, strings.Join(r.subscription.Topics, ", "))
 }
 
-// Wait waits until the broker has done the request, however often that takes
-// another connection, and returns nil, a [*Refused], the client's end as
-// [Client.Next] tells it, or ctx's error; the request goes on after the last.
+// Wait waits until the broker has done the request, even across reconnections. It returns
+// nil, a [*Refused], the error that [Client.Next] returns at the end, or ctx's error. In
+// the last case the request continues.
 //
-// Don't call it in the goroutine that calls Next: the answer may wait behind
-// events that only Next takes out of the way. There, look for the [*Ack].
+// Do not call it in the goroutine that calls Next: the answer may wait after events that
+// only Next removes. There, look for the [*Ack].
 func (r *Request) Wait(ctx context.Context) error {
 	select {
 	case <-r.done:
@@ -78,8 +77,8 @@ func (r *Request) Wait(ctx context.Context) error {
 
 func (r *Request) replays() bool { return r.subscription.After != "" || r.subscription.Last != 0 }
 
-// holds reports whether the topics that were new in the request are to wait for
-// its replay, although the broker may think that we have had it.
+// holds reports whether the new topics of the request must wait for its replay, although
+// the broker may believe that we have had it.
 func (r *Request) holds() bool {
 	return r.subscription.After != "" && (r.repair || r.repeated)
 }
@@ -94,7 +93,7 @@ func (r *Request) answer(err error) {
 	}
 }
 
-// operation is the request as it is sent.
+// operation returns the request in wire form.
 func (r *Request) operation() operation {
 	op := operation{Op: "subscribe", Topics: r.topics, After: r.subscription.After, Last: r.subscription.Last, Ref: r.ref}
 	if r.unsubscribe {

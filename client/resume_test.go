@@ -57,7 +57,7 @@ func TestReadAhead(t *testing.T) {
 }
 
 // TestAnotherLog: the cursors of a broker that was restarted need not sort
-// behind the old ones, and the gap must be told even if the connection ends
+// after the old ones, and the gap must be told even if the connection ends
 // before it.
 func TestAnotherLog(t *testing.T) {
 	bubble(t, func(t *testing.T, s *stage) {
@@ -82,7 +82,7 @@ func TestAnotherLog(t *testing.T) {
 	})
 }
 
-// TestNoCursor: what is no cursor is of another log to the broker.
+// TestNoCursor: to the broker, text that is not a cursor belongs to another log.
 func TestNoCursor(t *testing.T) {
 	bubble(t, func(t *testing.T, s *stage) {
 		c := s.open("ws://broker/ws", client.Options{After: "zzz"})

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// A likeness is by what an event of a replay, which has no cursor, is known again. An id
-// alone is not enough: it is the publisher's to choose, and events may share it.
+// A likeness identifies an event of a replay, which has no cursor. The id alone is not
+// enough: the publisher chooses it, and events may share it.
 type likeness [16]byte
 
 func likenessOf(f *frame) likeness {
@@ -14,12 +14,12 @@ func likenessOf(f *frame) likeness {
 	return likeness(sum[:16])
 }
 
-// seen counts events that are not to be passed on again, up to a bound: as often as
-// one was had, so often it may come once more.
+// seen counts events that must not be passed on again, up to a bound. An event that was
+// had n times is dropped at most n times.
 type seen struct {
-	had      map[likeness]int // and may come once more
-	now      map[likeness]int // of the present pass of a replay, which a next one would repeat
-	overflow bool             // there were more
+	had      map[likeness]int // events that may come once more
+	now      map[likeness]int // events of the present pass of a replay, which the next pass would repeat
+	overflow bool             // the bound was exceeded
 }
 
 // again prepares for another pass.
@@ -43,14 +43,14 @@ func (s *seen) repeats(p likeness) bool {
 	return true
 }
 
-// note notes an event that a replay to come would repeat.
+// note remembers an event that a later replay would repeat.
 func (s *seen) note(p likeness, limit int) {
 	if s.room(p, limit) {
 		s.had = more(s.had, p, 1)
 	}
 }
 
-// pass notes an event of the replay itself.
+// pass remembers an event of the replay itself.
 func (s *seen) pass(p likeness, limit int) {
 	if s.room(p, limit) {
 		s.now = more(s.now, p, 1)

@@ -17,15 +17,15 @@ import (
 // closeTimeout bounds the wait for the broker's answer to our Close frame.
 const closeTimeout = time.Second
 
-// A session is one connection. Two goroutines serve it: the client's own reads,
-// and waits where the application is slow; another one writes.
+// A session is one connection. Two goroutines serve it. The client's own goroutine reads,
+// and waits if the application is slow. Another one writes.
 type session struct {
 	client *Client
 	socket *websocket.Conn
 	watch  *watch
 	began  time.Time
 
-	// The broker must have said welcome by then.
+	// The deadline of the broker's welcome.
 	greeting *time.Timer
 
 	ctx    context.Context // of reading; its end cuts the connection
@@ -33,12 +33,12 @@ type session struct {
 
 	// Owned by the reader.
 	buffer  []byte
-	welcome bool           // it is behind us
-	after   *time.Duration // of closing
+	welcome bool           // it has been received
+	after   *time.Duration // from the message closing
 	writing sync.WaitGroup // the goroutine that writes
 }
 
-// dial makes a connection, and leaves the welcome to serve.
+// dial connects; the welcome is left to serve.
 func (c *Client) dial(address string) (*session, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(c.ctx, c.opts.DialTimeout)
@@ -53,10 +53,10 @@ func (c *Client) dial(address string) (*session, error) {
 	case err != nil:
 		return nil, err
 	case socket.Subprotocol() != subprotocol:
-		_ = socket.CloseNow() // nothing can be done about it
-		return nil, &HandshakeError{Status: response.StatusCode, Err: errors.New("the subprotocol is not spoken there")}
+		_ = socket.CloseNow() // an error changes nothing
+		return nil, &HandshakeError{Status: response.StatusCode, Err: errors.New("the server does not speak the subprotocol")}
 	}
-	socket.SetReadLimit(-1) // ours can be told from other errors
+	socket.SetReadLimit(-1) // our own limit has an error of its own
 	s := &session{client: c, socket: socket, began: time.Now()}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(c.ctx))
 	s.watch = newWatch(func() { s.cancel(ErrSilent) })
@@ -86,8 +86,8 @@ func (s *session) serve() ending {
 	return ending{err: err, lasted: time.Since(s.began), after: s.after}
 }
 
-// why says in our words why reading has ended. What the broker has said counts
-// most: it may be that the client must not come back.
+// why returns the reason for the end of reading. The broker's Close frame has priority: it
+// may forbid the client to return.
 func (s *session) why(err error) error {
 	var closed websocket.CloseError
 	if errors.As(err, &closed) {
@@ -99,7 +99,7 @@ func (s *session) why(err error) error {
 	return err
 }
 
-// read reads a message and acts on it.
+// read reads a message and handles it.
 func (s *session) read() error {
 	text, err := s.receive()
 	if err != nil {
@@ -118,15 +118,14 @@ func (s *session) read() error {
 		s.take(f)
 	case f.Type == "welcome":
 		s.start(f)
-	case f.Type != "closing": // which comes first if the broker has no room
+	case f.Type != "closing": // closing comes first if the broker has no room
 		return fmt.Errorf("%w: it begins with %q", ErrProtocol, f.Type)
 	}
 	return nil
 }
 
-// receive returns the next message, valid until the next call. The line is
-// watched meanwhile, and only then: what waits because the application is slow
-// is no sign of a dead line.
+// receive returns the next message, valid until the next call. The watch runs only during
+// it: if a slow application keeps messages waiting, the line is not dead.
 func (s *session) receive() ([]byte, error) {
 	s.watch.heard()
 	defer s.watch.stop()
@@ -160,14 +159,14 @@ func (s *session) receive() ([]byte, error) {
 // maxKept is the largest buffer that is kept for the next message.
 const maxKept = 64 << 10
 
-// start takes the welcome.
+// start handles the welcome.
 func (s *session) start(f *frame) {
 	s.welcome = true
 	s.greeting.Stop()
 	c := s.client
 	s.watch.set(c.opts, milliseconds(f.HeartbeatMS))
 	c.mu.Lock()
-	messages := c.ledger.welcome(f)
+	messages := c.state.welcome(f)
 	c.mu.Unlock()
 	for _, m := range messages {
 		c.put(m)
@@ -175,14 +174,13 @@ func (s *session) start(f *frame) {
 	s.writing.Go(s.write)
 }
 
-// take takes a message behind the welcome. When the client has ended nobody
-// gets what it says: reading goes on for the broker's answer to our Close
-// frame.
+// take handles a message after the welcome. After the client's end messages are dropped.
+// Reading continues until the broker answers our Close frame.
 func (s *session) take(f *frame) {
 	c := s.client
 	c.mu.Lock()
-	m := c.ledger.take(f)
-	at := c.ledger.at()
+	m := c.state.take(f)
+	at := c.state.at()
 	c.mu.Unlock()
 	if m == nil {
 		c.queue.advance(at)
@@ -191,7 +189,7 @@ func (s *session) take(f *frame) {
 	}
 }
 
-// write sends what there is to send until the connection ends.
+// write sends messages until the connection ends.
 func (s *session) write() {
 	for s.sendAll() {
 		select {
@@ -213,11 +211,11 @@ func (s *session) sendAll() bool {
 	c := s.client
 	for {
 		c.mu.Lock()
-		text, refused := c.ledger.next()
+		text, refused := c.state.next()
 		c.mu.Unlock()
 		switch {
 		case refused != nil:
-			if !c.queue.slip(refused) { // the reader is at an event that is not put yet
+			if !c.queue.slip(refused) { // the reader waits with an event that is not queued yet
 				return false
 			}
 		case text == nil:
@@ -228,18 +226,18 @@ func (s *session) sendAll() bool {
 	}
 }
 
-// send reports false if the connection has ended. It leaves it to the reader
-// to find out why: the broker's Close frame may still be on its way.
+// send reports false if the connection has ended. The reader finds out why: the broker's
+// Close frame may still be under way.
 func (s *session) send(text []byte) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, s.client.opts.PingTimeout)
 	defer cancel()
 	return s.socket.Write(ctx, websocket.MessageText, text) == nil
 }
 
-// leave closes the connection in good order. The reader goes on reading, so
-// that it sees the broker's answer.
+// leave closes the connection with a Close frame. The reader continues, so that it sees
+// the broker's answer.
 func (s *session) leave() {
 	t := time.AfterFunc(closeTimeout, func() { s.cancel(ErrClosed) })
 	defer t.Stop()
-	_ = s.socket.Close(websocket.StatusNormalClosure, "") // it ends either way
+	_ = s.socket.Close(websocket.StatusNormalClosure, "") // the connection ends either way
 }

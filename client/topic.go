@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// match reports whether a topic is covered by a subscription's pattern: a level
-// "*" stands for one level, ">" as the last one for one or more. Wildcards at
-// the first level do not reach the broker's own topics, which begin with "$".
+// match reports whether a pattern covers a topic. "*" is one level; ">" as the last level
+// is one or more. Wildcards at the first level do not cover the broker's own topics, which
+// begin with "$".
 func match(pattern, topic string) bool {
 	if strings.HasPrefix(topic, "$") && !strings.HasPrefix(pattern, "$") {
 		return false
@@ -28,13 +28,12 @@ func match(pattern, topic string) bool {
 	}
 }
 
-// matchAny reports whether a topic is covered by one of some patterns.
+// matchAny reports whether one of the patterns covers a topic.
 func matchAny(patterns []string, topic string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return match(p, topic) })
 }
 
-// without returns the members of all that are not in some. It does not change
-// either.
+// without returns the members of all that are not in some. It changes neither.
 func without(all, some []string) (rest []string) {
 	for _, s := range all {
 		if !slices.Contains(some, s) {
@@ -44,13 +43,12 @@ func without(all, some []string) (rest []string) {
 	return rest
 }
 
-// with returns all and those of some that are not in it. It does not change
-// either.
+// with returns all, and the members of some that are not in it. It changes neither.
 func with(all, some []string) []string {
 	return append(slices.Clip(all), without(unique(some), all)...)
 }
 
-// unique returns all, each once.
+// unique returns the members of all, each once.
 func unique(all []string) (once []string) {
 	for _, s := range all {
 		if !slices.Contains(once, s) {

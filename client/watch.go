@@ -2,16 +2,16 @@ package client
 
 import "time"
 
-// A watch tells when nothing is heard for too long.
+// A watch reports a connection that is silent for too long.
 type watch struct {
-	ping chan struct{} // of capacity 1: it is time to ask for a sign of life
+	ping chan struct{} // of capacity 1: it is time for a ping
 
 	// Owned by the reader.
 	asking, dying       *time.Timer
 	pingAfter, endAfter time.Duration // 0 or less: never
 }
 
-// newWatch returns a watch that calls end when the line is dead.
+// newWatch returns a watch that calls end when the connection is dead.
 func newWatch(end func()) *watch {
 	w := &watch{ping: make(chan struct{}, 1)}
 	w.asking = time.AfterFunc(time.Hour, func() { signal(w.ping) })
@@ -20,8 +20,7 @@ func newWatch(end func()) *watch {
 	return w
 }
 
-// set begins the watch on a broker that says something every so often (0: it
-// does not say).
+// set starts the watch for a broker with a heartbeat of the given interval (0: unknown).
 func (w *watch) set(opts Options, heartbeat time.Duration) {
 	switch {
 	case opts.PingAfter != 0:
@@ -40,7 +39,7 @@ func (w *watch) set(opts Options, heartbeat time.Duration) {
 // defaultPingAfter is for brokers without heartbeats.
 const defaultPingAfter = 30 * time.Second
 
-// heard begins to wait anew.
+// heard starts the interval again.
 func (w *watch) heard() {
 	if w.pingAfter > 0 {
 		w.asking.Reset(w.pingAfter)

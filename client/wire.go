@@ -21,14 +21,13 @@ type operation struct {
 	Ref    uint64   `json:"ref,omitzero"`
 }
 
-// text returns an operation as it goes over the wire. It fails for what is not
-// UTF-8.
+// text returns an operation in wire form. It fails for text that is not UTF-8.
 func (op operation) text() ([]byte, error) { return json.Marshal(op) }
 
-// A frame is a message from the broker: the members of all types of them.
+// A frame is a message from the broker. It has the members of all types.
 type frame struct {
 	Type   string `json:"type"`
-	Ref    uint64 `json:"ref"` // we send no others
+	Ref    uint64 `json:"ref"` // ours are numbers
 	Cursor string `json:"cursor"`
 
 	Topic  string         `json:"topic"` // of event
@@ -53,9 +52,9 @@ type frame struct {
 	ReconnectAfterMS int64  `json:"reconnect_after_ms"` // of closing
 }
 
-// parse reads a message. What is not one whole JSON object is refused: at the
-// end of a stream the library hands out the beginning of a message as if it
-// were all of it.
+// parse reads a message. It refuses anything that is not one complete JSON object: at the
+// end of a stream the library may return the beginning of a message as if it were
+// complete.
 func parse(text []byte) (*frame, error) {
 	f := new(frame)
 	if err := json.Unmarshal(text, f); err != nil {
@@ -64,7 +63,7 @@ func parse(text []byte) (*frame, error) {
 	return f, nil
 }
 
-// A userID is a number or a string on the wire, and the same user either way.
+// A userID is a number or a string on the wire. Both name the same user.
 type userID string
 
 // UnmarshalJSON reads a string, a number or null.
@@ -80,8 +79,8 @@ func (u *userID) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// milliseconds returns n of them, at least none and at most an hour: more
-// would not be meant, and could overflow.
+// milliseconds returns n milliseconds, between none and an hour. A larger value is a
+// mistake and could overflow.
 func milliseconds(n int64) time.Duration {
 	return time.Duration(min(max(n, 0), int64(time.Hour/time.Millisecond))) * time.Millisecond
 }

@@ -7,27 +7,28 @@ import (
 	"strings"
 )
 
-// Broker says where the commands that talk to a broker find it, and what admits them there.
+// Broker has the address and the credentials for the commands that talk to a broker.
 type Broker struct {
 	URL         string `group:"The broker" default:"http://127.0.0.1:8000" placeholder:"URL" form:"broker" help:"Where the broker is: http://, https:// or unix:PATH. Else $BELFRY_URL (${default})."`
 	KeyFile     string `group:"The broker" default:"" placeholder:"FILE" form:"file" help:"File with the API key or token. Else $BELFRY_KEY."`
 	CA          string `name:"ca" group:"The broker" default:"" placeholder:"FILE" form:"file" help:"PEM file with certificates to trust instead of the system's."`
 	InsecureTLS bool   `name:"insecure-tls" group:"The broker" help:"Trust any certificate. Then anybody in between can read and change everything."`
 
-	Key   Secret         `kong:"-"` // what admits; nil: nothing does
+	Key   Secret         `kong:"-"` // the API key; nil: none
 	Roots *x509.CertPool `kong:"-"` // the certificates of CA; nil: the system's
 }
 
-// The variables of commands that talk to a broker. A key is no flag: everybody on the machine can read those.
+// The variables of commands that talk to a broker. The key is not a flag, because
+// everybody on the machine can read flags.
 const (
 	urlFlag     = "url"
 	keyVariable = prefix + "KEY"
 )
 
-// maxCA is the size of a file with certificates, in bytes.
+// maxCA bounds a file with certificates, in bytes.
 const maxCA = 1 << 20
 
-// broker finishes the settings that say how to reach one.
+// broker completes the settings of the broker's address.
 func (in *input) broker(b *Broker) {
 	key := []byte(in.environ[keyVariable])
 	from := keyVariable

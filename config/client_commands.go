@@ -37,7 +37,7 @@ type Subscribe struct {
 	Broker `embed:""`
 }
 
-// Health asks the broker how it is.
+// Health checks the broker's health.
 type Health struct {
 	Ready bool `help:"Ask whether the broker takes events and clients."`
 	Live  bool `help:"Ask only whether the broker works. If it does not, a restart may help."`
@@ -45,7 +45,7 @@ type Health struct {
 	Broker `embed:""`
 }
 
-// Version prints what the program is made of.
+// Version prints how the program was built.
 type Version struct {
 	JSON bool `name:"json" help:"Print a JSON object."`
 }
@@ -124,13 +124,13 @@ func (Bench) Help() string {
     belfry bench --connections 1000 --window 32 --publishers 4 --svg latency.svg`
 }
 
-// Words are arguments, each taken as it stands: commas separate nothing.
+// Words are arguments that are taken as they are: commas do not separate.
 type Words []string
 
 // words is the mapper of [Words].
 type words struct{ *input }
 
-// Decode makes words a kong.Mapper: it takes all arguments that are left.
+// Decode makes words a kong.Mapper: it takes all remaining arguments.
 func (in words) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	form := formOf(ctx.Value.Tag)
 	var list Words
@@ -144,7 +144,7 @@ func (in words) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// verbatim is the mapper of a text that is taken as it stands, white space and all.
+// verbatim is the mapper of a text that is taken as it is, with its white space.
 type verbatim struct{ *input }
 
 // Decode makes verbatim a kong.Mapper.

@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// The rules between the flags of a command.
+// The rules between flags of one command.
 
 func (in *input) publish(c *Publish) {
 	in.broker(&c.Broker)

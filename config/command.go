@@ -11,10 +11,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// ErrDone says that the answer (help, version) was printed and there is nothing to run: exit with 0.
+// ErrDone says that help or the version was printed and there is nothing to run: exit with
+// 0.
 var ErrDone = errors.New("done")
 
-// commandLine is every command and what it takes. A new one is a field here and a case in ParseCommand.
+// commandLine has every command and its flags. A new command is a field here and a case in
+// ParseCommand.
 type commandLine struct {
 	Version kong.VersionFlag `help:"Print the version."`
 
@@ -42,8 +44,8 @@ const (
 	tokenCheck = "token check"
 )
 
-// ParseCommand returns what the command line asks for: a [Config] to serve with, or another command's struct. It is told
-// wrong input, and asked for settings, like [Parse].
+// ParseCommand returns the parsed command line: a [Config] to serve with, or another
+// command's struct. It reports errors and reads settings like [Parse].
 func ParseCommand(args, environ []string, version string, stdout, stderr io.Writer) (any, error) {
 	in := input{environ: ours(environ), wrong: map[string]bool{}}
 	return in.parse(args, version, stdout, stderr)
@@ -68,7 +70,7 @@ func (in *input) parse(args []string, version string, stdout, stderr io.Writer) 
 		in.problems = append(in.problems, withoutTokens(err))
 		return nil, in.err()
 	}
-	command, _, _ := strings.Cut(parsed.Command(), " <") // without the arguments' names
+	command, _, _ := strings.Cut(parsed.Command(), " <") // without the names of arguments
 	switch command {
 	case serve:
 		in.settings(&cli.Serve, parsed)
@@ -85,7 +87,7 @@ func (in *input) parse(args []string, version string, stdout, stderr io.Writer) 
 	return in.client(&cli, command, parser.Model)
 }
 
-// client returns what a command of clients is asked to do.
+// client returns the parsed command of a client.
 func (in *input) client(cli *commandLine, command string, model *kong.Application) (any, error) {
 	switch command {
 	case "publish":
@@ -109,7 +111,7 @@ func (in *input) client(cli *commandLine, command string, model *kong.Applicatio
 		cli.Completion.complete(model)
 		return cli.Completion, in.err()
 	}
-	return nil, fmt.Errorf("nothing runs %s", command) // a command without its case
+	return nil, fmt.Errorf("nothing runs %s", command) // a command is missing above
 }
 
 func newParser(cli *commandLine, in *input, options ...kong.Option) (*kong.Kong, error) {
@@ -128,7 +130,7 @@ func newParser(cli *commandLine, in *input, options ...kong.Option) (*kong.Kong,
 	)...)
 }
 
-// err is all that is wrong.
+// err returns all problems as one error.
 func (in *input) err() error {
 	if in.more > 0 {
 		in.problems = append(in.problems, fmt.Errorf("and %d more", in.more))

@@ -30,7 +30,7 @@ func (c Completion) Run(stdout io.Writer) error {
 	return err
 }
 
-// complete writes the script, of what the command line knows.
+// complete writes the script from the parser's model.
 func (c *Completion) complete(model *kong.Application) {
 	all := nodes(model)
 	var paths []string
@@ -60,14 +60,15 @@ func (c *Completion) complete(model *kong.Application) {
 	}
 }
 
-// A node is a place on the command line: a command or a group of commands, and what may follow it.
+// A node is a place on the command line: a command or a group of commands, and the words
+// that may follow.
 type node struct {
-	path  string // its name without the program's; "" is the beginning
+	path  string // its name without the program's; "": the beginning
 	words []string
 	flags []*kong.Flag
 }
 
-// nodes are all places, the first of which is the beginning.
+// nodes returns all places; the first is the beginning.
 func nodes(model *kong.Application) (all []node) {
 	var walk func(n *kong.Node, path string)
 	walk = func(n *kong.Node, path string) {
@@ -92,7 +93,7 @@ func nodes(model *kong.Application) (all []node) {
 	return all
 }
 
-// bashScript gets the commands, and what may follow each.
+// bashScript is given the commands and the words that may follow each.
 const bashScript = `_belfry() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} at='' i choice flags files
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -113,7 +114,7 @@ const bashScript = `_belfry() {
 complete -o filenames -F _belfry belfry
 `
 
-// zshScript gets the same.
+// zshScript is given the same.
 const zshScript = `#compdef belfry
 _belfry() {
   local cur=${words[CURRENT]} prev=${words[CURRENT-1]} at='' word choice flags files

@@ -1,5 +1,5 @@
-// Package config reads the broker's settings: defaults, overruled by a file, overruled by BELFRY_* variables,
-// overruled by flags.
+// Package config reads the broker's settings. Flags override BELFRY_* variables, which
+// override a file, which overrides the defaults.
 package config
 
 import (
@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// Config is every setting of the broker, described where it is declared: its tags are the help text, the default
-// and what Parse accepts ("range" for numbers and durations, "form" for text, see value.go). Those with "reload" can
-// change while the broker runs: who adds that tag to one makes main apply it.
+// Config has every setting of the broker. The tags of a field are the setting's help text,
+// its default, and what Parse accepts ("range" for numbers and durations, "form" for text,
+// see value.go). A setting with the tag "reload" can change while the broker runs. A new
+// one of them must be applied in cli/serve.
 //
-// A field's name gives the setting's: MaxBody is the flag --max-body, the variable BELFRY_MAX_BODY and max_body in the
-// file; those of an embedded struct are a group in the file.
+// A field's name determines the setting's name: MaxBody is the flag --max-body, the
+// variable BELFRY_MAX_BODY and max_body in the file. An embedded struct is a group in the
+// file.
 type Config struct {
 	File string `name:"config" group:"Configuration" default:"" placeholder:"FILE" form:"file" help:"YAML file with settings. Variables and flags override it."`
 
@@ -85,25 +87,25 @@ type Config struct {
 
 	LogQueueBytes int `group:"Logging" default:"1048576" range:"1024..1073741824" help:"Bytes of the log that may wait to be written. More is dropped."`
 
-	// Keys are the API keys, which only a file can have.
+	// Keys are the API keys, which come only from the file.
 	Keys []Key `kong:"-"`
 
-	// Warnings are worth a line in the log and no more.
+	// Warnings are problems that are only logged.
 	Warnings []string `kong:"-"`
 
-	// Unknown are the BELFRY_* variables that are no setting. They are worth a warning and no more: Kubernetes
-	// sets BELFRY_PORT and the like for a service of that name.
+	// Unknown has the BELFRY_* variables that are not settings. They are only logged:
+	// Kubernetes sets BELFRY_PORT and the like for a service of that name.
 	Unknown []string `kong:"-"`
 }
 
-// History bounds what is kept for replay.
+// History bounds what the log retains.
 type History struct {
 	Events int           `default:"100" range:"1..1000000" help:"Most events to retain of each topic and user."`
 	Age    time.Duration `default:"10m" range:"1s..168h" help:"How long to retain an event."`
 	Bytes  int           `default:"67108864" range:"65536..68719476736" help:"Most bytes to retain in all, with overhead."`
 }
 
-// TLS says what the broker proves its name with.
+// TLS has the broker's certificate.
 type TLS struct {
 	CertFile  string   `default:"" placeholder:"FILE" form:"file" help:"PEM file with the certificate and its chain."`
 	KeyFile   string   `default:"" placeholder:"FILE" form:"file" help:"PEM file with the private key of the certificate."`
@@ -113,7 +115,7 @@ type TLS struct {
 	ACMEURL   string   `name:"acme-url" default:"" placeholder:"URL" form:"jwks" help:"Directory of the ACME issuer. Empty: Let's Encrypt."`
 }
 
-// Enabled reports whether the broker speaks TLS.
+// Enabled reports whether the broker uses TLS.
 func (t TLS) Enabled() bool { return t.CertFile != "" || len(t.ACMEHosts) > 0 }
 
 // CloudEvents are the attributes of events that were published without them.
@@ -122,7 +124,7 @@ type CloudEvents struct {
 	Type   string `default:"belfry.event" form:"plain" help:"Type of events that were published without one."`
 }
 
-// JWT says which tokens (JSON Web Tokens) admit clients.
+// JWT configures the accepted tokens (JSON Web Tokens).
 type JWT struct {
 	SecretFile string        `default:"" placeholder:"FILE" form:"file" reload:"yes" help:"File with the secret of HS256 tokens, of at least 32 bytes."`
 	PublicKeys []string      `default:"" placeholder:"FILES" form:"files" reload:"yes" help:"PEM files with public keys of RS256, ES256 and EdDSA tokens."`
@@ -132,11 +134,12 @@ type JWT struct {
 	Leeway     time.Duration `default:"30s" range:"0s..10m" reload:"yes" help:"How far clocks may differ when exp, nbf and iat are checked."`
 	MaxAge     time.Duration `default:"0s" range:"0s..8760h" reload:"yes" help:"Largest age of a token by its iat. 0s: not checked."`
 
-	Secret Secret             `kong:"-"` // what SecretFile holds
-	Keys   []crypto.PublicKey `kong:"-"` // what PublicKeys hold: *rsa.PublicKey, *ecdsa.PublicKey (P-256), ed25519.PublicKey
+	Secret Secret             `kong:"-"` // content of SecretFile
+	Keys   []crypto.PublicKey `kong:"-"` // content of PublicKeys: *rsa.PublicKey, *ecdsa.PublicKey (P-256), ed25519.PublicKey
 }
 
-// Key is an API key. Its text is known to its owner alone: a file with keys that is read by others gives none away.
+// Key is an API key. The file has only its hash, so that a reader of the file cannot use
+// the key.
 type Key struct {
 	Name   string   `required:"yes" form:"name" help:"Name of the key in logs and metrics. It must be unique."`
 	SHA256 [32]byte `required:"yes" form:"sha256" secret:"yes" help:"SHA-256 of the key's text."`

@@ -18,25 +18,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxFile bounds what a configuration file may cost.
+// maxFile bounds the configuration file, in bytes.
 const maxFile = 1 << 20
 
-// fileFlag is the flag that names the file: the one setting that is not found in it.
+// fileFlag is the flag that names the file: the one setting that cannot be in it.
 const fileFlag = "config"
 
-// file is a configuration file and what it says.
+// file is a parsed configuration file.
 type file struct {
 	name     string
-	unread   bool                  // it could not be read, so that what follows from it is unknown
+	unread   bool                  // it could not be read, so its settings are unknown
 	settings map[string]*kong.Flag // by their names in the file
-	lines    map[string]int        // where they are given, by those names
-	values   map[string]fileValue  // the right ones, by flag
+	lines    map[string]int        // where they are set, by those names
+	values   map[string]fileValue  // the valid ones, by flag
 	keys     []Key
 	warnings []string
 	problem  func(flag, format string, args ...any)
 }
 
-// fileValue is a setting's value and the line that it begins in.
+// fileValue is a setting's value and its first line.
 type fileValue struct {
 	line  int
 	value reflect.Value
@@ -53,7 +53,7 @@ func inFile(flag *kong.Flag) string {
 
 func underscored(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 
-// load reads the file that the command line names, or else the environment.
+// load reads the file that the command line or the environment names.
 func (in *input) load(ctx *kong.Context) {
 	in.file = &file{settings: map[string]*kong.Flag{}, lines: map[string]int{}, values: map[string]fileValue{}, problem: in.problem}
 	source, name := variable(fileFlag), in.variable(fileFlag)
@@ -67,7 +67,7 @@ func (in *input) load(ctx *kong.Context) {
 			in.file.settings[inFile(flag)] = flag
 		}
 	}
-	if in.file.unread = !isPlain(name); name == "" || in.file.unread { // it is told of where the flag is read
+	if in.file.unread = !isPlain(name); name == "" || in.file.unread { // a problem is reported where the flag is read
 		return
 	}
 	in.file.name = name
@@ -81,8 +81,8 @@ func (in *input) load(ctx *kong.Context) {
 	in.file.warn(name, mode, len(in.file.keys) > 0)
 }
 
-// readFile is os.ReadFile with a bound. What is read again is a regular file: a pipe is empty then, or nobody writes to it,
-// and there is no waiting for that.
+// readFile is os.ReadFile with a bound. A reload reads only regular files: a pipe is empty
+// by then, or would block.
 func (in *input) readFile(name string, most int) ([]byte, fs.FileMode, error) {
 	if info, err := os.Stat(name); in.again && err == nil && !info.Mode().IsRegular() {
 		return nil, 0, errors.New("want a regular file, which can be read again")
@@ -106,7 +106,7 @@ func (in *input) readFile(name string, most int) ([]byte, fs.FileMode, error) {
 	return content, info.Mode(), nil
 }
 
-// reason is an error without the file's name, which the message has already.
+// reason returns an error without the file's name, which the message already has.
 func reason(err error) error {
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
@@ -115,10 +115,10 @@ func reason(err error) error {
 	return err
 }
 
-// warn tells if others than the owner can do with a file what they should not.
+// warn reports permissions for others than the owner that are too wide.
 func (f *file) warn(name string, mode fs.FileMode, secret bool) {
 	switch {
-	case !mode.IsRegular() || runtime.GOOS == "windows": // pipes; a system whose rights are not in the mode
+	case !mode.IsRegular() || runtime.GOOS == "windows": // pipes; a system whose permissions are not in the mode
 	case mode&0o022 != 0:
 		f.warnings = append(f.warnings, fmt.Sprintf("%s may be written by others than its owner (mode %04o)", name, mode.Perm()))
 	case secret && mode&0o004 != 0:
@@ -128,12 +128,12 @@ func (f *file) warn(name string, mode fs.FileMode, secret bool) {
 
 var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
-// document reads the file's only document.
+// document reads the only document of the file.
 func (f *file) document(content []byte) {
 	decoder := yaml.NewDecoder(strings.NewReader(string(content)))
 	var document, another yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return // nothing but comments
+		return // only comments
 	} else if err != nil {
 		f.unread = true
 		line, what := "1", err.Error()
@@ -143,7 +143,7 @@ func (f *file) document(content []byte) {
 				line = parts[1]
 			}
 		}
-		// The line is where the parser's trouble began, which may be above the mistake.
+		// The parser reports the line where its trouble began, which may be above the mistake.
 		f.problem("", "%s:%s: not YAML from here on: %s", f.name, line, what)
 		return
 	}
@@ -153,10 +153,11 @@ func (f *file) document(content []byte) {
 	}
 }
 
-// entries are the names and values of a mapping. What is no mapping, or given twice, is told.
+// entries returns the names and values of a mapping. It reports other nodes and
+// duplicates.
 func (f *file) entries(node *yaml.Node, path, what string) iter.Seq2[*yaml.Node, *yaml.Node] {
 	return func(yield func(*yaml.Node, *yaml.Node) bool) {
-		if node.ShortTag() == "!!null" { // all that was in it is commented out
+		if node.ShortTag() == "!!null" { // everything in it is commented out
 			return
 		}
 		if node.Kind != yaml.MappingNode {
@@ -182,7 +183,7 @@ func (f *file) entries(node *yaml.Node, path, what string) iter.Seq2[*yaml.Node,
 	}
 }
 
-// group reads the settings of the document, or of a group in it.
+// group reads the settings of the document or of a group.
 func (f *file) group(node *yaml.Node, path string) {
 	for name, value := range f.entries(node, path, "a group of settings") {
 		full := join(path, name.Value)
@@ -209,7 +210,7 @@ func (f *file) isGroup(path string) bool {
 }
 
 func (f *file) setting(setting *kong.Flag, node *yaml.Node, path string) {
-	if line, twice := f.lines[path]; twice { // in its group, and by its whole name
+	if line, twice := f.lines[path]; twice { // in its group, and by its full name
 		f.problem("", "%s is given twice, first in line %d", f.at(node, path), line)
 		return
 	}
@@ -224,7 +225,8 @@ func (f *file) setting(setting *kong.Flag, node *yaml.Node, path string) {
 	f.values[setting.Name] = fileValue{node.Line, target}
 }
 
-// beside makes paths in the file relative to it, so that they do not depend on where the program is started.
+// beside makes paths in the file relative to the file's folder, so that they do not depend
+// on where the program is started.
 func (f *file) beside(paths reflect.Value) {
 	absolute := func(path string) string {
 		if path == "" || filepath.IsAbs(path) {
@@ -242,7 +244,7 @@ func (f *file) beside(paths reflect.Value) {
 	}
 }
 
-// value reads a node into a field, or tells what is wrong with it.
+// value reads a node into a field, or reports what is wrong.
 func (f *file) value(node *yaml.Node, path string, tag tags, target reflect.Value, want, flag string) bool {
 	if list, ok := target.Addr().Interface().(*[]string); ok && node.Kind == yaml.SequenceNode {
 		right := len(node.Content) > 0 || tag.Get("some") == ""
@@ -271,7 +273,7 @@ func (f *file) value(node *yaml.Node, path string, tag tags, target reflect.Valu
 	}
 	shown := fmt.Sprintf("=%.100q", node.Value)
 	switch {
-	case tag.Get("secret") != "": // a key itself may stand there by mistake
+	case tag.Get("secret") != "": // a key may be here by mistake
 		shown = ""
 	case !right || target.Kind() == reflect.Bool:
 	case node.ShortTag() == "!!str":
@@ -283,7 +285,8 @@ func (f *file) value(node *yaml.Node, path string, tag tags, target reflect.Valu
 	return false
 }
 
-// typed tells whether YAML takes a value for what the field holds: "100" is not the number 100.
+// typed reports whether a value has the YAML type of its field: "100" is not the number
+// 100.
 func typed(node *yaml.Node, field reflect.Type) bool {
 	tag := node.ShortTag()
 	switch field {
@@ -296,12 +299,12 @@ func typed(node *yaml.Node, field reflect.Type) bool {
 	case reflect.TypeFor[time.Duration]():
 		return tag == "!!str" || tag == "!!int" // 0 needs no unit
 	case reflect.TypeFor[[32]byte]():
-		return tag == "!!str" || tag == "!!int" || tag == "!!float" // digits may happen to look like a number
+		return tag == "!!str" || tag == "!!int" || tag == "!!float" // digits may look like a number
 	}
 	return tag == "!!str"
 }
 
-// kindAt is kindOf, but for what may be a key by mistake, which is not shown.
+// kindAt is kindOf without the value, which may be a key by mistake.
 func (f *file) kindAt(node *yaml.Node, path string) string {
 	if strings.HasPrefix(path, keyList) && node.Kind == yaml.ScalarNode {
 		return "a text"
@@ -321,7 +324,7 @@ func kindOf(node *yaml.Node) string {
 	return fmt.Sprintf("%.100q", node.Value)
 }
 
-// at names a place in the file.
+// at formats a place in the file.
 func (f *file) at(node *yaml.Node, path string) string {
 	if path == "" {
 		return fmt.Sprintf("%s:%d", f.name, node.Line)

@@ -12,12 +12,12 @@ const helpNotes = `Every flag is also a variable: --history-events is $BELFRY_HI
 In a file (--config) it is events in the group history. Only the file can have API keys.
 Durations are written as 90s, 10m or 1h30m. Sizes are in bytes. Commas separate lists.`
 
-// printHelp shows the broker's settings with their defaults, a line each.
+// printHelp shows the broker's settings with their defaults, one in each line.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	serve := ctx.Model.DefaultCmd
 	if selected := ctx.Selected(); selected != nil && selected != serve {
 		for _, flag := range selected.Flags {
-			// It takes every setting; these are what it is about.
+			// It accepts every setting; these are the relevant ones.
 			flag.Hidden = selected.Path() == tokenCheck && flag.Name != fileFlag && !strings.HasPrefix(flag.Name, "jwt-")
 		}
 		return kong.DefaultHelpPrinter(options, ctx)

@@ -24,8 +24,8 @@ const keyNotes = `# The key is shown only this once. Programs send it as "Author
 # Put this entry into the list keys of the configuration file (--config). It has only the hash:
 `
 
-// Run makes a key. Stdout gets the key alone, so that KEY=$(belfry key create) keeps it; stderr gets the rest, which is
-// YAML with comments.
+// Run makes a key. Stdout gets only the key, so that KEY=$(belfry key create) works.
+// Stderr gets the rest, which is YAML with comments.
 func (k KeyCreate) Run(stdout, stderr io.Writer) error {
 	random := make([]byte, 32)
 	rand.Read(random) //nolint:errcheck // it never fails
@@ -49,7 +49,7 @@ func (k KeyCreate) Run(stdout, stderr io.Writer) error {
 		}
 		return err
 	}
-	topics, err := json.Marshal(k.Topics) // which is YAML too
+	topics, err := json.Marshal(k.Topics) // JSON is YAML too
 	if err != nil {
 		return err
 	}

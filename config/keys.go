@@ -9,10 +9,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// keyList is the name of the keys in a file.
+// keyList is the name of the list of keys in a file.
 const keyList = "keys"
 
-// listOfKeys reads the API keys.
+// listOfKeys reads the list of API keys.
 func (f *file) listOfKeys(node *yaml.Node) {
 	if node.ShortTag() == "!!null" { // all are commented out
 		return
@@ -27,7 +27,7 @@ func (f *file) listOfKeys(node *yaml.Node) {
 	}
 }
 
-// key reads an API key by the fields of [Key], named in lower case.
+// key reads an API key from the fields of [Key], in lower case.
 func (f *file) key(node *yaml.Node, path string) Key {
 	var key Key
 	into := reflect.ValueOf(&key).Elem()
@@ -57,7 +57,7 @@ func (f *file) key(node *yaml.Node, path string) Key {
 	return key
 }
 
-// unique tells of a name or a key that an earlier one has as well.
+// unique reports a name or a key that occurs twice.
 func (f *file) unique(node *yaml.Node, path string, key Key, field string) {
 	switch {
 	case field == "Name" && slices.ContainsFunc(f.keys, func(k Key) bool { return k.Name == key.Name }):

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEmptyKey: an entry of which nothing is left is no key. A broker with such a one would
-// take itself for one that has keys, and let in nobody.
+// TestEmptyKey: an entry without content is not a key. A broker with such a key would
+// consider itself closed, and admit nobody.
 func TestEmptyKey(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{"keys: [null]", "keys:\n- ~", "keys:\n  -\n    # name: a", "keys: [{}]", "keys: [!!null {}]"} {

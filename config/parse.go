@@ -12,14 +12,14 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Parse reads the settings from the environment (in the form of os.Environ), from the arguments that follow the
-// program's name and from the file that one of them names. An error has one line for each thing that is wrong. An empty
-// variable counts as unset.
+// Parse reads the settings from the arguments after the program's name, from the
+// environment (as of os.Environ), and from the file that one of them names. An error has
+// one line for each problem. An empty variable counts as unset.
 func Parse(args, environ []string, version string, stdout, stderr io.Writer) (Config, error) {
 	return settingsOf(ParseCommand(args, environ, version, stdout, stderr))
 }
 
-// settingsOf are the settings of a command that is to be serve.
+// settingsOf returns the settings for a command that must be serve.
 func settingsOf(command any, err error) (Config, error) {
 	if err != nil {
 		return Config{}, err
@@ -31,7 +31,7 @@ func settingsOf(command any, err error) (Config, error) {
 	return settings, nil
 }
 
-// settings finishes those of serve.
+// settings completes the settings of serve.
 func (in *input) settings(c *Config, parsed *kong.Context) {
 	if !in.file.unread {
 		in.conflicts(*c, parsed)
@@ -43,25 +43,26 @@ func (in *input) settings(c *Config, parsed *kong.Context) {
 	for _, flag := range parsed.Model.DefaultCmd.Flags {
 		delete(in.environ, variable(flag.Name))
 	}
-	delete(in.environ, variable(urlFlag)) // of other commands
+	delete(in.environ, variable(urlFlag)) // belongs to other commands
 	delete(in.environ, keyVariable)
 	c.Unknown = slices.Sorted(maps.Keys(in.environ))
 }
 
-// input is what kong reads settings through. It keeps what is wrong instead of stopping at the first of it.
+// input is kong's source of settings. It collects all problems instead of stopping at the
+// first.
 type input struct {
 	environ  map[string]string // the BELFRY_* variables
-	again    bool              // the files have been read before
-	wrong    map[string]bool   // flags with a problem of their own
+	again    bool              // the files have been read before (a reload)
+	wrong    map[string]bool   // flags with a problem already reported
 	problems []error
-	more     int   // problems that are not kept
+	more     int   // problems beyond maxProblems
 	file     *file // read when the first flag is resolved
 }
 
-// sourced is a value of the environment and its name there.
+// sourced is a value of the environment and the variable's name.
 type sourced struct{ name, text string }
 
-// resolve is asked for the flags that are not on the command line.
+// resolve returns the value of a flag that is not on the command line.
 func (in *input) resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	if !hasSettings(parent) {
 		if text := in.variable(flag.Name); flag.Name == urlFlag && text != "" {
@@ -81,15 +82,16 @@ func (in *input) resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) 
 	return nil, nil
 }
 
-// variable is the value of a flag's variable.
+// variable returns the value of a flag's variable.
 func (in *input) variable(flag string) string { return strings.TrimSpace(in.environ[variable(flag)]) }
 
-// Decode makes input a kong.Mapper: it reads one value into one field. It never fails, so that kong goes on.
+// Decode makes input a kong.Mapper: it reads one value into one field. It never fails, so
+// that kong continues.
 func (in *input) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	given := sourced{name: "--" + ctx.Value.Name}
 	token := ctx.Scan.Peek()
 	switch value := token.Value.(type) {
-	case fileValue: // which was checked when the file was read
+	case fileValue: // checked when the file was read
 		ctx.Scan.Pop()
 		target.Set(value.value)
 		return nil
@@ -120,7 +122,7 @@ type switches struct{ *input }
 // IsBool makes switches a kong.BoolMapper.
 func (switches) IsBool() bool { return true }
 
-// maxProblems are told of; who gave some other file by mistake need not see each of its lines.
+// maxProblems bounds the reported problems: a wrong file would have one in each line.
 const maxProblems = 100
 
 func (in *input) problem(flag, format string, args ...any) {
@@ -137,12 +139,12 @@ func negative(text string) bool {
 	return len(text) > 1 && text[0] == '-' && '0' <= text[1] && text[1] <= '9'
 }
 
-// rules are those between two settings, which are named by their flags.
+// rules relate two settings, which are named by their flags.
 var rules = []struct {
 	a, b string
 	ok   func(Config) bool
-	want string // of an error
-	why  string // of the documentation
+	want string // for the error
+	why  string // for the documentation
 }{
 	{
 		"max-message", "max-body", func(c Config) bool { return c.MaxMessage <= c.MaxBody },
@@ -170,7 +172,7 @@ var rules = []struct {
 	},
 }
 
-// conflicts tells which settings are right alone but not together.
+// conflicts reports settings that are valid alone but not together.
 func (in *input) conflicts(c Config, parsed *kong.Context) {
 	for _, rule := range rules {
 		if !rule.ok(c) && !in.wrong[rule.a] && !in.wrong[rule.b] {
@@ -179,7 +181,7 @@ func (in *input) conflicts(c Config, parsed *kong.Context) {
 	}
 }
 
-// written is a setting and its value as the user wrote them, if the user did.
+// written is a setting as the user wrote it, if the user set it.
 func (in *input) written(name string, parsed *kong.Context) string {
 	for _, step := range parsed.Path {
 		if step.Flag == nil || step.Flag.Name != name {
@@ -210,7 +212,7 @@ func text(flag *kong.Flag) string {
 
 const prefix = "BELFRY_"
 
-// variable is the environment's name for a flag.
+// variable returns the name of a flag's variable.
 func variable(flag string) string {
 	return prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }

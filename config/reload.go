@@ -5,11 +5,12 @@ import (
 	"reflect"
 )
 
-// Reload reads the settings again as [Parse] does, for a broker that runs with others. A setting is taken over if its
-// tag reload says so; those that changed besides are named as in a file, need a restart, and keep their value in next.
-// So next is what the broker runs with from now on.
+// Reload reads the settings again, as [Parse] does, for a running broker. Changes of
+// settings with the tag reload are taken over. Other changes are returned by their names
+// in the file. They need a restart, and next keeps their old values. So next is what the
+// broker runs with from now on.
 //
-// What must be right together (see conflicts) is either taken over together or not at all.
+// Settings that must fit together (see conflicts) are taken over together or not at all.
 func Reload(running Config, args, environ []string) (next Config, restart []string, err error) {
 	in := input{environ: ours(environ), wrong: map[string]bool{}, again: true}
 	next, err = settingsOf(in.parse(args, "", io.Discard, io.Discard))

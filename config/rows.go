@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// A Row is a setting as it may be shown.
+// A Row is a setting for display.
 type Row struct {
 	Group   string
 	Name    string // as in a file
 	Value   string // as in a file
-	Default bool   // the value is the default's
+	Default bool   // it has its default value
 	Reload  bool   // it can change while the broker runs
 	Help    string
 }
 
-// Rows returns the settings in the order of the struct, and then the API keys. It shows no secret:
-// a key has its name and its rights, a URL has no query.
+// Rows returns the settings in the order of the struct, and then the API keys. It shows no
+// secrets: a key appears with its name and rights, a URL without its query.
 func (c Config) Rows() []Row {
 	line := commandLine{Serve: c}
 	parser, err := newParser(&line, &input{})
 	if err != nil {
-		return nil // cannot be: it has parsed c
+		return nil // impossible: it has parsed c
 	}
 	var rows []Row
 	for _, flag := range parser.Model.DefaultCmd.Flags {
@@ -42,7 +42,7 @@ func (c Config) Rows() []Row {
 	return rows
 }
 
-// shown is what a key may do.
+// shown formats what a key may do.
 func (k Key) shown() string {
 	text := strings.Join(k.Rights, ", ") + " on " + strings.Join(k.Topics, ", ")
 	if k.Rate > 0 {
@@ -51,7 +51,7 @@ func (k Key) shown() string {
 	return text
 }
 
-// written is a value as it may stand in a file.
+// written formats a value as in a file.
 func written(value reflect.Value, form string) string {
 	switch v := value.Interface().(type) {
 	case []string:

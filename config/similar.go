@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// unknown tells that a name in the file is none of those that there are.
+// unknown reports an unknown name in the file.
 func (f *file) unknown(name *yaml.Node, what, given string, names []string) {
 	if meant := similar(given, names); meant != "" {
 		f.problem("", "%s:%d: unknown %s %.100q, did you mean %q?", f.name, name.Line, what, given, meant)
@@ -17,7 +17,7 @@ func (f *file) unknown(name *yaml.Node, what, given string, names []string) {
 	f.problem("", "%s:%d: unknown %s %.100q", f.name, name.Line, what, given)
 }
 
-// names are all that a file may have, with the groups.
+// names returns all names that a file may have, with the groups.
 func (f *file) names() []string {
 	names := map[string]bool{keyList: true}
 	for name := range f.settings {
@@ -29,7 +29,7 @@ func (f *file) names() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// similar is the name that was probably meant, if there is one.
+// similar returns the name that was probably meant, "" if there is none.
 func similar(given string, names []string) string {
 	best, meant := 3, ""
 	given = plain(given)
@@ -44,12 +44,13 @@ func similar(given string, names []string) string {
 	return meant
 }
 
-// plain makes a flag's or a variable's name for a setting equal to the one in the file.
+// plain converts a flag's or a variable's name to the form in the file.
 func plain(name string) string {
 	return strings.TrimPrefix(strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToLower(name)), "belfry_")
 }
 
-// distance is how many letters must be put in, taken out or changed to make b of a (Levenshtein).
+// distance is the number of letters to insert, remove or change to turn a into b
+// (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -15,7 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// TokenCreate makes a token, for tests and where no issuer is at hand.
+// TokenCreate makes a token, for tests and for setups without an issuer.
 type TokenCreate struct {
 	User       string        `default:"" placeholder:"NAME" form:"user" help:"The token's user (sub). Without it the token has no user."`
 	Subscribe  []string      `default:"" placeholder:"PATTERNS" form:"topics" help:"Topics and patterns that the user may subscribe to."`
@@ -27,17 +27,17 @@ type TokenCreate struct {
 	SecretFile string        `default:"" placeholder:"FILE" form:"file" help:"File with the secret to sign with (HS256)."`
 	PrivateKey string        `default:"" placeholder:"FILE" form:"file" help:"PEM file with the private key to sign with (RS256, ES256 or EdDSA)."`
 
-	Secret Secret        `kong:"-"` // what SecretFile holds, or
-	Key    crypto.Signer `kong:"-"` // what PrivateKey holds: *rsa.PrivateKey, *ecdsa.PrivateKey (P-256), ed25519.PrivateKey
+	Secret Secret        `kong:"-"` // content of SecretFile, or
+	Key    crypto.Signer `kong:"-"` // content of PrivateKey: *rsa.PrivateKey, *ecdsa.PrivateKey (P-256), ed25519.PrivateKey
 }
 
-// TokenCheck says what the broker with these settings would make of a token.
+// TokenCheck reports how the broker with these settings would judge a token.
 type TokenCheck struct {
 	Token  string `arg:"" optional:"" default:"-" form:"token" help:"The token. Without it, or with -, it is read from stdin, which no shell history keeps."`
 	Config `embed:""`
 }
 
-// signingKey reads what a token is signed with.
+// signingKey reads the key that signs a token.
 func (in *input) signingKey(c *TokenCreate) {
 	if in.wrong["secret-file"] || in.wrong["private-key"] {
 		return
@@ -63,7 +63,8 @@ func (in *input) signingKey(c *TokenCreate) {
 	}
 }
 
-// privateKey is the first private key of a PEM file. Files of OpenSSL have the parameters of the curve before it.
+// privateKey returns the first private key of a PEM file. Files of OpenSSL have the
+// curve's parameters before it.
 func privateKey(content []byte) (crypto.Signer, error) {
 	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
 		var key any
@@ -94,15 +95,16 @@ func privateKey(content []byte) (crypto.Signer, error) {
 	return nil, errors.New("want a private key in the PEM format, not encrypted")
 }
 
-// token finds what looks like one, which begins with {" in base64, so that no message shows it.
+// token matches the beginning of a token ({" in base64), so that no message shows one.
 var token = regexp.MustCompile(`\bey[\w-]+\.[\w-]*\.[\w-]*`)
 
-// withoutTokens is an error of the command line's parser, which may repeat what stands there.
+// withoutTokens removes tokens from an error of the command line's parser, which may
+// repeat its input.
 func withoutTokens(err error) error {
 	return fmt.Errorf("%s (belfry --help lists what there is)", token.ReplaceAllString(err.Error(), "(a token)"))
 }
 
-// hasSettings tells whether a command's flags are the settings.
+// hasSettings reports whether a command's flags are the settings.
 func hasSettings(path *kong.Path) bool {
 	return path.Command != nil && (path.Command.Name == serve || path.Command.Path() == tokenCheck)
 }

@@ -15,19 +15,19 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Secret is bytes that are not printed.
+// Secret is a text that is never printed.
 type Secret []byte
 
 func (Secret) String() string { return "(secret)" }
 
 const (
 	maxKeyFile = 64 << 10
-	minSecret  = 32   // what RFC 7518 asks of HS256
-	minRSA     = 2048 // likewise; above maxRSA each check takes long
+	minSecret  = 32   // required by RFC 7518 for HS256
+	minRSA     = 2048 // likewise; above maxRSA each check is slow
 	maxRSA     = 8192
 )
 
-// tokenKeys reads the files with the keys of tokens.
+// tokenKeys reads the files with the keys for tokens.
 func (in *input) tokenKeys(jwt *JWT, parsed *kong.Context) {
 	const secretFlag, publicFlag = "jwt-secret-file", "jwt-public-keys"
 	if name := jwt.SecretFile; name != "" && !in.wrong[secretFlag] {
@@ -59,7 +59,7 @@ func (in *input) tokenKeys(jwt *JWT, parsed *kong.Context) {
 	}
 }
 
-// secretOf is a file's secret. Editors and echo end a file with a line break that is no part of it.
+// secretOf returns a file's secret, without the line end that editors and echo add.
 func secretOf(content []byte) (Secret, error) {
 	secret := bytes.TrimSuffix(bytes.TrimSuffix(content, []byte("\n")), []byte("\r"))
 	if len(secret) < minSecret {
@@ -113,7 +113,7 @@ func publicKey(block *pem.Block) (crypto.PublicKey, error) {
 
 var errUnfit = fmt.Errorf("want keys for RS256 (%d to %d bits), ES256 (P-256) or EdDSA (Ed25519)", minRSA, maxRSA)
 
-// fit fails for keys that are too weak, or for other algorithms.
+// fit fails for keys that are too weak or of another algorithm.
 func fit(key crypto.PublicKey) error {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

@@ -17,10 +17,10 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// tags are a field's, as kong knows them or as reflect does.
+// tags are the tags of a field, from kong or from reflect.
 type tags interface{ Get(name string) string }
 
-// read sets a field from text, if that is a right value for it by the field's "range" or "form" tag.
+// read sets a field from text, if the field's tag "range" or "form" allows the value.
 func read(text string, tag tags, target reflect.Value) bool {
 	if !utf8.ValidString(text) {
 		return false
@@ -68,7 +68,7 @@ func split(list string) []string {
 	return items
 }
 
-// want describes the right values of a field, of which standard is one.
+// want describes the valid values of a field; standard is one of them.
 func want(tag tags, field reflect.Type, standard string) string {
 	var what string
 	limits := strings.Replace(tag.Get("range"), "..", " to ", 1)
@@ -131,7 +131,7 @@ var forms = map[string]form{
 	"topics":          {"topics of 1 to 255 bytes of UTF-8 without control characters, such as cats,dogs", isTopic},
 }
 
-// formOf is a form by its name, or the choice between the words of its tag.
+// formOf returns a form by its name, or the choice between the words of its tag.
 func formOf(tag tags) form {
 	name := tag.Get("form")
 	if named, ok := forms[name]; ok {
@@ -149,7 +149,7 @@ func isAddress(text string) bool {
 	return err == nil && bad == nil && strconv.FormatUint(number, 10) == port && !strings.ContainsAny(host, " /")
 }
 
-// maxSocketPath is what every system takes as the path of a unix socket, in bytes.
+// maxSocketPath is the longest path of a unix socket that every system accepts, in bytes.
 const maxSocketPath = 100
 
 func isMode(text string) bool {
@@ -185,8 +185,8 @@ func isTopic(text string) bool {
 	return text != "" && len(text) <= 255 && utf8.ValidString(text) && !strings.ContainsFunc(text, isControl)
 }
 
-// isControl is what the broker refuses in names (hub.HasControl), which this package
-// does not know.
+// isControl matches what the broker refuses in names (hub.HasControl), which this package
+// cannot import.
 func isControl(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }

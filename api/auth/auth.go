@@ -1,5 +1,5 @@
-// Package auth decides who a request is from and what that may do: anybody on
-// this machine, the holder of an API key, or of a token (a JWT).
+// Package auth finds the identity of a request and its rights: anybody on this machine,
+// the holder of an API key, or the holder of a token (a JWT).
 package auth
 
 import (
@@ -15,15 +15,15 @@ import (
 	"belfry/hub"
 )
 
-// A Right is something that may be done.
+// A Right is a permission.
 type Right uint8
 
-// The rights. Nobody has one that was not given.
+// The rights. An identity has only those that it was given.
 const (
-	Publish   Right = 1 << iota // events
-	Register                    // clients, and unregister a user's
-	Subscribe                   // without a registration, and read history
-	Admin                       // see and do all that operators may
+	Publish   Right = 1 << iota // publish events
+	Register                    // register clients, and unregister a user's clients
+	Subscribe                   // subscribe without a registration, and read history
+	Admin                       // see and do everything that operators may
 )
 
 var rightNames = map[string]Right{"publish": Publish, "register": Register, "subscribe": Subscribe, "admin": Admin}
@@ -33,7 +33,7 @@ func ParseRights(names []string) (all Right, err error) {
 	for _, name := range names {
 		right, ok := rightNames[name]
 		if !ok {
-			return 0, fmt.Errorf("%q is no right; rights are publish, register, subscribe and admin", name)
+			return 0, fmt.Errorf("%q is not a right; use publish, register, subscribe or admin", name)
 		}
 		all |= right
 	}
@@ -49,22 +49,22 @@ func (r Right) String() string {
 	return fmt.Sprintf("Right(%d)", uint8(r))
 }
 
-// An Identity is who a request is from, and what that may do. It is not
-// changed any more. Who that is later [Guard.Still] says.
+// An Identity is who a request comes from, with its rights. It is immutable; [Guard.Refresh]
+// returns its successor after a change.
 type Identity struct {
-	Name      string // of the key, or what kind it is; one of few
+	Name      string // of the key, or the kind of credentials; one of few
 	User      string // of a token; else ""
 	scope     string // see Scope
 	rights    Right
 	publish   []string   // patterns
-	subscribe *hub.Grant // of its own connections; it is their holder
+	subscribe *hub.Grant // of its own connections, which it also identifies
 	register  *hub.Grant // of clients that it registers
-	key       *Key       // nil: it is none's
-	proof     *proof     // nil: it is not that of a token
+	key       *Key       // nil: not a key's
+	proof     *proof     // nil: not a token's
 }
 
-// Who asks without credentials: a broker that is open, or one at the address of its
-// operators, which is theirs as long as it runs.
+// The identities without credentials: callers of an open broker, and callers at the
+// operators' own address. The latter keep their rights as long as the broker runs.
 var (
 	everybody = newEverybody()
 	operators = newEverybody()
@@ -73,18 +73,17 @@ var (
 func newEverybody() *Identity {
 	id := &Identity{Name: "open", scope: openScope, rights: Publish | Register | Subscribe | Admin, publish: []string{">"}}
 	id.subscribe = &hub.Grant{Subscribe: append([]string{">"}, hub.BrokersTopics...), Holder: id}
-	id.register = id.subscribe // it ends when the broker is open no more
+	id.register = id.subscribe // it ends when the broker is no longer open
 	return id
 }
 
-// ByToken reports whether an identity is that of a token.
+// ByToken reports whether the identity comes from a token.
 func (id *Identity) ByToken() bool { return id.proof != nil }
 
-// Has reports whether an identity has a right, whatever the topic. It fails with
-// a [*Denial].
+// Has reports whether an identity has a right for any topic. It fails with a [*Denial].
 func (id *Identity) Has(r Right) error {
 	if id.rights&r == 0 {
-		return forbidden.because(fmt.Sprintf("%s has not the right to %s", id.Name, r))
+		return forbidden.because(fmt.Sprintf("%s does not have the right to %s", id.Name, r))
 	}
 	return nil
 }
@@ -121,11 +120,12 @@ func (id *Identity) MayGrant(patterns ...string) error {
 	return nil
 }
 
-// Grant is what a connection of the identity is limited to.
+// Grant returns what a connection of the identity may subscribe to.
 func (id *Identity) Grant() *hub.Grant { return id.subscribe }
 
-// Allow is what a client that the identity registers is limited to: patterns, or if
-// they are nil all that it may grant. What a key has granted it has granted for good.
+// Allow returns what a client registered by the identity may subscribe to: the patterns,
+// or all that the identity may grant if they are nil. Clients keep what a key has granted
+// them.
 func (id *Identity) Allow(patterns []string) *hub.Grant {
 	if patterns == nil {
 		return id.register
@@ -133,7 +133,7 @@ func (id *Identity) Allow(patterns []string) *hub.Grant {
 	return &hub.Grant{Subscribe: patterns, Holder: id.register.Holder}
 }
 
-// A Key is an API key. Of its text only the hash is kept.
+// A Key is an API key. Only the hash of its text is kept.
 type Key struct {
 	Name   string
 	SHA256 [sha256.Size]byte // of its text
@@ -141,8 +141,8 @@ type Key struct {
 	Topics []string // patterns that the rights are for
 }
 
-// identity returns whose the key is. What operators see is the whole broker; who comes
-// to a topic they may follow where the key's patterns let them follow the topic.
+// identity returns the identity of a key. An operator sees the whole broker. But a key may
+// watch who is subscribed to a topic only if its patterns cover the topic.
 func (k *Key) identity() *Identity {
 	subscribe := k.Topics
 	if k.Rights&Admin != 0 {
@@ -156,63 +156,63 @@ func (k *Key) identity() *Identity {
 	return id
 }
 
-// A Denial is why a request is not served. Its code is what the client is told;
-// the reason is for the log.
+// A Denial says why a request is refused. The client is told the code and the detail; the
+// reason is for the log.
 type Denial struct {
 	Status int    // 401 or 403
 	Code   string // stable
 	Detail string // what to do about it
-	Reason string // precisely what is wrong
+	Reason string // what exactly is wrong
 }
 
 func (d *Denial) Error() string { return d.Code + ": " + d.Reason }
 
-// Public is what the client is told.
+// Public returns the text for the client.
 func (d *Denial) Public() string { return d.Code }
 
-// Is makes a denial one of [hub.ErrForbidden].
+// Is makes every denial a [hub.ErrForbidden].
 func (d *Denial) Is(target error) bool { return target == hub.ErrForbidden }
 
-// because returns the denial with its reason.
+// because returns the denial with a reason.
 func (d Denial) because(reason string) *Denial {
 	d.Reason = reason
 	return &d
 }
 
-// What a client can be denied with.
+// The denials that clients are told.
 var (
 	missing   = Denial{http.StatusUnauthorized, "credentials_missing", "send Authorization: Bearer with an API key or a token", "no credentials"}
 	invalid   = Denial{http.StatusUnauthorized, "credentials_invalid", "the key or the token is not accepted; its issuer can check it with belfry token check", ""}
-	expired   = Denial{http.StatusUnauthorized, "token_expired", "get a new token and come again", ""}
-	forbidden = Denial{http.StatusForbidden, "forbidden", "this is not among what was granted", ""}
-	wrongHost = Denial{http.StatusForbidden, "host_not_allowed", "without keys the broker answers as localhost and as its public_url only; configure keys to serve others", ""}
-	proxied   = Denial{http.StatusForbidden, "proxied", "without keys the broker answers no proxy; configure keys to stand behind one", ""}
+	expired   = Denial{http.StatusUnauthorized, "token_expired", "the token has expired; get a new one and try again", ""}
+	forbidden = Denial{http.StatusForbidden, "forbidden", "the key or the token does not grant this; use one that does", ""}
+	wrongHost = Denial{http.StatusForbidden, "host_not_allowed", "without keys the broker serves only the hosts localhost and public_url; configure keys to serve others", ""}
+	proxied   = Denial{http.StatusForbidden, "proxied", "without keys the broker refuses requests through a proxy; configure keys to run behind one", ""}
 	foreign   = Denial{http.StatusForbidden, "origin_not_allowed", "pages of this origin may not use this call; add the origin to allowed_origins if they should", ""}
 )
 
-// Options are what a [Guard] knows.
+// Options configure a [Guard].
 type Options struct {
 	Keys    []Key
 	Tokens  *Tokens          // nil: none are accepted
-	Open    bool             // without keys and tokens: everybody may do everything
-	Local   bool             // and must be on this machine
-	Ours    bool             // who gets there is an operator, as long as the broker runs
-	Hosts   []string         // under which this machine is reached besides, as in a Host header
-	Origins []string         // of pages that may use the broker; see [Guard.Enter]
+	Open    bool             // there are no keys or tokens: everybody may do everything
+	Local   bool             // with Open: only from this machine
+	Ours    bool             // every caller is an operator as long as the broker runs
+	Hosts   []string         // further names of this machine, as in a Host header
+	Origins []string         // of pages that may use the broker; see [Guard.CheckOrigin]
 	Clock   func() time.Time // nil is time.Now
 }
 
-// A Guard identifies requests. It is not changed any more.
+// A Guard identifies requests. It is immutable.
 type Guard struct {
 	opts Options
 	keys []*Identity // in the order of opts.Keys
 	any  bool        // pages of any origin may use the broker
 }
 
-// New returns a guard. It fails for one that would let nobody in.
+// New returns a guard. It fails for options that would refuse everybody.
 func New(opts Options) (*Guard, error) {
 	if len(opts.Keys) == 0 && opts.Tokens == nil && !opts.Open {
-		return nil, errors.New("neither keys nor tokens are configured, and the broker is not to be open")
+		return nil, errors.New("no keys or tokens are configured, and the broker may not be open")
 	}
 	if opts.Clock == nil {
 		opts.Clock = time.Now
@@ -225,46 +225,47 @@ func New(opts Options) (*Guard, error) {
 	return g, nil
 }
 
-// Still returns who somebody is now that an earlier guard, or this one, has
-// identified. It fails with a [*Denial] for one whom this guard does not know any
-// more: the one that a new request would get. It is the one place that decides
-// about who has been let in, and does not wait.
-func (g *Guard) Still(who *Identity) (*Identity, error) {
+// Refresh returns the present identity of a caller that this guard or an earlier one has
+// identified. It fails with a [*Denial], the one that a new request would get, if this
+// guard would refuse the caller. Every recheck of rights goes through it. It does not
+// wait.
+func (g *Guard) Refresh(who *Identity) (*Identity, error) {
 	switch {
 	case who == operators, who == everybody && g.open():
 		return who, nil
 	case who == everybody:
-		return nil, missing.because("the broker is open no more")
+		return nil, missing.because("the broker is no longer open")
 	case who.proof != nil && g.opts.Tokens != nil:
-		return g.opts.Tokens.still(who, g.opts.Clock())
+		return g.opts.Tokens.refresh(who, g.opts.Clock())
 	case who.proof != nil:
-		return nil, invalid.because("tokens are not configured any more")
+		return nil, invalid.because("tokens are no longer configured")
 	}
 	for i := range g.opts.Keys {
 		if g.opts.Keys[i].SHA256 == who.key.SHA256 {
 			return g.keys[i], nil
 		}
 	}
-	return nil, invalid.because("the key is no more")
+	return nil, invalid.because("the key was removed")
 }
 
-// Regrant says what a grant has become for its holder. It is the [hub.Changes].
+// Regrant returns what has become of a grant. It is the [hub.Changes].
 func (g *Guard) Regrant(old *hub.Grant) *hub.Grant {
 	before := old.Holder.(*Identity)
-	now, err := g.Still(before)
+	now, err := g.Refresh(before)
 	switch {
 	case err != nil || now.Has(Subscribe) != nil:
 		return nil
 	case now == before:
-		return old // it may be a part of what the holder has
+		return old // the new one may be a part of it
 	}
 	return now.subscribe
 }
 
-// open reports whether nobody needs credentials.
+// open reports whether credentials are unnecessary.
 func (g *Guard) open() bool { return len(g.opts.Keys) == 0 && g.opts.Tokens == nil }
 
-// Everybody returns who asks a broker that needs no credentials, or nil if it does.
+// Everybody returns the identity of callers of an open broker, or nil if the broker is not
+// open.
 func (g *Guard) Everybody() *Identity {
 	switch {
 	case !g.open():
@@ -275,7 +276,7 @@ func (g *Guard) Everybody() *Identity {
 	return everybody
 }
 
-// Identify returns who a request is from. It fails with a [*Denial].
+// Identify returns the identity of a request. It fails with a [*Denial].
 func (g *Guard) Identify(r *http.Request) (*Identity, error) {
 	if who := g.Everybody(); who != nil {
 		return who, nil
@@ -287,10 +288,10 @@ func (g *Guard) Identify(r *http.Request) (*Identity, error) {
 	return g.Check(text)
 }
 
-// Check returns whose a key or a token is. It fails with a [*Denial].
+// Check returns the identity of a key or a token. It fails with a [*Denial].
 func (g *Guard) Check(text string) (*Identity, error) {
 	if len(text) > maxCredentials {
-		return nil, invalid.because("credentials of too many bytes")
+		return nil, invalid.because("the credentials are too long")
 	}
 	if strings.Count(text, ".") == 2 {
 		if g.opts.Tokens == nil {
@@ -306,7 +307,7 @@ func (g *Guard) Check(text string) (*Identity, error) {
 		}
 	}
 	if found == nil {
-		return nil, invalid.because("no such key, and not the three parts of a token")
+		return nil, invalid.because("not a known key, and not a token of three parts")
 	}
 	return found, nil
 }

@@ -13,8 +13,8 @@ import (
 	"belfry/hub"
 )
 
-// claims are what a token says, as far as it counts (RFC 7519 section 4.1). Each
-// is read by its own check, so that what is wrong with it goes by its name.
+// claims are the claims that are checked (RFC 7519 section 4.1). Each is parsed by its own
+// check, so that an error carries the claim's name.
 type claims struct {
 	Exp    jsontext.Value `json:"exp"`
 	Nbf    jsontext.Value `json:"nbf"`
@@ -25,24 +25,24 @@ type claims struct {
 	Belfry jsontext.Value `json:"belfry"`
 }
 
-// rights is the claim belfry: patterns of topics.
+// rights is the claim belfry: patterns of topics by right.
 type rights struct {
 	Subscribe []string `json:"subscribe"`
 	Publish   []string `json:"publish"`
 }
 
-// tooLate is why a token was good once.
+// tooLate says that a token has expired.
 type tooLate string
 
 func (t tooLate) Error() string { return string(t) }
 
 var errMissing = errors.New("missing")
 
-// maxDate is the last second of the year 9999, the last that RFC 3339 can write.
+// maxDate is the last second of the year 9999, the latest that RFC 3339 can write.
 const maxDate = 253402300799
 
-// dateOf reads a NumericDate (RFC 7519 section 2). It fails with errMissing for
-// one that is not there.
+// dateOf reads a NumericDate (RFC 7519 section 2). It fails with errMissing if there is
+// none.
 func dateOf(value jsontext.Value) (time.Time, error) {
 	switch value.Kind() {
 	case jsontext.KindInvalid, 'n':
@@ -56,29 +56,29 @@ func dateOf(value jsontext.Value) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%.100s; want seconds since 1970 as a number", value)
 }
 
-// shown is a time and how far it is off.
-func (e *exam) shown(at time.Time) string {
+// shown formats a time and its distance from now.
+func (e *verifier) shown(at time.Time) string {
 	if ago := e.now.Sub(at).Round(time.Second); ago >= 0 {
 		return fmt.Sprintf("%s, %v ago", at.Format(time.RFC3339), ago)
 	}
 	return fmt.Sprintf("%s, in %v", at.Format(time.RFC3339), at.Sub(e.now).Round(time.Second))
 }
 
-func (e *exam) sayWhen(at time.Time) {
+func (e *verifier) sayWhen(at time.Time) {
 	if e.explain {
 		e.found = e.shown(at)
 	}
 }
 
-func (e *exam) exp() error {
+func (e *verifier) exp() error {
 	at, err := dateOf(e.claims.Exp)
 	switch leeway := e.tokens.opts.Leeway; {
 	case err == errMissing:
-		return errors.New("missing; want the time when the token ends, in seconds since 1970")
+		return errors.New("missing; want the time when the token expires, in seconds since 1970")
 	case err != nil:
 		return err
 	case !e.now.Before(at.Add(leeway)):
-		return tooLate(fmt.Sprintf("%s; want a time to come (clocks may differ by %v)", e.shown(at), leeway))
+		return tooLate(fmt.Sprintf("%s; want a time in the future (clocks may differ by %v)", e.shown(at), leeway))
 	default:
 		e.end = at.Add(leeway)
 		e.sayWhen(at)
@@ -86,7 +86,7 @@ func (e *exam) exp() error {
 	}
 }
 
-func (e *exam) nbf() error {
+func (e *verifier) nbf() error {
 	at, err := dateOf(e.claims.Nbf)
 	switch leeway := e.tokens.opts.Leeway; {
 	case err == errMissing:
@@ -95,26 +95,26 @@ func (e *exam) nbf() error {
 	case err != nil:
 		return err
 	case e.now.Before(at.Add(-leeway)):
-		return fmt.Errorf("%s; want a time that has come (clocks may differ by %v)", e.shown(at), leeway)
+		return fmt.Errorf("%s; want a time in the past (clocks may differ by %v)", e.shown(at), leeway)
 	default:
 		e.sayWhen(at)
 		return nil
 	}
 }
 
-func (e *exam) iat() error {
+func (e *verifier) iat() error {
 	at, err := dateOf(e.claims.Iat)
 	opts := &e.tokens.opts
 	switch end := at.Add(opts.MaxAge + opts.Leeway); {
 	case err == errMissing && opts.MaxAge == 0:
-		e.say("none, and tokens of any age are taken")
+		e.say("none; tokens of any age are accepted")
 		return nil
 	case err == errMissing:
 		return fmt.Errorf("missing; want the time when the token was issued, at most %v ago", opts.MaxAge)
 	case err != nil:
 		return err
 	case e.now.Before(at.Add(-opts.Leeway)):
-		return fmt.Errorf("%s; want a time that has come (clocks may differ by %v)", e.shown(at), opts.Leeway)
+		return fmt.Errorf("%s; want a time in the past (clocks may differ by %v)", e.shown(at), opts.Leeway)
 	case opts.MaxAge > 0 && e.now.After(end):
 		return tooLate(fmt.Sprintf("%s; want at most %v (clocks may differ by %v)", e.shown(at), opts.MaxAge, opts.Leeway))
 	case opts.MaxAge > 0 && end.Before(e.end):
@@ -124,10 +124,10 @@ func (e *exam) iat() error {
 	return nil
 }
 
-func (e *exam) aud() error {
+func (e *verifier) aud() error {
 	wanted := e.tokens.opts.Audience
 	if len(wanted) == 0 {
-		e.say("not looked at")
+		e.say("not checked")
 		return nil
 	}
 	var has []string
@@ -155,24 +155,24 @@ func (e *exam) aud() error {
 	return fmt.Errorf("%.200q; want one of %.200q", has, wanted)
 }
 
-// textsOf reads a list of texts. Null is none.
+// textsOf reads a list of strings. Null is an empty list.
 func textsOf(list jsontext.Value) (texts []string, err error) {
 	var values []jsontext.Value
 	err = json.Unmarshal(list, &values)
 	for _, value := range values {
 		text, bad := textOf(value)
 		if bad != nil || value.Kind() != '"' {
-			return nil, fmt.Errorf("%.100s; want a text or a list of texts", list)
+			return nil, fmt.Errorf("%.100s; want a string or a list of strings", list)
 		}
 		texts = append(texts, text)
 	}
 	return texts, err
 }
 
-func (e *exam) iss() error {
+func (e *verifier) iss() error {
 	wanted := e.tokens.opts.Issuer
 	if wanted == "" {
-		e.say("not looked at")
+		e.say("not checked")
 		return nil
 	}
 	has, err := textOf(e.claims.Iss)
@@ -188,7 +188,7 @@ func (e *exam) iss() error {
 	return nil
 }
 
-func (e *exam) sub() error {
+func (e *verifier) sub() error {
 	user, err := textOf(e.claims.Sub)
 	switch {
 	case err != nil:
@@ -203,23 +203,23 @@ func (e *exam) sub() error {
 	return nil
 }
 
-func (e *exam) belfry() error {
+func (e *verifier) belfry() error {
 	switch e.claims.Belfry.Kind() {
 	case jsontext.KindInvalid, 'n':
 		return errors.New(`missing; want an object such as {"subscribe":["orders.*"],"publish":[]}`)
 	}
 	if err := json.Unmarshal(e.claims.Belfry, &e.rights, json.RejectUnknownMembers(true)); err != nil {
 		e.rights = rights{}
-		return fmt.Errorf("%.100s; want an object of subscribe and publish, lists of texts", e.claims.Belfry)
+		return fmt.Errorf("%.100s; want an object with subscribe and publish, lists of strings", e.claims.Belfry)
 	}
 	return nil
 }
 
-func (e *exam) subscribe() error { return e.patterns(e.rights.Subscribe) }
+func (e *verifier) subscribe() error { return e.patterns(e.rights.Subscribe) }
 
-func (e *exam) publish() error { return e.patterns(e.rights.Publish) }
+func (e *verifier) publish() error { return e.patterns(e.rights.Publish) }
 
-func (e *exam) patterns(all []string) error {
+func (e *verifier) patterns(all []string) error {
 	if most := e.tokens.opts.MaxTopics; len(all) > most {
 		return fmt.Errorf("%d patterns; want at most %d (max_subscriptions)", len(all), most)
 	}

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// tokenProtocol is what a subprotocol that carries a token begins with: a page
-// can't set other headers of a WebSocket's handshake.
+// tokenProtocol is the prefix of a subprotocol that carries a token. A page cannot set
+// other headers of a WebSocket handshake.
 const tokenProtocol = "bearer."
 
-// credentials returns the key or the token that a request brings (RFC 6750
-// section 2). What is empty is none, and so is what is of another scheme: it is meant
-// for a proxy in front. A request that brings several different ones is refused:
-// which of them counts would be a guess.
+// credentials returns the key or the token of a request (RFC 6750 section 2). Empty
+// credentials count as none. So do those of another scheme, which are meant for a proxy in
+// front of the broker. A request with several different ones is refused, because either
+// choice would be a guess.
 func credentials(r *http.Request) (string, error) {
 	found, others := bearers(r.Header["Authorization"])
 	for _, line := range r.Header["Sec-Websocket-Protocol"] {
@@ -38,8 +38,7 @@ func credentials(r *http.Request) (string, error) {
 	return "", missing.because("no credentials")
 }
 
-// bearers returns the credentials of the headers that are of the scheme Bearer, and
-// whether there are others.
+// bearers returns the credentials of scheme Bearer, and whether there are others.
 func bearers(headers []string) (found []string, others bool) {
 	for _, header := range headers {
 		scheme, text := strings.Trim(header, blanks), ""

@@ -7,43 +7,43 @@ import (
 	"strings"
 )
 
-// What stands for several origins in a list of them.
+// The special values in a list of origins.
 const (
 	anyOrigin  = "*"    // pages from anywhere
 	autoOrigin = "auto" // pages from anywhere if there are keys, else pages of this machine
 )
 
-// A Page is the page of another origin that a request is from.
+// A Page describes the page of another origin that sent a request.
 type Page struct {
-	Origin string // to be permitted to see the response; "" for a request that is from none
+	Origin string // that may read the response; "" if there is none
 	Varies bool   // the response depends on it
 }
 
-// A Call is what a request asks for, as far as it matters to pages.
+// A Call is the part of a route that matters for pages.
 type Call struct {
-	Admin bool // for administrators: the broker's own pages alone may use it
-	Shown bool // it costs nothing and is the same for everybody: pages may load it, or lead to it
+	Admin bool // for operators: only the broker's own pages may use it
+	Shown bool // free and the same for everybody: pages may load it, or link to it
 }
 
-// Enter decides whether a request may be looked at at all, and is the one place
-// that decides about pages. It fails with a [*Denial].
+// CheckOrigin decides whether a request is served at all. It is the one place that decides about
+// pages. It fails with a [*Denial].
 //
-// A page may use the broker if it came from there, or if its origin is among
-// [Options.Origins], in which * is any and auto depends on whether there are
-// keys: a page brings no credentials by itself, so with keys any may try, while
-// without keys being asked by this machine's browser must not be enough. Calls
-// for administrators are for the broker's own pages alone.
+// A page may use the broker if it came from the broker, or if its origin is in
+// [Options.Origins]. There * means any origin, and auto depends on whether there are keys.
+// With keys any page may try, because a page brings no credentials by itself. Without
+// keys, a request from this machine's browser is not enough. Calls for operators are only
+// for the broker's own pages.
 //
-// Some requests of a page, such as that of an image, have no Origin. Browsers say of
-// those whether they are of another site (Fetch Metadata); as nothing says of which
-// page they are, they are refused unless any may. A link to the console may be followed.
+// Some requests of a page, such as one for an image, have no Origin. Browsers mark those
+// that come from another site (Fetch Metadata), but do not name the page. They are refused
+// unless any page may. A link to the console may be followed.
 //
-// A broker that is open to this machine alone asks for more: a page that a name
-// of its own has led here (DNS rebinding) and a proxy that others may use would
-// both come from this machine.
-func (g *Guard) Enter(r *http.Request, call Call) (Page, error) {
+// A broker that is open to this machine only checks more. Two kinds of foreign requests
+// come from this machine: those of a page that reached it through a name of its own (DNS
+// rebinding), and those of an open proxy.
+func (g *Guard) CheckOrigin(r *http.Request, call Call) (Page, error) {
 	if g.open() && g.opts.Local {
-		if err := g.near(r); err != nil {
+		if err := g.checkLocal(r); err != nil {
 			return Page{}, err
 		}
 	}
@@ -64,8 +64,8 @@ func (g *Guard) Enter(r *http.Request, call Call) (Page, error) {
 	return page, nil
 }
 
-// isForeign reports whether a browser says that a request is by a page of another
-// origin (Fetch Metadata Request Headers, Sec-Fetch-Site).
+// isForeign reports whether the browser says that a page of another origin made the
+// request (Fetch Metadata Request Headers, Sec-Fetch-Site).
 func isForeign(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "none", "same-origin":
@@ -74,7 +74,7 @@ func isForeign(r *http.Request) bool {
 	return true
 }
 
-// admitsUnnamed reports whether a call may be made by a page that is not named.
+// admitsUnnamed reports whether a page whose origin is unknown may make a call.
 func (g *Guard) admitsUnnamed(r *http.Request, call Call) bool {
 	switch {
 	case call.Admin && call.Shown:
@@ -85,8 +85,8 @@ func (g *Guard) admitsUnnamed(r *http.Request, call Call) bool {
 	return call.Shown || g.any
 }
 
-// near fails for requests that may not be from this machine.
-func (g *Guard) near(r *http.Request) error {
+// checkLocal fails for requests that may come from another machine.
+func (g *Guard) checkLocal(r *http.Request) error {
 	if !isLoopback(r.Host) && !slices.Contains(g.opts.Hosts, strings.ToLower(r.Host)) {
 		return wrongHost.because(fmt.Sprintf("Host %.100q", r.Host))
 	}
@@ -110,21 +110,21 @@ func (g *Guard) permits(origin string) bool {
 	return ok && (isLoopback(host) || slices.Contains(g.opts.Hosts, host))
 }
 
-// hostOf returns the host and port of an origin that is a web page's.
+// hostOf returns the host and port of the origin of a web page.
 func hostOf(origin string) (host string, ok bool) {
 	scheme, host, ok := strings.Cut(origin, "://")
 	return host, ok && (scheme == "http" || scheme == "https")
 }
 
-// isSameOrigin reports whether a page came from the host that it now asks.
-// The scheme does not count: a proxy may have taken the TLS off.
+// isSameOrigin reports whether a page came from the host that it now calls. The scheme is
+// ignored: a proxy may have terminated the TLS.
 func isSameOrigin(origin, host string) bool {
 	from, ok := hostOf(origin)
 	return ok && strings.EqualFold(from, host)
 }
 
-// isLoopback reports whether a host, as in a Host header, is this machine by a
-// name that nobody else can give it.
+// isLoopback reports whether a host, as in a Host header, names this machine in a way that
+// nobody else can claim.
 func isLoopback(host string) bool {
 	name, port := host, ""
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {

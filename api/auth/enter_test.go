@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// Who may enter a broker without keys: rows of Host, another header, and what
-// comes of it.
+// The callers of a broker without keys: rows of Host, another header, and the result.
 func TestEnter(t *testing.T) {
 	t.Parallel()
 	local := Options{Open: true, Local: true, Hosts: []string{"events.example.com"}}
@@ -49,21 +48,20 @@ func TestEnter(t *testing.T) {
 		if row.name != "" {
 			r.Header.Set(row.name, row.value)
 		}
-		if _, err := newGuard(t, local).Enter(r, Call{}); code(t, err) != row.code {
+		if _, err := newGuard(t, local).CheckOrigin(r, Call{}); code(t, err) != row.code {
 			t.Errorf("Host %q, %s: %s: %v, want %q", row.host, row.name, row.value, err, row.code)
 		}
 		// With keys, or on a network that is trusted by request, none of it counts.
 		for _, opts := range []Options{{Open: true}, {Keys: []Key{{Name: "k"}}}, {Keys: []Key{{Name: "k"}}, Open: true, Local: true}} {
-			if _, err := newGuard(t, opts).Enter(r, Call{}); err != nil {
+			if _, err := newGuard(t, opts).CheckOrigin(r, Call{}); err != nil {
 				t.Errorf("%+v: Host %q: %v", opts, row.host, err)
 			}
 		}
 	}
 }
 
-// Pages of which origins may use the broker, by the setting, with keys and
-// without. What is permitted to see the response is "" for none, for a page that
-// is told nothing or needs no permission.
+// The origins whose pages may use the broker, by the setting, with keys and without. The
+// permitted origin is "" if the page is refused or needs no permission.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	const app = "https://app.example.com"
@@ -130,7 +128,7 @@ func TestPages(t *testing.T) {
 			{Options{Open: true, Local: true, Hosts: []string{"events.example.com"}, Origins: row.allowed}, row.open},
 			{Options{Keys: []Key{{Name: "k"}}, Hosts: []string{"events.example.com"}, Origins: row.allowed}, row.withIt},
 		} {
-			page, err := newGuard(t, with.opts).Enter(r, Call{})
+			page, err := newGuard(t, with.opts).CheckOrigin(r, Call{})
 			got := page.Origin
 			if code(t, err) == "origin_not_allowed" {
 				got = "no"
@@ -139,17 +137,17 @@ func TestPages(t *testing.T) {
 				t.Errorf("%q, Origin %q, keys %t: %+v %v, want %q", row.allowed, row.origin, with.opts.Keys != nil, page, err, with.want)
 			}
 			// Calls for administrators are for the broker's own pages, whatever is set.
-			if _, err := newGuard(t, with.opts).Enter(r, Call{Admin: true}); (err == nil) != (with.want == "") {
+			if _, err := newGuard(t, with.opts).CheckOrigin(r, Call{Admin: true}); (err == nil) != (with.want == "") {
 				t.Errorf("%q, Origin %q, for administrators: %v", row.allowed, row.origin, err)
 			}
 		}
 	}
 }
 
-// Requests without an Origin, by what the browser says of where they come from, for
-// calls of each kind: who may use them without keys, with keys, and where some pages or
-// all are permitted. Letters are calls that are refused: c of clients, a of
-// administrators, f files that pages load, p the page of the console.
+// Requests without an Origin, by what the browser says about their source, for calls of
+// each kind. Columns: without keys, with keys, some origins allowed, all allowed. Letters
+// are refused calls: c of clients, a of operators, f files that pages load, p the
+// console's page.
 func TestFetchMetadata(t *testing.T) {
 	t.Parallel()
 	calls := []struct {
@@ -198,7 +196,7 @@ func TestFetchMetadata(t *testing.T) {
 						r.Header.Set(name, value)
 					}
 				}
-				if _, err := newGuard(t, with.opts).Enter(r, c.Call); code(t, err) == "origin_not_allowed" {
+				if _, err := newGuard(t, with.opts).CheckOrigin(r, c.Call); code(t, err) == "origin_not_allowed" {
 					refused += c.letter
 				} else if err != nil {
 					t.Error(err)
@@ -211,7 +209,7 @@ func TestFetchMetadata(t *testing.T) {
 	}
 }
 
-// A page that says where it is from is judged by that, whatever else the browser says.
+// A page with an origin is judged by that, whatever else the browser says.
 func TestOriginBeforeFetchMetadata(t *testing.T) {
 	t.Parallel()
 	guard := newGuard(t, Options{Open: true, Local: true, Origins: []string{"auto"}})
@@ -221,7 +219,7 @@ func TestOriginBeforeFetchMetadata(t *testing.T) {
 			r.Host = "localhost:8000"
 			r.Header.Set("Origin", origin)
 			r.Header.Set("Sec-Fetch-Site", site)
-			if _, err := guard.Enter(r, Call{}); code(t, err) != want {
+			if _, err := guard.CheckOrigin(r, Call{}); code(t, err) != want {
 				t.Errorf("%s, %s: %v, want %q", origin, site, err, want)
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// FuzzCheck: whatever comes, checking ends with an identity or a whole denial, the
-// same as explained, and an identity comes only of what was signed with the keys.
-// The keys are the same in each process that fuzzes.
+// FuzzCheck: any token gives an identity or a complete denial, the same as explained. An
+// identity comes only from a signature by one of the keys. The keys are the same in each
+// fuzzing process.
 func FuzzCheck(f *testing.F) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	private := ed25519.NewKeyFromSeed(secret)
@@ -63,8 +63,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// FuzzKeySet: whatever an issuer publishes, what is used of it are whole keys of
-// the algorithms that there are.
+// FuzzKeySet: of any published set, only valid keys of the known algorithms are used.
 func FuzzKeySet(f *testing.F) {
 	for _, text := range []string{
 		`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}`,

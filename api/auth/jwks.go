@@ -15,49 +15,49 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// How a key set is fetched.
+// The timing of fetches.
 const (
 	refreshEvery = time.Hour
-	refreshPause = 10 * time.Second // from one fetch to the next, at least
-	retryAtMost  = 5 * time.Minute  // after a fetch that failed
+	refreshPause = 10 * time.Second // least time between two fetches
+	retryAtMost  = 5 * time.Minute  // longest pause after a failure
 	fetchTimeout = 5 * time.Second
 	maxSetBytes  = 256 << 10
 	maxRedirects = 3
 )
 
-// A KeySet is the keys that an issuer of tokens publishes at a URL (a JWK set,
-// RFC 7517 section 5). One goroutine fetches them, at once, every hour, when it is
-// told to, and when there is a token that none of them may have signed, but for that
-// not more often than every ten seconds. A fetch that fails leaves the keys as they
-// are.
+// A KeySet holds the keys that an issuer of tokens publishes at a URL (a JWK set, RFC 7517
+// section 5). One goroutine fetches them: at the start, every hour, when asked to, and for
+// a token that none of the keys may have signed. In the last case it fetches at most every
+// ten seconds. After a failed fetch the keys stay as they are.
 type KeySet struct {
 	url     string
 	client  http.Client
 	notices Notices
 
 	latest  atomic.Pointer[published]
-	failure atomic.Pointer[error] // of the last fetch; nil: it brought the latest
-	asks    chan chan struct{}    // each is closed when a fetch is over, or too early for another
-	renew   chan struct{}         // of capacity 1: fetch, however early
+	failure atomic.Pointer[error] // of the last fetch; nil: it succeeded
+	asks    chan chan struct{}    // each is closed when a fetch is over, or refused as too early
+	renew   chan struct{}         // of capacity 1: fetch now, however recent the last fetch was
 	ctx     context.Context       // ends with Close
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-// Notices are what a [KeySet] tells, in its own goroutine. They must not wait for it.
+// Notices are the callbacks of a [KeySet]. Its goroutine calls them, so they must not wait
+// for it.
 type Notices struct {
 	Failed  func(error) // a fetch has failed
-	Changed func()      // the keys are others
-	// Panicked takes what a fetch has panicked with. It has failed then.
+	Changed func()      // the keys have changed
+	// Panicked is called with the value of a panic during a fetch, which has then failed.
 	Panicked func(v any)
 }
 
-// published is what the latest keys are. It is not changed any more.
+// published is the latest set of keys. It is immutable.
 type published struct {
 	fetched bool
 	keys    []namedKey
-	unfit   map[string]error  // by name, why a key of the set is not used
-	text    [sha256.Size]byte // stands for what they were read from
+	unfit   map[string]error  // by name, why a key of the set cannot be used
+	text    [sha256.Size]byte // hash of the text that they were read from
 }
 
 var errNotFetched = errors.New("they have not been fetched yet")
@@ -82,22 +82,22 @@ func newKeySet(url string, notices Notices, transport http.RoundTripper) *KeySet
 	return s
 }
 
-// Start begins to fetch the keys; nothing waits for that. A fetch that fails is
-// reported, and tried again after ten seconds, then twenty and so on up to five
-// minutes. [KeySet.Close] ends it.
+// Start begins to fetch the keys and does not wait. A failed fetch is reported. It is
+// tried again after ten seconds, then twenty, and so on up to five minutes. [KeySet.Close]
+// ends it.
 func (s *KeySet) Start() { s.running.Go(func() { s.run(s.ctx) }) }
 
-// Close ends the fetching, and waits for that. The keys that are there remain.
+// Close ends the fetching and waits for its end. The keys remain.
 func (s *KeySet) Close() {
 	s.stop()
 	s.running.Wait()
 }
 
-// Renew has the keys fetched, however long ago that was done last.
+// Renew fetches the keys, however recent the last fetch was.
 func (s *KeySet) Renew() {
 	select {
 	case s.renew <- struct{}{}:
-	default: // it is to be done already
+	default: // a fetch is due already
 	}
 }
 
@@ -118,8 +118,8 @@ func (s *KeySet) run(ctx context.Context) {
 	}
 }
 
-// rest returns when it is time for the next fetch, with the channel of who asked
-// for it or one of nobody, and false when there is to be no more.
+// rest returns when the next fetch is due, with the channel of the caller that asked for
+// it, if any. It returns false after the end of ctx.
 func (s *KeySet) rest(ctx context.Context, long time.Duration) (asked chan struct{}, more bool) {
 	began, timer := time.Now(), time.NewTimer(long)
 	defer timer.Stop()
@@ -135,13 +135,13 @@ func (s *KeySet) rest(ctx context.Context, long time.Duration) (asked chan struc
 			if time.Since(began) >= refreshPause {
 				return asked, true
 			}
-			close(asked) // what the last fetch has brought is as new as it gets
+			close(asked) // the last fetch was recent enough
 		}
 	}
 }
 
-// refresh asks for the keys to be fetched, and waits for that if it is worth it
-// to the caller, who may have to wait for a fetch under way as well.
+// refresh asks for a fetch of the keys. If wait is set it waits for the fetch, and for one
+// under way before it.
 func (s *KeySet) refresh(wait bool) {
 	asked := make(chan struct{})
 	if !wait {
@@ -161,9 +161,9 @@ func (s *KeySet) refresh(wait bool) {
 	}
 }
 
-// find returns the keys of an algorithm that have a name, or any if name is "".
-// If there are none, they are fetched again; wait says to wait for that, which
-// takes fetchTimeout at most. It fails if there are none after all.
+// find returns the keys of an algorithm with a name, or with any name if name is "". If
+// there are none the keys are fetched again. If wait is set it waits for that, at most
+// fetchTimeout. It fails if there are still none.
 func (s *KeySet) find(name string, method jwt.SigningMethod, wait bool) ([]namedKey, error) {
 	keys := fitting(s.latest.Load().keys, name, method)
 	if len(keys) == 0 {
@@ -176,8 +176,8 @@ func (s *KeySet) find(name string, method jwt.SigningMethod, wait bool) ([]named
 	return keys, nil
 }
 
-// findOthers is find for who has seen that none of some keys will do: it returns
-// what a fetch brings, or nothing if that is the same.
+// findOthers is [KeySet.find] for a caller that has tried some keys in vain. It returns
+// the keys that a fetch brings, or none if they are the same.
 func (s *KeySet) findOthers(than *published, name string, method jwt.SigningMethod) []namedKey {
 	s.refresh(true)
 	now := s.latest.Load()
@@ -187,7 +187,7 @@ func (s *KeySet) findOthers(than *published, name string, method jwt.SigningMeth
 	return fitting(now.keys, name, method)
 }
 
-// missing says why there is no key.
+// missing says why there is no such key.
 func (s *KeySet) missing(name string, method jwt.SigningMethod) error {
 	p := s.latest.Load()
 	if unfit, known := p.unfit[name]; known && name != "" {
@@ -199,9 +199,9 @@ func (s *KeySet) missing(name string, method jwt.SigningMethod) error {
 	return fmt.Errorf("kid %.100q; want one of the issuer's %d keys that is for %s", name, len(p.keys), method.Alg())
 }
 
-var errPanicked = errors.New("the broker failed at reading them; its log tells more")
+var errPanicked = errors.New("the broker failed to read them; its log has the reason")
 
-// fetch gets the keys once. What an issuer sends must not end the process.
+// fetch fetches the keys once. Whatever an issuer sends must not end the process.
 func (s *KeySet) fetch(ctx context.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -235,7 +235,7 @@ func (s *KeySet) get(ctx context.Context) ([]byte, error) {
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
 	w, err := s.client.Do(r)
 	if failed, ok := errors.AsType[*url.Error](err); ok {
-		err = failed.Err // without the URL, whose query is nobody's business
+		err = failed.Err // without the URL: its query may be secret
 	}
 	if err != nil {
 		return nil, err
@@ -257,9 +257,9 @@ func (s *KeySet) get(ctx context.Context) ([]byte, error) {
 func onlyToHTTPS(r *http.Request, via []*http.Request) error {
 	switch {
 	case r.URL.Scheme != "https":
-		return fmt.Errorf("the issuer leads to %.20q, want https", r.URL.Scheme)
+		return fmt.Errorf("the issuer redirects to %.20q; want https", r.URL.Scheme)
 	case len(via) > maxRedirects:
-		return fmt.Errorf("the issuer leads on more than %d times", maxRedirects)
+		return fmt.Errorf("the issuer redirects more than %d times", maxRedirects)
 	}
 	return nil
 }

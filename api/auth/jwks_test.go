@@ -113,7 +113,7 @@ func fromIssuer(t *testing.T, i *issuer) (tokens *Tokens, faults func() []string
 	return newTokens(t, func(o *TokenOptions) { o.Secret, o.PublicKeys, o.KeySet = nil, nil, set }), faults
 }
 
-// Which keys of a set are used, and for which tokens.
+// The keys of a set that are used, and for which tokens.
 func TestKeySet(t *testing.T) {
 	t.Parallel()
 	s := signers()
@@ -169,7 +169,7 @@ func TestKeySet(t *testing.T) {
 			"published privately":  {es(other, m{"kid": "private"}), `key: kid "private"; the issuer's key of that name is not used: its private part`},
 			"not on the curve":     {es(other, m{"kid": "off"}), `key: kid "off"; `},
 			"a certificate's URL":  {es(other, m{"kid": "x5u"}), ""}, // it is not looked at
-			"a secret, as HS256":   {sign(t, jwt.SigningMethodHS256, s.secret, m{"kid": "oct"}, good(nil)), `alg: "HS256"; want ES256, EdDSA, RS256`},
+			"a secret, as HS256":   {sign(t, jwt.SigningMethodHS256, s.secret, m{"kid": "oct"}, good(nil)), `alg: "HS256"; want an algorithm with a key: ES256, EdDSA, RS256`},
 			"a secret, as ES256":   {es(other, m{"kid": "oct"}), `key: kid "oct"; the issuer's key of that name is not used: it is a secret`},
 			"HS256 with the key":   {sign(t, jwt.SigningMethodHS256, publicPEM(t, &s.rsa.PublicKey), m{"kid": "rsa"}, good(nil)), `alg: "HS256"`},
 			"kid unknown":          {es(s.ecdsa, m{"kid": "nobody"}), `key: kid "nobody"; want one of the issuer's 6 keys`},
@@ -179,7 +179,7 @@ func TestKeySet(t *testing.T) {
 			"kid a URL":            {es(s.ecdsa, m{"kid": "https://evil.example/key"}), `key: kid "https://evil.example/key"; `},
 			"kid with a NUL":       {es(s.ecdsa, m{"kid": "ec\x00"}), `key: kid "ec\x00"; `},
 			"kid long":             {es(s.ecdsa, m{"kid": strings.Repeat("k", 4000)}), `key: kid "kkk`},
-			"kid a number":         {es(s.ecdsa, m{"kid": 1}), "key: kid: 1; want a text"},
+			"kid a number":         {es(s.ecdsa, m{"kid": 1}), "key: kid: 1; want a string"},
 			"keys of its own":      {es(other, m{"kid": "own", "jku": "https://evil.example/", "x5u": "https://evil.example/", "jwk": jwk(&other.PublicKey, nil)}), `key: kid "own"; `},
 		} {
 			_, err := tokens.check(test.text, now)
@@ -194,8 +194,8 @@ func TestKeySet(t *testing.T) {
 	})
 }
 
-// When the issuer is asked: at once, every hour, and for a key that is not known,
-// but not by every token that names one.
+// When the issuer is asked: at once, every hour, and for an unknown key, but not for each
+// token that names one.
 func TestKeySetIsRefreshed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestKeySetIsRefreshed(t *testing.T) {
 	})
 }
 
-// A broker starts without its issuer, and says why it takes no token.
+// A broker starts without its issuer, and says why it accepts no tokens.
 func TestIssuerIsDown(t *testing.T) {
 	t.Parallel()
 	s := signers()
@@ -253,18 +253,18 @@ func TestIssuerIsDown(t *testing.T) {
 		"refused":    {&issuer{err: errors.New("connection refused")}, "connection refused"},
 		"status":     {&issuer{status: 404}, "status 404"},
 		"hangs":      {&issuer{hangs: true}, "deadline exceeded"},
-		"no JSON":    {&issuer{status: 200, body: "<html>"}, "no JWK set"},
-		"no set":     {&issuer{status: 200, body: `{"kty":"RSA"}`}, "no JWK set"},
-		"a list":     {&issuer{status: 200, body: `[]`}, "no JWK set"},
-		"cut":        {&issuer{status: 200, body: `{"keys":[`}, "no JWK set"},
-		"keys twice": {&issuer{status: 200, body: `{"keys":[],"keys":[]}`}, "no JWK set"},
+		"no JSON":    {&issuer{status: 200, body: "<html>"}, "not a JWK set"},
+		"no set":     {&issuer{status: 200, body: `{"kty":"RSA"}`}, "not a JWK set"},
+		"a list":     {&issuer{status: 200, body: `[]`}, "not a JWK set"},
+		"cut":        {&issuer{status: 200, body: `{"keys":[`}, "not a JWK set"},
+		"keys twice": {&issuer{status: 200, body: `{"keys":[],"keys":[]}`}, "not a JWK set"},
 		"large":      {&issuer{status: 200, body: `{"keys":[],"x":"` + strings.Repeat("x", maxSetBytes) + `"}`}, "more than 262144 bytes"},
 		"without end": {&issuer{answers: func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: io.NopCloser(endless{}), Request: r}, nil
 		}}, "more than 262144 bytes"},
 		"many keys":     {&issuer{status: 200, body: `{"keys":[` + strings.Repeat("{},", maxSetKeys) + `{}]}`}, "65 keys"},
-		"leads to http": {&issuer{answers: leadTo("http://127.0.0.1/jwks.json")}, `leads to "http"`},
-		"leads to file": {&issuer{answers: leadTo("file:///etc/passwd")}, `leads to "file"`},
+		"leads to http": {&issuer{answers: leadTo("http://127.0.0.1/jwks.json")}, `redirects to "http"`},
+		"leads to file": {&issuer{answers: leadTo("file:///etc/passwd")}, `redirects to "file"`},
 		"in circles":    {&issuer{answers: leadTo("https://issuer.example/jwks.json")}, "more than 3 times"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -298,7 +298,7 @@ func leadTo(url string) func(*http.Request) (*http.Response, error) {
 	}
 }
 
-// Keys at hand go on working beside an issuer that hangs, without waiting.
+// Local keys keep working, without waiting, while an issuer hangs.
 func TestKeysBesideAnIssuer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -357,7 +357,7 @@ func TestIssuerIsVerified(t *testing.T) {
 	}
 }
 
-// What an issuer sends must not end the process: a fetch that panics has failed.
+// Nothing that an issuer sends may end the process: a fetch that panics has failed.
 func TestAFetchThatPanics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,19 +11,19 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxSetKeys bounds the keys of a set: a token without a name is checked with
-// all of its algorithm.
+// maxSetKeys bounds the keys of a set: a token without a key id is tried with every key of
+// its algorithm.
 const maxSetKeys = 64
 
-// parseSet reads a JWK set (RFC 7517 section 5). Keys that are of no use here are
-// left out, as the section says. A set that has no other is one, too: an issuer
-// may take back all its keys.
+// parseSet reads a JWK set (RFC 7517 section 5). It leaves out keys that cannot be used,
+// as the section demands. A set without other keys is valid: an issuer may withdraw all
+// its keys.
 func parseSet(text []byte) (*published, error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {
-		return nil, errors.New("this is no JWK set: want one JSON object with a list of keys")
+		return nil, errors.New("this is not a JWK set: want one JSON object with a list of keys")
 	}
 	if len(set.Keys) > maxSetKeys {
 		return nil, fmt.Errorf("the set has %d keys; want at most %d", len(set.Keys), maxSetKeys)
@@ -40,10 +40,9 @@ func parseSet(text []byte) (*published, error) {
 	return all, nil
 }
 
-// A jwkView is what counts of a key (RFC 7517 section 4). The certificates that
-// may come with it (x5c, x5u, x5t) are not looked at: what is trusted is the set, and
-// the key is what n and e, or x and y, say. So they can neither spoil a key nor put
-// another in its place.
+// A jwkView has the used members of a key (RFC 7517 section 4). Certificates (x5c, x5u,
+// x5t) are ignored: the set itself is trusted, and n and e, or x and y, are the key. So a
+// certificate can neither invalidate a key nor replace it.
 type jwkView struct {
 	Kid    string         `json:"kid,omitzero"`
 	Kty    string         `json:"kty"`
@@ -58,16 +57,16 @@ type jwkView struct {
 	D      jsontext.Value `json:"d,omitzero"`
 }
 
-// parseKey reads one key. If it is unfit, its name is there all the same.
+// parseKey reads one key. The name is returned even if the key cannot be used.
 func parseKey(value jsontext.Value) (namedKey, error) {
 	var said jwkView
 	if err := json.Unmarshal(value, &said); err != nil {
-		return namedKey{name: said.Kid}, errors.New("it is no JSON object of a key")
+		return namedKey{name: said.Kid}, errors.New("it is not a JSON object of a key")
 	}
 	unfit := namedKey{name: said.Kid}
 	switch {
 	case said.Kty == "oct":
-		return unfit, errors.New("it is a secret, and a secret that is published is none")
+		return unfit, errors.New("it is a secret, which must not be published")
 	case said.D != nil:
 		return unfit, errors.New("its private part is published")
 	}

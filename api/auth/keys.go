@@ -13,27 +13,27 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// The sizes of keys: below the least a key is weak (RFC 7518 sections 3.2 and
-// 3.3), above the most checking a signature takes long.
+// The sizes of keys. Below the minimum a key is weak (RFC 7518 sections 3.2 and 3.3).
+// Above the maximum a signature takes too long to check.
 const (
 	minSecret = 32   // bytes
 	minRSA    = 2048 // bits
 	maxRSA    = 8192
 )
 
-// publicMethods are the algorithms whose keys may be published.
+// publicMethods are the algorithms with public keys.
 var publicMethods = []jwt.SigningMethod{jwt.SigningMethodRS256, jwt.SigningMethodES256, jwt.SigningMethodEdDSA}
 
 // A namedKey verifies signatures of one algorithm.
 type namedKey struct {
-	name   string // its kid; "" if it has none
+	name   string // the key id; "" if there is none
 	method jwt.SigningMethod
 	key    any               // a crypto.PublicKey, or the secret of HS256
-	print  [sha256.Size]byte // by which it is known again; the key itself need not be kept for that
+	print  [sha256.Size]byte // identifies the key without keeping it
 }
 
-// newPublicKey returns a public key for the one algorithm that it is used with. It
-// fails for keys that are too weak or of another kind.
+// newPublicKey returns a public key with its one algorithm. It fails for keys that are too
+// weak or of another type.
 func newPublicKey(name string, key crypto.PublicKey) (namedKey, error) {
 	method, err := methodOf(key)
 	if err != nil {
@@ -43,12 +43,12 @@ func newPublicKey(name string, key crypto.PublicKey) (namedKey, error) {
 	return namedKey{name, method, key, sha256.Sum256(der)}, err
 }
 
-// fits reports whether a key is one of an algorithm and, unless it is "", of a name.
+// fits reports whether a key is for an algorithm and, unless name is "", has that name.
 func (k *namedKey) fits(name string, method jwt.SigningMethod) bool {
 	return k.method == method && (name == "" || name == k.name)
 }
 
-// fitting returns the keys of an algorithm and, unless it is "", of a name.
+// fitting returns the keys that fit an algorithm and a name.
 func fitting(all []namedKey, name string, method jwt.SigningMethod) (keys []namedKey) {
 	for i := range all {
 		if all[i].fits(name, method) {
@@ -58,8 +58,8 @@ func fitting(all []namedKey, name string, method jwt.SigningMethod) (keys []name
 	return keys
 }
 
-// methodOf returns the one algorithm that a public key is used with. It fails
-// for keys that are too weak or of another kind.
+// methodOf returns the one algorithm of a public key. It fails for keys that are too weak
+// or of another type.
 func methodOf(key crypto.PublicKey) (jwt.SigningMethod, error) {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

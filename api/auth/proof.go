@@ -11,32 +11,31 @@ import (
 	"belfry/hub"
 )
 
-// A proof is what is kept of a token that has passed, so that it can be looked at
-// again without its text: which key has signed it, and what other settings may refuse.
+// A proof is what is kept of a token that passed, so that it can be checked again without
+// its text: the key that signed it, and the claims that other settings may refuse.
 type proof struct {
 	method jwt.SigningMethod
 	kid    string
 	by     [sha256.Size]byte // the print of the key
-	claims claims            // those of rechecks
+	claims claims            // the claims that rechecks need
 
-	mark *mark      // of whose checks it has passed
-	keys *published // the issuer's, then
+	mark *mark      // of the [Tokens] that checked it
+	keys *published // the issuer's keys at that time
 }
 
-// rechecks are the checks that a token may not pass any more that has passed all. Its
-// key comes before them.
+// rechecks are the checks that a token may fail later. The check of its key comes first.
 var rechecks = []struct {
 	name string
-	pass func(*exam) error
+	pass func(*verifier) error
 }{
-	{"exp", (*exam).exp},
-	{"nbf", (*exam).nbf},
-	{"iat", (*exam).iat},
-	{"aud", (*exam).aud},
-	{"iss", (*exam).iss},
+	{"exp", (*verifier).exp},
+	{"nbf", (*verifier).nbf},
+	{"iat", (*verifier).iat},
+	{"aud", (*verifier).aud},
+	{"iss", (*verifier).iss},
 }
 
-func (e *exam) proof() *proof {
+func (e *verifier) proof() *proof {
 	kid, _ := textOf(e.head.Kid) // it has been read before
 	c := &e.claims
 	return &proof{
@@ -45,23 +44,23 @@ func (e *exam) proof() *proof {
 	}
 }
 
-// still returns who the holder of a token is now that this checker, or one with other
-// settings, has let pass. It fails with a [*Denial], as check does. It never waits.
-func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
+// refresh returns the present identity of the holder of a token that this checker, or one
+// with other settings, accepted. It fails with a [*Denial], as check does. It never waits.
+func (t *Tokens) refresh(who *Identity, now time.Time) (*Identity, error) {
 	if who.proof.mark == t.mark && who.proof.keys == t.published() && now.Before(who.subscribe.Expires) {
-		return who, nil // nothing has changed, nearly always
+		return who, nil // the usual case: nothing has changed
 	}
 	if !t.has(who.proof) && !t.awaits(who.proof) {
-		return nil, denialOf("key", errors.New("the one that has signed the token counts no more"))
+		return nil, denialOf("key", errors.New("the key that signed the token is no longer accepted"))
 	}
-	e := exam{tokens: t, now: now, claims: who.proof.claims}
+	e := verifier{tokens: t, now: now, claims: who.proof.claims}
 	for i := range rechecks {
 		if err := rechecks[i].pass(&e); err != nil {
 			return nil, denialOf(rechecks[i].name, err)
 		}
 	}
 	if !now.Before(e.end) {
-		return nil, denialOf("exp", tooLate("the time of what was begun with the token is over"))
+		return nil, denialOf("exp", tooLate("the token has expired"))
 	}
 	if e.end.Equal(who.subscribe.Expires) {
 		return who, nil
@@ -71,14 +70,14 @@ func (t *Tokens) still(who *Identity, now time.Time) (*Identity, error) {
 	return &again, nil
 }
 
-// awaits reports whether it is not known yet if the key that has signed a token counts:
-// the issuer's keys have never been fetched, and it may be among them.
+// awaits reports whether the issuer's keys have never been fetched, while one of them may
+// have signed the token.
 func (t *Tokens) awaits(p *proof) bool {
 	issuer := t.published()
 	return issuer != nil && !issuer.fetched && p.method != jwt.SigningMethodHS256
 }
 
-// has reports whether the key that has signed a token would be tried now.
+// has reports whether the key that signed the token would be tried now.
 func (t *Tokens) has(p *proof) bool {
 	for i := range t.local {
 		if k := &t.local[i]; k.fits("", p.method) && k.print == p.by {

@@ -6,26 +6,26 @@ import (
 	"strconv"
 )
 
-// Scope names a publisher: its rate and the idempotency keys of its publishes are its
-// own. No two publishers have the same scope, however they are called: the kind is a
-// part of it. One publisher are all who need no credentials, an API key by its name,
-// and the tokens of one issuer and user. A token without a user is one by itself.
+// Scope names a publisher. Each has its own rate and its own idempotency keys. The scopes
+// of two publishers never coincide, because the kind of credentials is a part of them.
+// These count as one publisher: all callers without credentials, an API key, and all
+// tokens with the same issuer and user. A token without a user is a publisher of its own.
 func (id *Identity) Scope() string { return id.scope }
 
-// ByKey reports whether an identity is that of an API key.
+// ByKey reports whether the identity comes from an API key.
 func (id *Identity) ByKey() bool { return id.key != nil }
 
 const openScope = "open"
 
 func keyScope(name string) string { return "key " + name }
 
-// scope is that of the token, which has passed.
-func (e *exam) scope() string {
+// scope returns the scope of the token, which has passed.
+func (e *verifier) scope() string {
 	if e.user == "" {
-		// Of the signature there may be several for one token.
+		// the signature is left out: one token can have several
 		sum := sha256.Sum256([]byte(e.signed))
 		return "token " + hex.EncodeToString(sum[:])
 	}
-	issuer, _ := textOf(e.claims.Iss) // what is no text names nobody
+	issuer, _ := textOf(e.claims.Iss) // another type of value names no issuer
 	return "user " + strconv.Quote(issuer) + " " + e.user
 }

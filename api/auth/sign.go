@@ -11,7 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// NewToken is what a token is to say.
+// A NewToken has the contents of a new token.
 type NewToken struct {
 	User      string // "" leaves sub out
 	Subscribe []string
@@ -23,10 +23,9 @@ type NewToken struct {
 	Expires   time.Time
 }
 
-// Sign makes the token. The key is a secret ([]byte, for HS256), or an
-// *rsa.PrivateKey (RS256), an *ecdsa.PrivateKey on P-256 (ES256) or an
-// ed25519.PrivateKey (EdDSA); it fails for others, and for keys that no token
-// would be taken from.
+// Sign makes the token. The key is a secret ([]byte, for HS256), an *rsa.PrivateKey
+// (RS256), an *ecdsa.PrivateKey on P-256 (ES256) or an ed25519.PrivateKey (EdDSA). It
+// fails for other keys, and for those that the broker would not accept.
 func (n NewToken) Sign(key any) (string, error) {
 	var method jwt.SigningMethod = jwt.SigningMethodHS256
 	switch key := key.(type) {
@@ -40,7 +39,7 @@ func (n NewToken) Sign(key any) (string, error) {
 			return "", err
 		}
 	default:
-		return "", fmt.Errorf("nothing signs with a %T", key)
+		return "", fmt.Errorf("cannot sign with a %T", key)
 	}
 	claims := jwt.MapClaims{
 		"iat": n.Issued.Unix(), "exp": n.Expires.Unix(),

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What is signed here is taken here, whatever the key.
+// Tokens that are signed here are accepted here, for each kind of key.
 func TestSign(t *testing.T) {
 	t.Parallel()
 	s := signers()

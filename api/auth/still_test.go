@@ -16,8 +16,8 @@ import (
 	"belfry/hub"
 )
 
-// Who has been let in by a token is judged, whatever has changed since, as a request
-// that brings the token anew.
+// A caller that was admitted by a token is judged, after any change, like a new request
+// with the token.
 func TestStillIsCheckedAnew(t *testing.T) {
 	t.Parallel()
 	s := signers()
@@ -58,7 +58,7 @@ func TestStillIsCheckedAnew(t *testing.T) {
 			next := newTokens(t, row.set)
 			for _, at := range []time.Time{now, now.Add(time.Hour + 29*time.Second), now.Add(time.Hour + 31*time.Second), now.Add(24 * time.Hour)} {
 				anew, wanted := newTokens(t, row.set).check(text, at)
-				is, err := next.still(who, at)
+				is, err := next.refresh(who, at)
 				if code(t, err) != code(t, wanted) {
 					t.Errorf("%s, %s at %v: %v, and anew %v", change, name, at, err, wanted)
 				}
@@ -73,7 +73,7 @@ func TestStillIsCheckedAnew(t *testing.T) {
 	}
 }
 
-// Who has been let in by a key, or without one.
+// Callers that were admitted by a key, or without one.
 func TestStill(t *testing.T) {
 	t.Parallel()
 	key := func(text string, rights Right, topics ...string) Key {
@@ -116,7 +116,7 @@ func TestStill(t *testing.T) {
 		{"an administrator of less", keys, "l", Options{Keys: []Key{key("l", Subscribe|Admin, "a.>")}}, "", "a.b $stats $presence.a.b $presence.a.>", "b $presence.b $presence.> $presence.*.b"},
 	} {
 		id, next := who(newGuard(t, row.first), row.text), newGuard(t, row.next)
-		is, err := next.Still(id)
+		is, err := next.Refresh(id)
 		if code(t, err) != row.code || (err == nil) != (is != nil) {
 			t.Errorf("%s: %v, want %q", row.what, err, row.code)
 			continue
@@ -135,8 +135,8 @@ func TestStill(t *testing.T) {
 	}
 }
 
-// What a key has granted to a client that it registered stays; of what an open broker
-// has granted nothing does, when it is open no more.
+// Clients keep what a key has granted them. They lose what an open broker has granted when
+// it is no longer open.
 func TestAllow(t *testing.T) {
 	t.Parallel()
 	open := newGuard(t, Options{Open: true})
@@ -155,9 +155,9 @@ func TestAllow(t *testing.T) {
 	}
 }
 
-// Tokens of a rotated key, when the new one has the name of the old, or neither has
-// one: the set is fetched again when no key fits a signature, and what has been
-// taken back is refused from then on, also to who has been let in.
+// Tokens of a rotated key, if the new key has the old name, or neither has a name. The set
+// is fetched again when no key fits a signature. Tokens of the withdrawn key are refused
+// from then on, also for callers that were admitted.
 func TestKeySetRotatesUnderOneName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a", ""} {
@@ -189,7 +189,7 @@ func TestKeySetRotatesUnderOneName(t *testing.T) {
 				t.Errorf("%d requests at once", n)
 			}
 			time.Sleep(refreshPause)
-			if _, err := tokens.still(who, now); err != nil {
+			if _, err := tokens.refresh(who, now); err != nil {
 				t.Errorf("nobody has asked the issuer: %v", err)
 			}
 			if _, err := tokens.check(by(next), now); err != nil || i.requests() != 2 {
@@ -198,14 +198,14 @@ func TestKeySetRotatesUnderOneName(t *testing.T) {
 			if _, err := tokens.check(by(old), now); code(t, err) != no {
 				t.Errorf("the old key: %v", err)
 			}
-			if _, err := tokens.still(who, now); code(t, err) != no {
+			if _, err := tokens.refresh(who, now); code(t, err) != no {
 				t.Errorf("who came by the old key: %v", err)
 			}
 		})
 	}
 }
 
-// A set that is asked for again is fetched, however early, and says when it is another.
+// Renew fetches the set again, however early, and reports whether it has changed.
 func TestKeySetIsRenewed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -251,7 +251,7 @@ func TestKeySetIsRenewed(t *testing.T) {
 	})
 }
 
-// Certificates that come with a key neither spoil it nor put another in its place.
+// Certificates in a key can neither invalidate nor replace it.
 func TestCertificatesOfKeys(t *testing.T) {
 	t.Parallel()
 	s := signers()
@@ -292,8 +292,8 @@ func TestCertificatesOfKeys(t *testing.T) {
 
 var _ hub.Changes = (*Guard)(nil).Regrant
 
-// What a token has begun ends at the instant that its grant names, neither before nor
-// behind it: who waits for that is not told to wait on.
+// What a token has begun ends exactly when its grant expires: a caller that waits for that
+// moment need not wait longer.
 func TestStillEnds(t *testing.T) {
 	t.Parallel()
 	tokens := newTokens(t, func(o *TokenOptions) { o.MaxAge = 10 * time.Minute })
@@ -303,10 +303,10 @@ func TestStillEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		end := who.Grant().Expires
-		if _, err := tokens.still(who, end.Add(-1)); err != nil {
+		if _, err := tokens.refresh(who, end.Add(-1)); err != nil {
 			t.Errorf("before the end: %v", err)
 		}
-		if _, err := tokens.still(who, end); code(t, err) != late {
+		if _, err := tokens.refresh(who, end); code(t, err) != late {
 			t.Errorf("at the end: %v", err)
 		}
 	}

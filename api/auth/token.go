@@ -12,34 +12,33 @@ import (
 	"belfry/hub"
 )
 
-// TokenOptions say which tokens (JWTs, RFC 7519) are accepted. At least one of
-// Secret, PublicKeys and KeySet is set.
+// TokenOptions say which tokens (JWTs, RFC 7519) are accepted. At least one of Secret,
+// PublicKeys and KeySet must be set.
 type TokenOptions struct {
-	Secret     []byte             // of HS256; at least 32 bytes; nil: none
-	PublicKeys []crypto.PublicKey // of RS256 (2048 to 8192 bits), ES256 (P-256) and EdDSA (Ed25519)
-	KeySet     *KeySet            // that an issuer publishes; nil: none
-	Audience   []string           // of which aud must have one; none: aud is not looked at
-	Issuer     string             // wanted as iss; "": iss is not looked at
-	Leeway     time.Duration      // by which clocks may differ
-	MaxAge     time.Duration      // since iat, which must be there then; 0: any age
+	Secret     []byte             // for HS256, at least 32 bytes; nil: none
+	PublicKeys []crypto.PublicKey // for RS256 (2048 to 8192 bits), ES256 (P-256) and EdDSA (Ed25519)
+	KeySet     *KeySet            // the issuer's published keys; nil: none
+	Audience   []string           // aud must contain one of these; none: aud is ignored
+	Issuer     string             // the required iss; "": iss is ignored
+	Leeway     time.Duration      // tolerated difference of clocks
+	MaxAge     time.Duration      // the longest time since iat, which is then required; 0: any
 	MaxTopics  int                // patterns that a token may list for each right
 }
 
-// Tokens checks tokens. It may be used by many at once.
+// Tokens checks tokens. It is safe for concurrent use.
 type Tokens struct {
 	opts    TokenOptions
-	methods map[string]jwt.SigningMethod // by alg: those that there may be a key for
+	methods map[string]jwt.SigningMethod // by alg: those with a key
 	local   []namedKey                   // of opts.Secret and opts.PublicKeys
-	known   known
+	cache   tokenCache
 	mark    *mark
 }
 
-// A mark stands for a [Tokens] with those that it has checked: its keys are not kept
-// for them.
+// A mark identifies a [Tokens] for the tokens that it checked, so that they do not keep
+// its keys in memory.
 type mark struct{ _ byte }
 
-// NewTokens returns a checker. It fails for keys that are too weak or of another
-// kind.
+// NewTokens returns a checker. It fails for keys that are too weak or of another type.
 func NewTokens(opts TokenOptions) (*Tokens, error) {
 	if opts.Secret == nil && len(opts.PublicKeys) == 0 && opts.KeySet == nil {
 		return nil, errors.New("no key to check tokens with")
@@ -68,25 +67,25 @@ func NewTokens(opts TokenOptions) (*Tokens, error) {
 	return t, nil
 }
 
-// check returns whose a token is. It fails with a [*Denial] whose reason begins
-// with the name of the first check that the token does not pass.
+// check returns the identity of a token. It fails with a [*Denial], whose reason begins
+// with the name of the first check that failed.
 func (t *Tokens) check(text string, now time.Time) (*Identity, error) {
 	token, keys := sha256.Sum256([]byte(text)), t.published()
-	if id := t.known.find(token, now, keys); id != nil {
+	if id := t.cache.find(token, now, keys); id != nil {
 		return id, nil
 	}
-	e := exam{tokens: t, now: now, text: text, published: keys}
+	e := verifier{tokens: t, now: now, text: text, published: keys}
 	for i := range checks {
 		if err := checks[i].pass(&e); err != nil {
 			return nil, denialOf(checks[i].name, err)
 		}
 	}
 	id := e.identity()
-	t.known.keep(token, passed{id, e.end, keys})
+	t.cache.keep(token, cacheEntry{id, e.end, keys})
 	return id, nil
 }
 
-// published returns the issuer's keys of the moment, nil if there is no issuer.
+// published returns the issuer's current keys, nil if there is no issuer.
 func (t *Tokens) published() *published {
 	if t.opts.KeySet == nil {
 		return nil
@@ -94,19 +93,19 @@ func (t *Tokens) published() *published {
 	return t.opts.KeySet.latest.Load()
 }
 
-// A Finding is what one check of a token came to.
+// A Finding is the result of one check of a token.
 type Finding struct {
 	Check  string  // form, alg, key, signature, or the claim's name
-	Found  string  // what the token has, for a check that it passes; "" if there is nothing to say
-	Denial *Denial // why the token is refused; nil if it passes, or could not be checked
+	Found  string  // for a check that passed: the value in the token; "" if there is none
+	Denial *Denial // why the token is refused; nil if the check passed or was not possible
 	Passed bool
 }
 
-// Explain makes all checks of a token that can be made, in the order in which a
-// broker makes them. The token is accepted if it passes all; else the first
-// denial is the broker's.
+// Explain makes all possible checks of a token, in the broker's order. The token is
+// accepted if it passes them all. Otherwise the first denial is the one that the broker
+// reports.
 func (t *Tokens) Explain(text string, now time.Time) []Finding {
-	e := exam{tokens: t, now: now, text: text, published: t.published(), explain: true}
+	e := verifier{tokens: t, now: now, text: text, published: t.published(), explain: true}
 	var all []Finding
 	for _, c := range checks {
 		e.found = ""
@@ -133,8 +132,8 @@ func denialOf(check string, err error) *Denial {
 	return invalid.because(reason)
 }
 
-// identity is who a token that passed is for.
-func (e *exam) identity() *Identity {
+// identity returns the identity of a token that passed.
+func (e *verifier) identity() *Identity {
 	id := &Identity{Name: "token", User: e.user, scope: e.scope(), publish: e.rights.Publish, proof: e.proof()}
 	id.subscribe = &hub.Grant{Subscribe: e.rights.Subscribe, Expires: e.end, Holder: id}
 	if len(e.rights.Publish) > 0 {

@@ -1,4 +1,4 @@
-// The console: which view is shown, and with what key.
+// The console: the current view and the API key.
 import { call, key, stored } from './broker.js';
 import { field, h, message, say } from './dom.js';
 import * as overview from './overview.js';
@@ -19,7 +19,7 @@ const nav = document.getElementById('nav');
 const forget = document.getElementById('forget');
 let leaving = new AbortController();
 
-// place reads where the address leads: #/clients/0123?event=x is the view clients with its argument.
+// place parses the address: #/clients/0123?event=x is the view clients with its argument.
 function place() {
   const [path, query] = location.hash.slice(1).split('?');
   const [, name, argument] = path.split('/');
@@ -53,7 +53,7 @@ function show() {
   window.scrollTo(0, 0);
 }
 
-// enter asks for a key, and shows the views once the broker takes it.
+// enter asks for a key, and shows the views once the broker accepts it.
 function enter(why) {
   leaving.abort();
   nav.parentElement.hidden = true;
@@ -77,14 +77,14 @@ function enter(why) {
   input.focus();
 }
 
-// start looks whether the broker lets us in.
+// start checks whether the broker admits us.
 async function start(refused) {
   try {
     await call('GET', 'stats');
   } catch (problem) {
     if (problem.status === 401 || problem.status === 403) {
       refused(problem.status === 401 && key.get() ? 'The broker does not know this key. ' + problem.message
-        : problem.code === 'forbidden' ? 'This key has not the right admin. ' + problem.message
+        : problem.code === 'forbidden' ? 'This key does not have the right admin. ' + problem.message
           : key.get() || problem.status === 403 ? problem.message : '');
       return;
     }
@@ -115,9 +115,9 @@ theme();
 nav.append(...views.map(([name, title]) => h('li', {}, h('a', { href: '#/' + name, 'data-name': name }, title))));
 window.addEventListener('hashchange', show);
 window.addEventListener('belfry-key', () => {
-  if (nav.parentElement.hidden) return; // it is asked for already
+  if (nav.parentElement.hidden) return; // the key is already asked for
   key.forget();
-  enter('The key is not accepted any more.');
+  enter('The key is no longer accepted.');
 });
 forget.addEventListener('click', () => { key.forget(); say('The key is forgotten.'); enter(''); });
 document.querySelector('.skip').addEventListener('click', (event) => { event.preventDefault(); main.focus(); });

@@ -1,7 +1,7 @@
-// Talking to the broker: calls, and connections of belfry.v1 that come back.
+// The interface to the broker: calls, and connections of belfry.v1 that reconnect.
 
-// stored is a text that the browser keeps, in the storage of that name. Where that is refused, as with cookies blocked, it is
-// kept until the page goes.
+// stored is a text in the browser's storage of that name. If storage is refused, as with
+// blocked cookies, the text lasts as long as the page.
 export function stored(kind, name) {
   let kept = '';
   const attempt = (f) => {
@@ -26,7 +26,7 @@ export function stored(kind, name) {
 
 export const key = stored('sessionStorage', 'belfry.key');
 
-// A Problem is a refusal (RFC 9457), or that nobody has answered.
+// A Problem is a refusal (RFC 9457), or a missing answer.
 export class Problem extends Error {
   constructor(status, code, detail) {
     super(code ? `${detail} (${code})` : detail);
@@ -37,14 +37,14 @@ export class Problem extends Error {
 
 const base = new URL('.', location.href);
 
-// exact reads JSON and keeps the digits of numbers, where the browser can.
+// exact parses JSON and keeps the digits of numbers, where the browser can.
 export function exact(text) {
   if (!JSON.rawJSON) return JSON.parse(text);
   return JSON.parse(text, (_, value, context) =>
     (typeof value === 'number' && context.source !== String(value) ? JSON.rawJSON(context.source) : value));
 }
 
-// call asks the broker. The body is the text of a JSON object.
+// call calls the broker. The body is a JSON object as text.
 export async function call(method, path, { body, signal, parse = JSON.parse } = {}) {
   const headers = {};
   if (key.get()) headers.Authorization = 'Bearer ' + key.get();
@@ -62,7 +62,7 @@ export async function call(method, path, { body, signal, parse = JSON.parse } = 
   try {
     document = JSON.parse(text);
   } catch {
-    throw new Problem(response.status, '', 'The answer is ' + response.status + ' and no problem document; is there a proxy in between?');
+    throw new Problem(response.status, '', 'The answer is ' + response.status + ' without a problem document; is there a proxy in between?');
   }
   if (response.status === 401) window.dispatchEvent(new CustomEvent('belfry-key', { detail: document }));
   throw new Problem(response.status, document.code, document.detail);
@@ -70,7 +70,7 @@ export async function call(method, path, { body, signal, parse = JSON.parse } = 
 
 export const get = (path, options) => call('GET', path, options);
 
-// query makes a query of what is given.
+// query returns the query for the given values.
 export function query(parameters) {
   const given = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== '' && value !== undefined));
   return given.size ? '?' + given : '';
@@ -78,14 +78,15 @@ export function query(parameters) {
 
 const silent = 10_000; // milliseconds that a connection may take to begin
 
-// follow subscribes until the signal, and comes back where it was cut off, or where nothing was heard for two heartbeats. It calls on.event(event), on.gap(gap),
-// on.state(text, up) and, when there is no coming back, on.end(text).
+// follow subscribes until the signal. It reconnects after a cut, or after two heartbeats
+// of silence. It calls on.event(event), on.gap(gap), on.state(text, up) and, if it cannot
+// reconnect, on.end(text).
 export function follow(topics, on, signal, parse = JSON.parse) {
   let cursor = '', pause = 0, attempts = 0, beat, socket, timer, watch;
   const heard = () => {
     clearTimeout(watch);
     watch = setTimeout(() => {
-      socket.onmessage = socket.onclose = null; // a line that is dead may take minutes to close
+      socket.onmessage = socket.onclose = null; // a dead line may take minutes to close
       socket.close();
       closed({ code: 1006 });
     }, beat);
@@ -98,7 +99,7 @@ export function follow(topics, on, signal, parse = JSON.parse) {
       return;
     }
     const wait = pause || Math.min(15_000, 500 * 2 ** Math.min(attempts++, 5)) * (0.5 + Math.random());
-    on.state('connection lost, coming back', false);
+    on.state('connection lost, reconnecting', false);
     timer = setTimeout(open, wait);
   };
   const open = () => {
@@ -108,7 +109,7 @@ export function follow(topics, on, signal, parse = JSON.parse) {
     on.state('connecting', false);
     try {
       socket = new WebSocket(address, ['belfry.v1', ...(key.get() ? ['bearer.' + key.get()] : [])]);
-    } catch (error) { // the key is none that fits into the handshake
+    } catch (error) { // the key does not fit into the handshake
       on.end(error.message);
       return;
     }

@@ -1,4 +1,4 @@
-// A sparkline: the last two minutes of a figure, and no more than that.
+// A sparkline: the last two minutes of a figure.
 import { h } from './dom.js';
 
 const width = 240, height = 48, fewest = 30, points = 120;
@@ -8,7 +8,7 @@ export class Sparkline {
     this.values = [];
     this.line = h('polyline', { class: 'line', fill: 'none' });
     this.area = h('polygon', { class: 'area' });
-    // What it shows stands beside it in figures.
+    // The same figures stand beside it as text.
     this.element = h('svg', { class: 'spark', viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, this.area, this.line);
   }
 

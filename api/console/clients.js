@@ -1,4 +1,4 @@
-// Clients: who is there, and one of them closely.
+// Clients: the list, and one client in detail.
 import { call, get, query } from './broker.js';
 import { ask, every, facts, field, h, message, say, Table } from './dom.js';
 import { ago, bytes, count, moment } from './format.js';
@@ -17,7 +17,7 @@ const columns = [
   { head: 'State', value: (c) => c.state },
   { head: 'Topics', value: (c) => brief(c.topics) },
   { head: 'Address', class: 'code', value: (c) => c.address ?? '' },
-  { head: 'Behind', class: 'number', value: (c) => count(c.behind) },
+  { head: 'Lag', class: 'number', value: (c) => count(c.behind) },
   { head: 'Queue', class: 'number', value: (c) => (c.queue_bytes === undefined ? '' : bytes(c.queue_bytes) + (c.blocked ? ', full' : '')) },
   { head: 'Last close', value: (c) => c.last_close_reason ?? '' },
 ];
@@ -58,7 +58,7 @@ function showOne(main, { argument: handle, signal, heading }) {
   let user = '';
   const end = async () => {
     const whose = user ? ` of the user ${user}` : '';
-    if (!await ask('Disconnect this client?', `Client ${handle}${whose} is closed with 4000 and forgotten: its URL does not work any more.`, 'Disconnect')) return;
+    if (!await ask('Disconnect this client?', `Client ${handle}${whose} is closed with 4000 and removed: its URL no longer works.`, 'Disconnect')) return;
     try {
       const { removed } = await call('DELETE', 'clients/' + encodeURIComponent(handle));
       say(removed ? `The client ${handle} is disconnected.` : `The client ${handle} was gone already.`);
@@ -67,7 +67,7 @@ function showOne(main, { argument: handle, signal, heading }) {
       wrong.show(problem.message);
     }
   };
-  const disconnect = h('button', { type: 'button', class: 'danger', disabled: true, onclick: end }, 'Disconnect…'); // until it is known whose it is
+  const disconnect = h('button', { type: 'button', class: 'danger', disabled: true, onclick: end }, 'Disconnect…'); // until the user is known
   main.append(wrong.element, about, h('div', { class: 'actions' },
     h('a', { class: 'button', href: '#/clients' }, 'All clients'),
     h('a', { class: 'button', href: '#/explain?client=' + encodeURIComponent(handle) }, 'Explain an event'), disconnect));
@@ -82,7 +82,7 @@ function showOne(main, { argument: handle, signal, heading }) {
       about.replaceChildren(h('div', { class: 'panel' }, facts([
         ['User', user || 'none'], ['State', c.state], ['Since', `${moment(c.since)} (${ago(c.since)})`], ['Connections so far', count(c.connections)],
         ['Registered', c.registered ? 'yes: it can come back' : 'no: it lasts as long as its connection'], ['Protocol', c.protocol], ['Address', c.address],
-        ['Position', c.cursor], ['Events behind', count(c.behind)],
+        ['Position', c.cursor], ['Lag, in events', count(c.behind)],
         ['Waiting', c.queue_bytes === undefined ? '' : bytes(c.queue_bytes) + (c.blocked ? ', its socket is full' : '')],
         ['Grant ends', moment(c.expires_at)], ['Last close', c.last_close_reason]])));
       topics.update(c.topics, 'It has none.');

@@ -1,5 +1,5 @@
 // Package console holds the operators' page: one document, one style sheet and a few
-// ECMAScript modules, as they are, without a build. It uses the public interface only.
+// ECMAScript modules. There is no build. It uses only the public interface.
 package console
 
 import (
@@ -12,7 +12,7 @@ import (
 //go:embed index.html *.css *.js icon.svg
 var files embed.FS
 
-// A File is one of the page's.
+// A File is one file of the page.
 type File struct {
 	Type    string // its Content-Type
 	ETag    string // a strong one (RFC 9110 section 8.8.3)
@@ -35,7 +35,7 @@ func load() map[string]*File {
 	all := make(map[string]*File)
 	entries, err := files.ReadDir(".")
 	if err != nil {
-		panic(err) // the files are in the program
+		panic(err) // the files are compiled in
 	}
 	for _, entry := range entries {
 		content, err := files.ReadFile(entry.Name())

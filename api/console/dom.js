@@ -1,9 +1,10 @@
-// What the views are made of. Text becomes text: nothing here, and nothing in the views, reads markup.
+// The building blocks of the views. Text stays text: nothing here or in the views parses
+// markup.
 
 const svgNames = new Set(['svg', 'polyline', 'polygon', 'line']);
 
-// h makes an element. Properties are attributes, except those that begin with "on", which are listeners. Children are nodes or
-// text; null and undefined are left out.
+// h makes an element. Properties are attributes; those that begin with "on" are listeners.
+// Children are nodes or text. Null and undefined are left out.
 export function h(name, properties = {}, ...children) {
   const element = svgNames.has(name) ? document.createElementNS('http://www.w3.org/2000/svg', name) : document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -15,12 +16,12 @@ export function h(name, properties = {}, ...children) {
   return element;
 }
 
-// setText changes a text only if it is another, so that nobody is told of what has not changed.
+// setText changes a text only if it differs, so that screen readers do not repeat it.
 export function setText(element, text) {
   if (element.textContent !== String(text)) element.textContent = text;
 }
 
-// say tells those who listen to the page.
+// say announces a text to screen readers.
 export function say(text) {
   setText(document.getElementById('status'), text);
 }
@@ -33,13 +34,13 @@ export function field(label, input) {
   return h('div', { class: 'field' }, h('label', { for: input.id }, label), input);
 }
 
-// choice is an option of several, with its label.
+// choice is one of several options, with its label.
 export function choice(name, value, label, checked) {
   const input = h('input', { type: 'radio', name, value, checked, id: 'field' + ++fields });
   return h('span', { class: 'choice' }, input, h('label', { for: input.id }, label));
 }
 
-// message is a place for what has gone wrong, or well.
+// message is a place for an error or a success.
 export function message() {
   const element = h('p', { class: 'message', role: 'alert', hidden: true });
   return {
@@ -58,8 +59,8 @@ export function facts(pairs) {
     .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
 }
 
-// A Table shows rows, and keeps those that stay, and with them the focus. A column has a head, a value(row) that is text or
-// { text, href } or { text, press }, and perhaps a class.
+// A Table shows rows. Rows that stay keep their elements, and so the focus. A column has a
+// head, a value(row) that is text, { text, href } or { text, press }, and perhaps a class.
 export class Table {
   constructor(caption, columns, key) {
     this.columns = columns;
@@ -67,7 +68,8 @@ export class Table {
     this.rows = new Map();
     this.body = h('tbody', { role: 'rowgroup' });
     this.empty = h('p', { class: 'quiet', hidden: true });
-    // The roles say again what the elements are: a narrow page lays them out as blocks.
+    // The roles repeat what the elements mean: a narrow page lays them out as
+    // blocks.
     this.element = h('div', { class: 'tables' }, h('table', { role: 'table' },
       h('caption', { class: 'hidden' }, caption),
       h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map((c) => h('th', { scope: 'col', role: 'columnheader', class: c.class }, c.head)))),
@@ -118,7 +120,7 @@ function fill(cell, value) {
   setText(child, value.text);
 }
 
-// every calls work now and again after each pause, while the page is looked at, until the signal.
+// every calls work after each pause, while the page is visible, until the signal.
 export async function every(milliseconds, signal, work) {
   while (!signal.aborted) {
     if (!document.hidden) await work();
@@ -129,7 +131,7 @@ export async function every(milliseconds, signal, work) {
   }
 }
 
-// ask shows a question over the page. It resolves to whether it was answered with yes.
+// ask shows a question over the page. It resolves to true for yes.
 export function ask(title, text, yes) {
   return new Promise((answer) => {
     const dialog = h('dialog', { 'aria-labelledby': 'question' },

@@ -1,4 +1,4 @@
-// Explain: why a client has got an event, or has not, check after check.
+// Explain: why a client received an event or did not, check by check.
 import { get, query } from './broker.js';
 import { choice, facts, field, h, message, say } from './dom.js';
 import { moment } from './format.js';

@@ -1,4 +1,4 @@
-// Figures and times as people read them.
+// Figures and times for people.
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat('en', { maximumSignificantDigits: 3, notation: 'compact' });
@@ -22,7 +22,7 @@ export function duration(seconds) {
   return parts.slice(first, first + 2).map(([size, unit], i) => Math.floor(i === 0 ? seconds / size : (seconds % parts[first][0]) / size) + unit).join(' ');
 }
 
-// ago is how long a time has passed, by this machine's clock.
+// ago formats the time since a moment, by this machine's clock.
 export function ago(time) {
   if (!time) return '';
   const seconds = Math.max(0, (Date.now() - Date.parse(time)) / 1000);
@@ -33,5 +33,5 @@ export const clock = (time) => new Date(time).toLocaleTimeString('en-GB', { hour
 
 export const moment = (time) => (time ? new Date(time).toLocaleString('en-GB') : '');
 
-// json is a message as it is shown: a text as it is.
+// json formats a message: a string as it is.
 export const json = (data) => (typeof data === 'string' ? data : JSON.stringify(data));

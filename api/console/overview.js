@@ -1,13 +1,15 @@
-// Overview: what the broker does just now, by the topic $stats or, with a key that may not subscribe, by asking.
+// Overview: the broker's figures, from the topic $stats or, with a key that may not
+// subscribe, from GET /stats.
 import { follow, get } from './broker.js';
 import { Sparkline } from './chart.js';
 import { every, facts, h, message, setText } from './dom.js';
 import { bytes, count, duration, milliseconds, rate } from './format.js';
 
-// windowed is how many figures back rates and latencies are taken from: single seconds jump.
+// windowed is how many figures back rates and latencies reach: those of single seconds
+// jump.
 const windowed = 5;
 
-// A card is a figure with its course.
+// A card is a figure with its sparkline.
 class Card {
   constructor(title, show, note = () => '') {
     Object.assign(this, { show, note, chart: new Sparkline(), value: h('dd', { class: 'value' }, '–'), small: h('dd', { class: 'quiet' }) });
@@ -37,7 +39,7 @@ export function show(main, { signal }) {
 
   const before = [];
   const take = (now) => {
-    if (before.length && now.uptime_s < before.at(-1).uptime_s) before.length = 0; // it was restarted
+    if (before.length && now.uptime_s < before.at(-1).uptime_s) before.length = 0; // the broker was restarted
     before.push(now);
     if (before.length > windowed + 1) before.shift();
     if (before.length < 2) return;
@@ -67,7 +69,7 @@ export function show(main, { signal }) {
   }, signal);
 }
 
-// compare makes rates of counters.
+// compare turns counters into rates.
 function compare(from, now) {
   const seconds = (Date.parse(now.time) - Date.parse(from.time)) / 1000 || 1;
   const buckets = now.publish_ms.buckets?.map((n, i) => n - from.publish_ms.buckets[i]) ?? [];
@@ -79,7 +81,7 @@ function compare(from, now) {
   };
 }
 
-// quantile guesses within a bucket, as Prometheus does; null is that nothing was published.
+// quantile interpolates within a bucket, as Prometheus does; null: nothing was published.
 function quantile(buckets, bounds, total, q) {
   if (!total) return null;
   let left = q * total;
@@ -97,7 +99,7 @@ function details(now) {
   const ended = Object.entries(now.disconnects).sort(([, a], [, b]) => b - a);
   return [
     h('section', { class: 'panel' }, h('h2', {}, 'Broker'), facts([
-      ['Version', now.version], ['Up for', duration(now.uptime_s)], ['State', now.draining ? 'shutting down' : now.behind ? 'publishes wait' : 'taking events'],
+      ['Version', now.version], ['Up for', duration(now.uptime_s)], ['State', now.draining ? 'shutting down' : now.behind ? 'publishes wait' : 'accepting events'],
       ['Topics', count(now.topics)], ['Patterns', count(now.patterns)], ['Reading from the log', count(now.reading)], ['Long polls', count(now.polls)]])),
     h('section', { class: 'panel' }, h('h2', {}, 'Retained'), facts([
       ['Events', count(now.log_events)], ['Size', bytes(now.log_bytes)], ['Dropped by retention', count(now.evicted)], ['Gaps told', count(now.gaps)],

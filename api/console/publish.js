@@ -1,4 +1,4 @@
-// Publish: one event, and what became of it.
+// Publish: one event, and its receipt.
 import { call } from './broker.js';
 import { choice, facts, field, h, message, say } from './dom.js';
 import { count } from './format.js';
@@ -20,7 +20,7 @@ export function show(main, { query }) {
         wrong.show('The message is no JSON: ' + error.message);
         return;
       }
-      message = text.value; // as it stands: numbers keep their digits
+      message = text.value; // unchanged: numbers keep their digits
     }
     const to = user.value === '' ? '' : `"user_id":${JSON.stringify(user.value)},`;
     try {

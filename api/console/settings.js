@@ -1,4 +1,4 @@
-// Configuration: what is in force, without what is secret.
+// Configuration: the settings in force, without secrets.
 import { get } from './broker.js';
 import { field, h, message, Table } from './dom.js';
 

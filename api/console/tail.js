@@ -4,9 +4,9 @@ import { every, field, h, message, say, setText } from './dom.js';
 import { clock, count, json } from './format.js';
 
 const kept = 300; // lines on the page
-const held = 1000; // events that wait for a pause to end
-const often = 200; // milliseconds between changes of the page
-const spoken = 5000; // milliseconds between what is told to those who listen
+const held = 1000; // events that wait during a pause
+const often = 200; // milliseconds between updates of the page
+const spoken = 5000; // milliseconds between announcements to screen readers
 
 export function show(main, { query, signal }) {
   const pattern = h('input', { type: 'search', required: true, value: query.get('pattern') ?? '>', autocomplete: 'off', spellcheck: 'false' });
@@ -16,7 +16,7 @@ export function show(main, { query, signal }) {
   const wrong = message();
   const state = h('p', { class: 'state' }, 'not following');
   const up = h('span', { class: 'dot' });
-  // What comes is not read out line by line: a summary is, now and then.
+  // Events are not read out one by one; now and then a summary is.
   const lines = h('ol', { class: 'log', tabindex: '0', 'aria-label': 'Events, the newest first' });
   const log = h('div', { class: 'frame', role: 'log', 'aria-live': 'off', 'aria-label': 'Events, the newest first' }, lines);
   let waiting = [], paused = false, seen = 0, left = 0, told = 0, connected = 'not following', following = null;

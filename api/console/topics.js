@@ -1,4 +1,4 @@
-// Topics: what there is, and one of them closely.
+// Topics: the list, and one topic in detail.
 import { exact, get, query } from './broker.js';
 import { every, facts, field, h, message, Table } from './dom.js';
 import { ago, clock, count, json, moment, rate } from './format.js';
@@ -11,7 +11,7 @@ export function show(main, place) {
   else showAll(main, place);
 }
 
-// A Meter makes rates of counters that are asked for now and then.
+// A Meter turns counters that are polled into rates.
 class Meter {
   before = new Map();
 

@@ -1,4 +1,4 @@
-// Package forwarded tells who a request is from when proxies stand in between.
+// Package forwarded finds the client of a request that came through proxies.
 package forwarded
 
 import (
@@ -10,30 +10,30 @@ import (
 	"strings"
 )
 
-// The headers in which proxies tell whom they speak for.
+// The headers in which proxies name the client.
 const (
 	XForwardedFor = "x-forwarded-for"
 	RFC7239       = "forwarded"
 )
 
-// maxHops bounds how many proxies are believed to stand in a row.
+// maxHops bounds the chain of proxies that is followed.
 const maxHops = 32
 
-// Proxies are those whose word is taken, and the one header that they use. The
-// zero value trusts nobody. It is not changed any more.
+// Proxies are the trusted proxies and the one header that they use. The zero value trusts
+// nobody. It is immutable.
 type Proxies struct {
 	networks  []netip.Prefix
-	unix      bool // whoever comes by a unix socket
-	forwarded bool // they use Forwarded, else X-Forwarded-For
+	unix      bool // trust all peers on a unix socket
+	forwarded bool // they use Forwarded, otherwise X-Forwarded-For
 }
 
-// New returns the proxies with the given addresses, networks ("10.0.0.0/8"), or
-// "unix" for who comes by a unix socket. The header is [XForwardedFor] or
-// [RFC7239]; whatever else a request says is what its sender has made up.
+// New returns the proxies with the given addresses or networks ("10.0.0.0/8"); "unix"
+// stands for all peers on a unix socket. The header is [XForwardedFor] or [RFC7239]. Other
+// headers are ignored, because any sender can invent them.
 func New(trusted []string, header string) (*Proxies, error) {
 	p := &Proxies{forwarded: header == RFC7239}
 	if !p.forwarded && header != XForwardedFor {
-		return nil, fmt.Errorf("%q is no header of proxies; choose %s or %s", header, XForwardedFor, RFC7239)
+		return nil, fmt.Errorf("%q is not a header of proxies; choose %s or %s", header, XForwardedFor, RFC7239)
 	}
 	for _, text := range trusted {
 		if text == "unix" {
@@ -53,8 +53,7 @@ func New(trusted []string, header string) (*Proxies, error) {
 	return p, nil
 }
 
-// unmapped returns a network of mapped addresses (::ffff:10.0.0.0/104) as what
-// it means.
+// unmapped turns a network of mapped addresses (::ffff:10.0.0.0/104) into one of IPv4.
 func unmapped(network netip.Prefix) netip.Prefix {
 	if addr := network.Addr(); addr.Is4In6() && network.Bits() >= 96 {
 		network = netip.PrefixFrom(addr.Unmap(), network.Bits()-96)
@@ -62,8 +61,8 @@ func unmapped(network netip.Prefix) netip.Prefix {
 	return network.Masked()
 }
 
-// Trusts reports whether an address is a proxy's. One that is not valid stands
-// for a unix socket.
+// Trusts reports whether an address is a proxy's. The invalid address stands for a unix
+// socket.
 func (p *Proxies) Trusts(addr netip.Addr) bool {
 	if !addr.IsValid() {
 		return p.unix
@@ -71,17 +70,16 @@ func (p *Proxies) Trusts(addr netip.Addr) bool {
 	return slices.ContainsFunc(p.networks, func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
-// A Client is who a request is from.
+// A Client is the sender of a request.
 type Client struct {
-	Addr      netip.Addr // neither mapped nor with a zone; not valid for a unix socket
-	Forwarded bool       // a proxy passed it on, and Addr is what that said
-	Secure    bool       // a proxy said that it got the request by TLS
+	Addr      netip.Addr // neither mapped nor with a zone; invalid for a unix socket
+	Forwarded bool       // Addr is what a proxy said
+	Secure    bool       // a proxy said that the request came by TLS
 }
 
-// Of returns who a request is from. From the peer on it goes back through the
-// hops that the header tells of, as long as they are proxies, and ends at the
-// first that is none, or before what it does not understand: what stands
-// further left anybody may have written.
+// Of returns the client of a request. It follows the hops in the header back from the
+// peer, as long as they are proxies. It stops at the first that is not a proxy, or before
+// one that it does not understand: anybody may have written what is further left.
 func (p *Proxies) Of(r *http.Request) Client {
 	c := Client{Addr: addrOf(r.RemoteAddr)}
 	if !p.Trusts(c.Addr) {
@@ -117,7 +115,7 @@ func (p *Proxies) Of(r *http.Request) Client {
 	return c
 }
 
-// AddrOf returns a peer's address; that of a unix socket is not valid.
+// AddrOf returns a peer's address; it is invalid for a unix socket.
 func AddrOf(peer net.Addr) netip.Addr {
 	if tcp, ok := peer.(*net.TCPAddr); ok {
 		return plain(tcp.AddrPort().Addr())
@@ -131,13 +129,13 @@ func addrOf(remote string) netip.Addr {
 	return plain(peer.Addr())
 }
 
-// plain returns an address as it is compared: without a zone, which is another
-// machine's, and not as IPv6 if it is of IPv4.
+// plain returns an address in the form in which addresses are compared: without a zone,
+// which belongs to another machine, and IPv4 without mapping.
 func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
-// parseNode reads one that a request passed through: an address, which may have
-// a port; IPv6 with a port is in brackets. Others (RFC 7239 section 6.2 and 6.3:
-// "unknown", "_hidden") are no addresses.
+// parseNode reads one hop: an address, perhaps with a port; IPv6 with a port is in
+// brackets. Other names (RFC 7239 section 6.2 and 6.3: "unknown", "_hidden") are not
+// addresses.
 func parseNode(text string) (addr netip.Addr, ok bool) {
 	host, port := text, ""
 	if rest, bracketed := strings.CutPrefix(text, "["); bracketed {
@@ -154,8 +152,8 @@ func parseNode(text string) (addr netip.Addr, ok bool) {
 	return plain(addr), err == nil
 }
 
-// isPort reports whether text is a colon and a port, or what stands for one (RFC
-// 7239 section 6).
+// isPort reports whether text is a colon and a port, or an obfuscated port (RFC 7239
+// section 6).
 func isPort(text string) bool {
 	port, ok := strings.CutPrefix(text, ":")
 	if name, hidden := strings.CutPrefix(port, "_"); ok && hidden {
@@ -164,8 +162,7 @@ func isPort(text string) bool {
 	return ok && 1 <= len(port) && len(port) <= 5 && strings.Trim(port, "0123456789") == ""
 }
 
-// isSecure reports whether a proxy has named the scheme of a request that came by
-// TLS.
+// isSecure reports whether a scheme named by a proxy is one of TLS.
 func isSecure(scheme string) bool {
 	return strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "wss")
 }

@@ -67,7 +67,7 @@ func TestOf(t *testing.T) {
 		{"too few numbers", "x", "10.0.0.1:1", []string{"X-Forwarded-For: 198.51.1"}, "(10.0.0.1)"},
 		{"IPv4 in brackets", "x", "10.0.0.1:1", []string{"X-Forwarded-For: [198.51.100.1]"}, "(10.0.0.1)"},
 		{"half a bracket", "x", "10.0.0.1:1", []string{"X-Forwarded-For: [2001:db8::1"}, "(10.0.0.1)"},
-		{"text behind the bracket", "x", "10.0.0.1:1", []string{"X-Forwarded-For: [2001:db8::1]x"}, "(10.0.0.1)"},
+		{"text after the bracket", "x", "10.0.0.1:1", []string{"X-Forwarded-For: [2001:db8::1]x"}, "(10.0.0.1)"},
 		{"an endless port", "x", "10.0.0.1:1", []string{"X-Forwarded-For: 198.51.100.1:123456"}, "(10.0.0.1)"},
 		{"a host name", "x", "10.0.0.1:1", []string{"X-Forwarded-For: client.example.com"}, "(10.0.0.1)"},
 		{"many made up", "x", "10.0.0.1:1", []string{"X-Forwarded-For: " + many + "198.51.100.1"}, "198.51.100.1"},
@@ -96,12 +96,12 @@ func TestOf(t *testing.T) {
 		{"no pair", "f", "10.0.0.1:1", []string{"Forwarded: 198.51.100.1"}, "(10.0.0.1)"},
 		{"a value without a name", "f", "10.0.0.1:1", []string{"Forwarded: =198.51.100.1"}, "(10.0.0.1)"},
 		{"a name without a value", "f", "10.0.0.1:1", []string{"Forwarded: for="}, "(10.0.0.1)"},
-		{"text behind the quotes", "f", "10.0.0.1:1", []string{`Forwarded: for="198.51.100.1"x`}, "(10.0.0.1)"},
+		{"text after the quotes", "f", "10.0.0.1:1", []string{`Forwarded: for="198.51.100.1"x`}, "(10.0.0.1)"},
 		{"the client's quote", "f", "10.0.0.1:1", []string{`Forwarded: for=", for=198.51.100.1`}, "198.51.100.1"},
 		{"the client's quote in a line", "f", "10.0.0.1:1", []string{`Forwarded: for="`, `Forwarded: for=198.51.100.1, for="10.0.0.2"`}, "198.51.100.1"},
 		{"the client's backslash", "f", "10.0.0.1:1", []string{`Forwarded: for="\, for="198.51.100.1"`}, "198.51.100.1"},
 		{"a quote that does not end, of a proxy", "f", "10.0.0.1:1", []string{`Forwarded: for="198.51.100.1`}, "(10.0.0.1)"},
-		{"behind a broken one", "f", "10.0.0.1:1", []string{`Forwarded: for=198.51.100.1, ", for=10.0.0.2`}, "10.0.0.2"},
+		{"after a malformed one", "f", "10.0.0.1:1", []string{`Forwarded: for=198.51.100.1, ", for=10.0.0.2`}, "10.0.0.2"},
 		{"more proxies than there can be", "f", "10.0.0.1:1", []string{"Forwarded: for=198.51.100.1" + strings.Repeat(", for=10.0.0.3", 100)}, "10.0.0.3"},
 	} {
 		t.Run(c.header+"/"+c.name, func(t *testing.T) {

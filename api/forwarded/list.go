@@ -2,16 +2,15 @@ package forwarded
 
 import "strings"
 
-// hops reads the elements of a header's list (RFC 9110 section 5.6.1) from the
-// last to the first. What has been added last is then understood whatever stands
-// before it.
+// hops reads the elements of a header's list (RFC 9110 section 5.6.1) from the last to the
+// first. So the newest entries are understood, whatever an older one contains.
 type hops struct {
-	lines  []string // what is left of them, but for
-	line   string   // this one, what is left of it
-	quoted bool     // an element may have quoted strings, with commas in them
+	lines  []string // those that are left, without the present one
+	line   string   // what is left of the present one
+	quoted bool     // an element may have quoted strings with commas
 }
 
-// next returns the next element, without empty ones. A broken one is the last.
+// next returns the next non-empty element. A malformed one is the last.
 func (h *hops) next() (element string, ok bool) {
 	for h.line != "" || len(h.lines) > 0 {
 		if h.line == "" {
@@ -39,8 +38,8 @@ func lastOf(lines []string) string {
 	return last
 }
 
-// lastComma returns where the last comma is that separates elements, -1 if there
-// is none. It fails for a quoted string without a beginning.
+// lastComma returns the index of the last comma that separates elements, -1 if there is
+// none. It fails for a quoted string without a beginning.
 func lastComma(line string, quoted bool) (at int, ok bool) {
 	if !quoted {
 		return strings.LastIndexByte(line, ','), true
@@ -58,8 +57,8 @@ func lastComma(line string, quoted bool) (at int, ok bool) {
 	return -1, true
 }
 
-// openingQuote returns where the quoted string begins that text is the rest of:
-// at the last quote that has no backslash before it that counts.
+// openingQuote returns the index of the quote that opens the string which ends with text:
+// the last quote that is not escaped by a backslash.
 func openingQuote(text string) int {
 	for i := strings.LastIndexByte(text, '"'); i >= 0; i = strings.LastIndexByte(text[:i], '"') {
 		before := text[:i]
@@ -70,8 +69,8 @@ func openingQuote(text string) int {
 	return -1
 }
 
-// parseForwarded reads an element of Forwarded (RFC 7239 section 4): who is in
-// its "for", and whether its "proto" is one of TLS.
+// parseForwarded reads an element of Forwarded (RFC 7239 section 4): the address in its
+// "for", and whether its "proto" is one of TLS.
 func parseForwarded(element string) (node string, secure, ok bool) {
 	seen := make(map[string]bool, 4)
 	for rest := strings.TrimLeft(element, "; \t"); rest != ""; rest = strings.TrimLeft(rest, "; \t") {
@@ -95,7 +94,7 @@ func parseForwarded(element string) (node string, secure, ok bool) {
 	return node, secure, node != ""
 }
 
-// cutValue cuts a value, and the semicolon behind it, off a list of pairs.
+// cutValue cuts a value and the semicolon after it off a list of pairs.
 func cutValue(text string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(text, `"`) {
 		value, rest, _ = strings.Cut(text, ";")
@@ -120,8 +119,8 @@ func cutValue(text string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// isToken reports whether text is a token (RFC 9110 section 5.6.2) or, as many
-// proxies send it, an address and a port that should be quoted.
+// isToken reports whether text is a token (RFC 9110 section 5.6.2). It also accepts an
+// unquoted address with a port, which many proxies send.
 func isToken(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(c rune) bool {
 		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~[]:", c))

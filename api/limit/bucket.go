@@ -8,14 +8,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Rate is how fast something may happen: so often in a second, and so often at
-// once by who has been quiet before. The zero value is no limit.
+// A Rate bounds how often something may happen: in a second, and at once after a pause.
+// The zero value is no limit.
 type Rate struct {
 	PerSecond float64
 	Burst     int
 }
 
-// PerSecond returns a rate that lets one second's worth happen at once.
+// PerSecond returns a rate that allows one second's worth at once.
 func PerSecond(n float64) Rate {
 	if n <= 0 {
 		return Rate{}
@@ -26,10 +26,10 @@ func PerSecond(n float64) Rate {
 // None reports whether there is no limit.
 func (r Rate) None() bool { return r.PerSecond <= 0 }
 
-// Refill is how long a bucket takes that was empty to be full.
+// Refill returns how long an empty bucket takes to be full.
 func (r Rate) Refill() time.Duration { return r.time(float64(r.Burst)) }
 
-// longest is more than anybody waits, and leaves room for sums.
+// longest is longer than anybody waits, and leaves room for sums.
 const longest = 100 * 365 * 24 * time.Hour
 
 func (r Rate) time(tokens float64) time.Duration {
@@ -43,7 +43,7 @@ func (r Rate) bucket() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst)
 }
 
-// set changes a bucket's rate; what it holds stays.
+// set changes the bucket's rate and keeps its content.
 func (r Rate) set(b *rate.Limiter, now time.Time) {
 	limit := rate.Inf
 	if !r.None() {
@@ -53,14 +53,14 @@ func (r Rate) set(b *rate.Limiter, now time.Time) {
 	b.SetBurstAt(now, r.Burst)
 }
 
-// A Level is how full a bucket is.
+// A Level describes the content of a bucket.
 type Level struct {
-	Left int           // this many more may happen now
-	Full time.Duration // until it is as if nothing had happened
-	Wait time.Duration // until what was refused may happen
+	Left int           // so many more may happen now
+	Full time.Duration // time until the bucket is full
+	Wait time.Duration // time until the refused request would be accepted
 }
 
-// take takes n tokens from a bucket, or none and reports false.
+// take takes n tokens from the bucket, or none and reports false.
 func (r Rate) take(b *rate.Limiter, n int, now time.Time) (Level, bool) {
 	ok := b.AllowN(now, n)
 	left := b.TokensAt(now)
@@ -71,15 +71,15 @@ func (r Rate) take(b *rate.Limiter, n int, now time.Time) (Level, bool) {
 	return level, ok
 }
 
-// Buckets are token buckets, one for each key. A bucket that is full again is
-// forgotten: it is as good as a new one. What is used is in recent; after the time
-// that any bucket needs to be full recent becomes older, and what is in older by
-// then has not been used for so long.
+// Buckets are token buckets, one for each key. A bucket that is full again is removed,
+// because a new one is the same. Used buckets are in recent. After the time that any
+// bucket needs to fill, recent becomes older. A bucket that is then still in older was not
+// used for so long, and is dropped.
 type Buckets[K comparable] struct {
 	mu            sync.Mutex
 	rate          Rate
 	recent, older map[K]*rate.Limiter
-	turn          time.Time // when older may be forgotten
+	turn          time.Time // when older may be dropped
 }
 
 // Take takes n tokens from the bucket of a key, or none and reports false.
@@ -101,9 +101,9 @@ func (b *Buckets[K]) Take(key K, n int, now time.Time) (Level, bool) {
 	return b.rate.take(bucket, n, now)
 }
 
-// forget forgets what has been full for a while.
+// forget drops the buckets that have been full for a while.
 func (b *Buckets[K]) forget(now time.Time) {
-	for range 2 { // after a pause both are to be forgotten
+	for range 2 { // after a pause both maps are old
 		if now.Before(b.turn) {
 			return
 		}
@@ -113,7 +113,7 @@ func (b *Buckets[K]) forget(now time.Time) {
 	b.turn = now.Add(b.rate.Refill())
 }
 
-// SetRate changes the rate of all buckets. What they hold stays.
+// SetRate changes the rate of all buckets and keeps their content.
 func (b *Buckets[K]) SetRate(r Rate, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -135,7 +135,7 @@ func (b *Buckets[K]) SetRate(r Rate, now time.Time) {
 	}
 }
 
-// Len returns how many buckets are remembered.
+// Len returns the number of buckets.
 func (b *Buckets[K]) Len(now time.Time) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

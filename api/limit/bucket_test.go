@@ -82,8 +82,8 @@ func TestNoRate(t *testing.T) {
 	}
 }
 
-// However many come, only those are remembered that are not as they were, and
-// nobody is forgotten before.
+// Only buckets that are not full are remembered, however many there were, and none is
+// forgotten too early.
 func TestForget(t *testing.T) {
 	t.Parallel()
 	b := buckets(limit.Rate{PerSecond: 10, Burst: 20}) // full after 2 s
@@ -106,8 +106,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// Somebody who comes again just before, at and after the time that a bucket
-// needs to be full is neither forgiven nor punished.
+// A caller that returns just before, at and after the time that a bucket needs to be full
+// is neither forgiven nor punished.
 func TestForgetExactly(t *testing.T) {
 	t.Parallel()
 	for offset := range 40 {

@@ -16,14 +16,14 @@ import (
 
 // Limits bound connections. Zero is no limit.
 type Limits struct {
-	HTTPConnections    int // that no client has (yet)
-	AddressConnections int // of one address
-	AddressHandshakes  int // new clients' connections of one address, in a second
-	Handshakes         int // the same of all together
+	HTTPConnections    int // not (yet) upgraded to a client's connection
+	AddressConnections int // for each address
+	AddressHandshakes  int // new connections of clients in a second, for each address
+	Handshakes         int // the same for all addresses together
 }
 
-// arrivals is how fast an address may open connections of clients: all that it
-// may have at once, so that those behind one address can come back together.
+// arrivals returns the rate at which an address may open connections of clients. The burst
+// is all that it may have at once, so that clients at one address can reconnect together.
 func (l Limits) arrivals() Rate {
 	r := PerSecond(float64(l.AddressHandshakes))
 	if !r.None() {
@@ -32,10 +32,10 @@ func (l Limits) arrivals() Rate {
 	return r
 }
 
-// A Gate counts the connections that there are, by the address of the client:
-// the peer's, or what a proxy says. The addresses of IPv6 that begin with the
-// same 64 bits are one, since one customer has as many. This machine itself
-// (127.0.0.1 and ::1), unix sockets and proxies are not counted by address.
+// A Gate counts open connections by the client's address: the peer's, or the one that a
+// proxy reports. IPv6 addresses with the same first 64 bits count as one, because one
+// customer has that many. This machine (127.0.0.1 and ::1), unix sockets and proxies are
+// not counted by address.
 type Gate struct {
 	*Refusals
 
@@ -44,13 +44,13 @@ type Gate struct {
 
 	mu        sync.Mutex
 	limits    Limits
-	addresses map[key]int32 // connections of each, never zero
-	http      int           // accepted, neither closed nor a client's
+	addresses map[key]int32 // connections by address, never zero
+	http      int           // open, but not a client's
 	all       Buckets[struct{}]
 	arrivals  Buckets[key]
 }
 
-// NewGate returns a gate that trusts no proxy. Nil is the clock of the system.
+// NewGate returns a gate that trusts no proxy. A nil clock is the system's.
 func NewGate(l Limits, clock func() time.Time) *Gate {
 	if clock == nil {
 		clock = time.Now
@@ -61,15 +61,15 @@ func NewGate(l Limits, clock func() time.Time) *Gate {
 	return g
 }
 
-// Aside returns a gate without limits yet for those who come by another way: who is in there
-// takes nobody's place here, nor the reverse. Its refusals count here.
+// Aside returns a gate, without limits yet, for another listener. Connections in one gate
+// do not count in the other. Its refusals are counted here.
 func (g *Gate) Aside() *Gate {
 	aside := NewGate(Limits{}, g.clock)
 	aside.Refusals = g.Refusals
 	return aside
 }
 
-// SetLimits changes the limits. Those who are in already stay.
+// SetLimits changes the limits. Open connections stay.
 func (g *Gate) SetLimits(l Limits) {
 	now := g.clock()
 	g.mu.Lock()
@@ -79,15 +79,15 @@ func (g *Gate) SetLimits(l Limits) {
 	g.all.SetRate(PerSecond(float64(l.Handshakes)), now)
 }
 
-// SetProxies changes whose word is taken for who a client is.
+// SetProxies changes the trusted proxies.
 func (g *Gate) SetProxies(p *forwarded.Proxies) { g.proxies.Store(p) }
 
-// Client returns who a request is from.
+// Client returns the client of a request.
 func (g *Gate) Client(r *http.Request) forwarded.Client { return g.proxies.Load().Of(r) }
 
-// A key stands for all addresses of one customer: the four bytes of IPv4, or the
-// first eight of IPv6, which for nobody out there are that small a number. Zero
-// stands for those who are not counted.
+// A key stands for all addresses of one customer: the four bytes of IPv4, or the first
+// eight bytes of IPv6. Global unicast prefixes never collide with IPv4 values. Zero stands
+// for addresses that are not counted.
 type key uint64
 
 func (g *Gate) keyOf(addr netip.Addr) key {
@@ -104,17 +104,17 @@ func (g *Gate) keyOf(addr netip.Addr) key {
 
 var localIPv4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// A Visit is a connection that was accepted.
+// A Visit is an accepted connection.
 type Visit struct {
 	gate *Gate
 	key  key
-	// Under the gate's lock.
+	// Guarded by the gate's lock.
 	onClose func()
 	taken   bool
 	closed  bool
 }
 
-// Accept takes a new connection, or reports that it may not be.
+// Accept admits a new connection, or reports that it is refused.
 func (g *Gate) Accept(from net.Addr) (*Visit, bool) {
 	k := g.keyOf(forwarded.AddrOf(from))
 	g.mu.Lock()
@@ -131,7 +131,7 @@ func (g *Gate) Accept(from net.Addr) (*Visit, bool) {
 	return &Visit{gate: g, key: k}, true
 }
 
-// add counts a connection, if there may be one more.
+// add counts a connection unless a limit is reached.
 func (g *Gate) add(k key) bool {
 	if k == 0 {
 		return true
@@ -154,7 +154,7 @@ func (g *Gate) remove(k key) {
 	}
 }
 
-// Taken tells that the connection is a client's from now on.
+// Taken reports that the connection now belongs to a client.
 func (v *Visit) Taken() {
 	g := v.gate
 	g.mu.Lock()
@@ -165,8 +165,7 @@ func (v *Visit) Taken() {
 	}
 }
 
-// Closed tells that the connection has ended. Whoever tells it again is not
-// heard.
+// Closed reports that the connection has ended. Further calls have no effect.
 func (v *Visit) Closed() {
 	if f := v.close(); f != nil {
 		f()
@@ -189,8 +188,8 @@ func (v *Visit) close() (then func()) {
 	return then
 }
 
-// OnClose has a function be called once when the connection has ended, which may
-// be now. There is one such function at most.
+// OnClose sets the function that is called once when the connection has ended, which may
+// be at once. There is at most one such function.
 func (v *Visit) OnClose(f func()) {
 	v.gate.mu.Lock()
 	closed := v.closed
@@ -203,10 +202,9 @@ func (v *Visit) OnClose(f func()) {
 	}
 }
 
-// Enter admits a client that begins a connection, or fails with a [*Refusal].
-// Shared says that it is one of many over a connection that was accepted. What is
-// returned is to be called once when it has ended;
-// nil is nothing.
+// Enter admits a client that begins a connection, or fails with a [*Refusal]. Shared means
+// that the accepted connection carries several clients. The caller must call the returned
+// function once at the end; it may be nil.
 func (g *Gate) Enter(c forwarded.Client, shared bool) (leave func(), err error) {
 	k, now := g.keyOf(c.Addr), g.clock()
 	if k != 0 {
@@ -220,10 +218,10 @@ func (g *Gate) Enter(c forwarded.Client, shared bool) (leave func(), err error) 
 	return g.Stay(c, shared)
 }
 
-// Stay is [Gate.Enter] for a client that comes as often as it likes.
+// Stay is [Gate.Enter] without the rate of handshakes, for requests that may come often.
 func (g *Gate) Stay(c forwarded.Client, shared bool) (leave func(), err error) {
 	k := g.keyOf(c.Addr)
-	if k == 0 || !c.Forwarded && !shared { // or it was counted when it was accepted
+	if k == 0 || !c.Forwarded && !shared { // otherwise Accept has counted it
 		return nil, nil
 	}
 	g.mu.Lock()
@@ -238,13 +236,13 @@ func (g *Gate) Stay(c forwarded.Client, shared bool) (leave func(), err error) {
 	}, nil
 }
 
-// stayPause is when to try again if there are too many connections: nobody knows
-// when one ends.
+// stayPause is the pause before another try if there are too many connections. When one
+// ends is unknown.
 const stayPause = 10 * time.Second
 
 var (
-	descHTTP      = prometheus.NewDesc("belfry_http_connections", "Connections that are no client's (yet).", nil, nil)
-	descAddresses = prometheus.NewDesc("belfry_addresses", "Addresses that have connections; this machine and proxies are not counted.", nil, nil)
+	descHTTP      = prometheus.NewDesc("belfry_http_connections", "HTTP connections not (yet) upgraded to a client's connection.", nil, nil)
+	descAddresses = prometheus.NewDesc("belfry_addresses", "Addresses with connections, without this machine and proxies.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -262,11 +260,11 @@ func (g *Gate) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(descAddresses, prometheus.GaugeValue, float64(h.Addresses))
 }
 
-// Holdings are what a gate remembers at one moment.
+// Holdings are the numbers of things that a gate remembers.
 type Holdings struct {
-	HTTP      int // connections that are no client's
-	Addresses int // that have connections
-	Arrivals  int // addresses whose handshakes count still
+	HTTP      int // not clients' connections
+	Addresses int // with connections
+	Arrivals  int // whose recent handshakes still count
 }
 
 // Holdings returns what the gate remembers.

@@ -83,8 +83,8 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// Whatever is told of a connection in whatever order, it counts until it has
-// ended, and once.
+// A connection counts once, until it has ended, whatever is reported about it in any
+// order.
 func TestVisits(t *testing.T) {
 	t.Parallel()
 	g := limit.NewGate(limit.Limits{AddressConnections: 2, HTTPConnections: 3}, nil)

@@ -1,5 +1,5 @@
-// Package limit bounds what those may take whom nobody knows: connections and
-// handshakes by address, and events by who publishes them.
+// Package limit limits what unauthenticated peers may use: connections and handshakes by
+// address, and memory. It also limits how fast each publisher publishes.
 package limit
 
 import (
@@ -13,8 +13,8 @@ import (
 	"belfry/hub"
 )
 
-// A Limit is one of those that something may be refused for. Its text is the
-// setting's, and the label in metrics.
+// A Limit names a limit that a request may exceed. Its text is the setting's name and the
+// label in metrics.
 type Limit uint8
 
 // The limits.
@@ -43,7 +43,7 @@ var names = [limits]string{
 
 func (l Limit) String() string { return names[l] }
 
-// A Refusal is an error: somebody has come to a limit.
+// A Refusal is the error of a request that exceeds a limit.
 type Refusal struct {
 	Limit Limit
 	After time.Duration // when to try again
@@ -51,26 +51,26 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return fmt.Sprintf("%v is reached; try again later", r.Limit) }
 
-// Is makes a refusal one of [hub.ErrOverCapacity].
+// Is makes every refusal a [hub.ErrOverCapacity].
 func (r *Refusal) Is(target error) bool { return target == hub.ErrOverCapacity }
 
-// Seconds is a duration in whole seconds, rounded up, as in Retry-After (RFC 9110
+// Seconds returns a duration in whole seconds, rounded up, as in Retry-After (RFC 9110
 // section 10.2.3).
 func Seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
-// Refusals count what was refused. They are a [prometheus.Collector].
+// Refusals count refused requests. They are a [prometheus.Collector].
 type Refusals struct{ count [limits]atomic.Uint64 }
 
-// Count counts one.
+// Count counts one refusal.
 func (r *Refusals) Count(l Limit) { r.count[l].Add(1) }
 
-// Refuse counts one, and returns the [*Refusal].
+// Refuse counts one refusal and returns it as a [*Refusal].
 func (r *Refusals) Refuse(l Limit, after time.Duration) error {
 	r.Count(l)
 	return &Refusal{l, after}
 }
 
-var descRefused = prometheus.NewDesc("belfry_refused_total", "What was refused, by the limit that it was over.", []string{"limit"}, nil)
+var descRefused = prometheus.NewDesc("belfry_refused_total", "Requests and connections that were refused, by the limit that they exceeded.", []string{"limit"}, nil)
 
 // Describe implements [prometheus.Collector].
 func (r *Refusals) Describe(out chan<- *prometheus.Desc) { out <- descRefused }

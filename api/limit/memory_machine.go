@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// availableMemory returns the bytes that the machine has, or less if the process
-// is in a control group that may have less; 0 if the system does not tell. The
+// availableMemory returns the memory of the machine in bytes, or the limit of the
+// process's control group if that is lower. It returns 0 if the system does not tell. The
 // root is "/".
 func availableMemory(root fs.FS) int64 {
 	least := int64(math.MaxInt64)
@@ -34,8 +34,8 @@ func availableMemory(root fs.FS) int64 {
 		case number != "0":
 			continue
 		}
-		// A group may have what all those may that it is in. Of one that is seen
-		// from inside a container only the top is there.
+		// The limits of all parent groups hold as well. Inside a container only the
+		// topmost directory is visible.
 		for dir := path.Join("/", group); ; dir = path.Dir(dir) {
 			consider(parseBytes(readText(root, path.Join(base, dir, file))))
 			if dir == "/" {
@@ -49,8 +49,8 @@ func availableMemory(root fs.FS) int64 {
 	return least
 }
 
-// socketPages returns how many pages of memory all TCP connections take, from
-// the text of /proc/net/sockstat.
+// socketPages returns the number of memory pages of all TCP connections, from the text of
+// /proc/net/sockstat.
 func socketPages(sockstat string) int64 {
 	for line := range strings.Lines(sockstat) {
 		f := strings.Fields(line)
@@ -65,11 +65,11 @@ func socketPages(sockstat string) int64 {
 }
 
 func readText(root fs.FS, name string) string {
-	text, _ := fs.ReadFile(root, name) // what is not there says nothing
+	text, _ := fs.ReadFile(root, name) // a missing file is like an empty one
 	return string(text)
 }
 
-// parseBytes reads a number; "max" is none.
+// parseBytes reads a number; "max" is no limit.
 func parseBytes(text string) (int64, bool) {
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	return n, err == nil

@@ -10,7 +10,7 @@ import (
 )
 
 // publishes counts how many of n events a publisher may publish now.
-func publishes(take func(string, int) (limit.Standing, bool), name string, n int) (may int) {
+func publishes(take func(string, int) (limit.QuotaStatus, bool), name string, n int) (may int) {
 	for range n {
 		if _, ok := take(name, 1); ok {
 			may++
@@ -25,7 +25,7 @@ func TestPublishers(t *testing.T) {
 	p := limit.NewPublishers(limit.PublishLimits{Other: 5, Keys: map[string]float64{"slow": 0.5, "fast": 10, "free": 0}, User: 3}, c.Now)
 	for range 2 {
 		for _, w := range []struct {
-			take func(string, int) (limit.Standing, bool)
+			take func(string, int) (limit.QuotaStatus, bool)
 			name string
 			want int
 		}{

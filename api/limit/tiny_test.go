@@ -16,8 +16,8 @@ func TestTinyRate(t *testing.T) {
 		}
 		for range 5 {
 			now = now.Add(time.Minute)
-			if standing, ok := p.Key("k", 1); ok || standing.Wait <= 0 || standing.Full <= 0 {
-				t.Errorf("%g: taken %v, %+v", perSecond, ok, standing)
+			if status, ok := p.Key("k", 1); ok || status.Wait <= 0 || status.Full <= 0 {
+				t.Errorf("%g: taken %v, %+v", perSecond, ok, status)
 			}
 		}
 	}

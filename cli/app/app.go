@@ -17,9 +17,9 @@ import (
 	"belfry/config"
 )
 
-// Run does what the command line asks for, by default to serve until ctx ends. It returns the
-// exit status: 0, 1 for a failure, 2 for a wrong command line. On a hangup the broker reads its
-// configuration again.
+// Run does what the command line says, by default to serve until ctx ends. It returns the
+// exit status: 0, 1 for a failure, 2 for a wrong command line. On a hangup the broker
+// reads its configuration again.
 func Run(ctx context.Context, hangups <-chan os.Signal, args, environ []string, stdout, stderr io.Writer) int {
 	return RunWith(ctx, hangups, args, environ, cli.StreamsOf(os.Stdin, stdout, stderr, environ))
 }
@@ -58,7 +58,7 @@ func RunWith(ctx context.Context, hangups <-chan os.Signal, args, environ []stri
 		}
 		return serve.Run(ctx, hangups, command, again, stderr, time.Now)
 	default:
-		signal.Reset(syscall.SIGHUP) // a terminal that goes takes its commands along
+		signal.Reset(syscall.SIGHUP) // a closing terminal ends its commands
 		return cli.Status(runClient(ctx, command, streams), stderr)
 	}
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"belfry/config"
 )
 
-// runClient does what the command line asks for beside serving: what talks to a
-// broker, or tells about the program.
+// runClient runs the other commands than serve: those that talk to a broker or describe
+// the program.
 func runClient(ctx context.Context, command any, s cli.Streams) error {
 	switch c := command.(type) {
 	case config.Publish:
@@ -39,14 +39,14 @@ func runClient(ctx context.Context, command any, s cli.Streams) error {
 	case config.Completion:
 		return c.Run(s.Out)
 	}
-	return fmt.Errorf("nothing runs %T", command) // a command without its case
+	return fmt.Errorf("nothing runs %T", command) // a command is missing above
 }
 
 func brokerOf(b config.Broker) cli.Broker {
 	return cli.Broker{URL: b.URL, Key: string(b.Key), Roots: b.Roots, Insecure: b.InsecureTLS}
 }
 
-// build is what the program was built from.
+// build returns what the program was built from.
 func build() cli.Version {
 	v := cli.Version{Version: serve.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,5 +1,5 @@
-// Package bench measures a running broker: it publishes events, receives them over
-// many connections, and tells how many came, and when.
+// Package bench measures a running broker. It publishes events, receives them over many
+// connections, and reports how many arrived, and when.
 package bench
 
 import (
@@ -14,54 +14,54 @@ import (
 	"belfry/cli"
 )
 
-// Options say what to do.
+// Options configure a measurement.
 type Options struct {
-	Connections int           // that receive
-	Topics      int           // that they are spread over, at most Connections
+	Connections int           // receiving connections
+	Topics      int           // topics that they are spread over, at most Connections
 	Rate        int           // events a second; 0: as fast as Window permits
-	Window      int           // events that may be on their way to somebody at a time, if Rate is 0
-	Size        int           // of a message in bytes, at least MinSize
+	Window      int           // if Rate is 0: most events under way at a time
+	Size        int           // bytes of a message, at least MinSize
 	Duration    time.Duration // of publishing
 	Transport   string        // bare, v1 or sse
-	Publishers  int           // publishes that may be under way at a time
+	Publishers  int           // most publishes under way at a time
 	JSON        bool          // print a JSON object, not a table
-	SVG         string        // a file to draw into; "" is none
+	SVG         string        // a file to draw into; "": none
 }
 
-// Patience with a broker.
+// How long the bench waits for a broker.
 const (
-	dialers   = 16                     // connections that are made at a time
-	dialTries = 20                     // for one connection, before anything is measured
-	pause     = 100 * time.Millisecond // before another try
+	dialers   = 16                     // connections made at a time
+	dialTries = 20                     // attempts for one connection before the measurement
+	pause     = 100 * time.Millisecond // before another attempt
 	readyTime = 10 * time.Second       // for the first event to arrive everywhere
 	drainTime = 10 * time.Second       // for the last ones
-	quietTime = 2 * time.Second        // after which nothing more is expected
+	quietTime = 2 * time.Second        // with no event for so long, none is expected
 )
 
-// A run is a measurement under way.
+// A run is one measurement.
 type run struct {
 	Options
 	broker cli.Broker
-	began  time.Time // of the clock that messages are stamped with
+	began  time.Time // zero of the clock that stamps messages
 	prefix string    // of the topics
 
 	poller *poller
 	tally  tally
-	note   chan struct{} // of capacity 1: something has been received
+	note   chan struct{} // of capacity 1: events have arrived
 
 	received   atomic.Int64
-	newest     atomic.Int64 // when that was, by the clock
+	newest     atomic.Int64 // time of the last arrival
 	reconnects atomic.Int64
 
 	sent     atomic.Int64
-	granted  atomic.Int64 // deliveries of what may be sent, so far
-	expected atomic.Int64 // and of what was sent
-	failed   atomic.Int64 // publishes
+	granted  atomic.Int64 // deliveries that may be expected so far
+	expected atomic.Int64 // deliveries of what was published
+	failed   atomic.Int64 // failed publishes
 	failure  atomic.Pointer[error]
 }
 
-// Run measures, and prints what has come of it. When ctx ends it stops publishing,
-// and tells what there is to tell.
+// Run measures and prints the report. When ctx ends it stops publishing and reports what
+// it has.
 func Run(ctx context.Context, b cli.Broker, o Options, s cli.Streams) error {
 	r := &run{
 		Options: o, broker: b, began: time.Now(), note: make(chan struct{}, 1),
@@ -101,7 +101,7 @@ func Run(ctx context.Context, b cli.Broker, o Options, s cli.Streams) error {
 	return r.report(start, published, floor).print(s, r.Options)
 }
 
-// ended is how a run ends that has measured nothing.
+// ended returns the error of a run that has measured nothing.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return cli.ErrInterrupted
@@ -113,7 +113,7 @@ func (r *run) clock() time.Duration { return time.Since(r.began) }
 
 func (r *run) topic(i int) string { return fmt.Sprint(r.prefix, i%r.Topics) }
 
-// audience is how many connections receive a topic.
+// audience returns how many connections receive a topic.
 func (r *run) audience(topic int) int64 {
 	n := r.Connections / r.Topics
 	if topic < r.Connections%r.Topics {
@@ -122,7 +122,7 @@ func (r *run) audience(topic int) int64 {
 	return int64(n)
 }
 
-// connect makes all connections, and leaves each to a goroutine.
+// connect makes all connections and starts their goroutines.
 func (r *run) connect(ctx, receiving context.Context, receivers *sync.WaitGroup) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -147,8 +147,8 @@ func (r *run) connect(ctx, receiving context.Context, receivers *sync.WaitGroup)
 	return context.Cause(ctx)
 }
 
-// ready publishes to each topic once, and waits until everybody has that: then
-// everybody is subscribed.
+// ready publishes to each topic once and waits until every connection has received it:
+// then all are subscribed.
 func (r *run) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
@@ -163,13 +163,13 @@ func (r *run) ready(ctx context.Context) error {
 		select {
 		case <-r.note:
 		case <-ctx.Done():
-			return fmt.Errorf("of %d connections only %d have received a first event", r.Connections, r.received.Load())
+			return fmt.Errorf("only %d of %d connections have received a first event", r.received.Load(), r.Connections)
 		}
 	}
 	return nil
 }
 
-// reset forgets what was needed to get ready.
+// reset forgets the events of ready.
 func (r *run) reset() {
 	r.received.Store(0)
 	r.reconnects.Store(0)
@@ -178,7 +178,7 @@ func (r *run) reset() {
 	r.tally.Unlock()
 }
 
-// drain waits for what is still to come.
+// drain waits for the last events.
 func (r *run) drain() {
 	end := time.After(drainTime)
 	for r.received.Load() < r.expected.Load() {

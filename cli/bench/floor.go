@@ -9,9 +9,8 @@ import (
 // floorTime is how long the floor is measured.
 const floorTime = 200 * time.Millisecond
 
-// floor measures what the machine needs for one write of a message to a connection
-// over the loopback, with a peer that does nothing but read. No delivery that is a
-// write of its own can take less.
+// floor measures the cost of one write of a message to a loopback connection whose peer
+// only reads. A delivery that is a write of its own cannot cost less.
 func floor(size int) (time.Duration, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,7 +29,7 @@ func floor(size int) (time.Duration, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = io.Copy(io.Discard, from) // up to the end
+		_, _ = io.Copy(io.Discard, from) // until the end
 		from.Close()
 	}()
 	defer func() { to.Close(); <-done }()

@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// A histogram counts durations in buckets that are at most 1/32 wide of what is
-// in them.
+// A histogram counts durations in buckets whose width is at most 1/32 of their content.
 type histogram struct {
-	counts [59 * steps]uint64 // up to the longest duration that there is
+	counts [59 * steps]uint64 // enough for any duration
 	total  uint64
 	max    time.Duration
 }
 
-// steps are the buckets between a power of two and the next.
+// steps is the number of buckets between two powers of two.
 const steps = 32
 
 func bucket(d time.Duration) int {
@@ -25,7 +24,7 @@ func bucket(d time.Duration) int {
 	return (shift+1)*steps + int(n>>shift) - steps
 }
 
-// least is the shortest duration of a bucket.
+// least returns the shortest duration of a bucket.
 func least(i int) time.Duration {
 	if i < steps {
 		return time.Duration(i)
@@ -39,7 +38,7 @@ func (h *histogram) add(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
-// quantile returns the duration that a share of all does not exceed, 0 to 1.
+// quantile returns the duration that a share q of all (0 to 1) does not exceed.
 func (h *histogram) quantile(share float64) time.Duration {
 	rank, seen := uint64(share*float64(h.total)), uint64(0)
 	for i, n := range h.counts {

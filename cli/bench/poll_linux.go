@@ -11,30 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A poller reads from many sockets in one thread. A goroutine for each would take
-// so much of a small machine that the figures were those of the bench: it is woken
-// for each delivery, and that costs more than to read it.
+// A poller reads from many sockets in one thread. On a small machine, a goroutine for each
+// would distort the figures: waking it for each delivery costs more than reading.
 type poller struct {
 	epoll      int
-	begin, end func() // around all that is read at a time
+	begin, end func() // called around each round of reads
 
 	mu    sync.Mutex
 	lines map[int32]*polled // by descriptor
 }
 
-// A polled is a socket that the poller reads from.
+// A polled is a socket of the poller.
 type polled struct {
 	feed func([]byte) error
-	done chan struct{} // closed when nothing more is read
+	done chan struct{} // closed when reading is over
 }
 
-// Of the poller's thread.
+// Settings of the poller's thread.
 const (
 	pollEvents = 512
-	pollWait   = 20 // milliseconds until it looks whether it should end
+	pollWait   = 20 // milliseconds between checks for the end
 )
 
-// newPoller returns a poller, which [poller.run] must be called of.
+// newPoller returns a poller. [poller.run] must be called.
 func newPoller(begin, end func()) (*poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	return &poller{epoll: epoll, begin: begin, end: end, lines: make(map[int32]*polled)}, err
@@ -64,7 +63,7 @@ func (p *poller) run(ctx context.Context) {
 	unix.Close(p.epoll)
 }
 
-// readAll reads once from each socket that has something.
+// readAll reads once from each readable socket.
 func (p *poller) readAll(ready []unix.EpollEvent, buffer []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,16 +82,15 @@ func (p *poller) readAll(ready []unix.EpollEvent, buffer []byte) {
 	}
 }
 
-// take reads from a connection in place of its owner until it has ended or the
-// poller has, and then closes it. It reports false if it can't, and has done
-// nothing.
+// take reads from a connection until it or the poller ends, and then closes it. It reports
+// false, without any effect, if the connection cannot be polled.
 func (p *poller) take(conn net.Conn, feed func([]byte) error, writer func(func([]byte))) bool {
 	fd, ok := detach(conn)
 	if !ok {
 		return false
 	}
 	defer unix.Close(fd)
-	writer(func(b []byte) { _, _ = unix.Write(fd, b) }) // if it fails, reading does
+	writer(func(b []byte) { _, _ = unix.Write(fd, b) }) // reading fails if this does
 	l := &polled{feed: feed, done: make(chan struct{})}
 	p.mu.Lock()
 	if p.lines == nil {
@@ -111,11 +109,11 @@ func (p *poller) take(conn net.Conn, feed func([]byte) error, writer func(func([
 	return true
 }
 
-// detach takes a socket from the Go runtime, which would be woken by it too.
+// detach takes a socket from the Go runtime, which would also be woken by it.
 func detach(conn net.Conn) (fd int, ok bool) {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		return 0, false // such as one of TLS
+		return 0, false // such as TLS
 	}
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -130,8 +128,8 @@ func detach(conn net.Conn) (fd int, ok bool) {
 	return fd, true
 }
 
-// readNow reads from a socket that does not block. The runtime isn't told of it: to look
-// for other work meanwhile would take a tenth of what can be received.
+// readNow reads from a non-blocking socket without telling the runtime. Letting the
+// runtime look for other work would cost a tenth of the throughput.
 func readNow(fd int32, buffer []byte) (n int, err error) {
 	got, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buffer[0])), uintptr(len(buffer)))
 	if errno != 0 {

@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// A poller would read from many sockets in one thread. There is none for this
-// system: goroutines read, at a higher cost.
+// A poller would read from many sockets in one thread. This system has none: goroutines
+// read, at a higher cost.
 type poller struct{}
 
 func newPoller(_, _ func()) (*poller, error) { return &poller{}, nil }

@@ -14,7 +14,7 @@ import (
 	"belfry/cli"
 )
 
-// publish publishes until it has done so for long enough.
+// publish publishes for the duration of the measurement.
 func (r *run) publish(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.Duration)
 	defer cancel()
@@ -25,7 +25,7 @@ func (r *run) publish(ctx context.Context) {
 			p := &publisher{run: r, message: r.message()}
 			defer p.close()
 			for topic := range turns {
-				// What has begun is finished: else nobody knew how much should come.
+				// Finish what has begun: otherwise the expected number is unknown.
 				r.took(topic, p.publish(context.WithoutCancel(ctx), topic))
 			}
 		})
@@ -43,7 +43,7 @@ func (r *run) publish(ctx context.Context) {
 	publishers.Wait()
 }
 
-// took notes what has become of a publish.
+// took counts the outcome of a publish.
 func (r *run) took(topic int, err error) {
 	if err != nil {
 		r.failed.Add(1)
@@ -56,7 +56,7 @@ func (r *run) took(topic int, err error) {
 	r.expected.Add(r.audience(topic))
 }
 
-// await waits until the event n is due. It reports false if that will not be.
+// await waits until event n is due. It reports false if it never will be.
 func (r *run) await(ctx context.Context, start time.Duration, n int) bool {
 	if r.Rate > 0 {
 		due := start + time.Duration(float64(n)/float64(r.Rate)*1e9)
@@ -69,8 +69,8 @@ func (r *run) await(ctx context.Context, start time.Duration, n int) bool {
 	for r.granted.Load()-r.received.Load() > room {
 		select {
 		case <-r.note:
-		case <-time.After(pause): // a publish may have failed, or
-			if r.clock()-time.Duration(r.newest.Load()) > quietTime { // what is missing is lost
+		case <-time.After(pause): // check from time to time: a publish may have failed,
+			if r.clock()-time.Duration(r.newest.Load()) > quietTime { // or events may be lost
 				r.granted.Store(r.received.Load())
 			}
 		case <-ctx.Done():
@@ -106,7 +106,7 @@ func (p *publisher) publish(ctx context.Context, topic int) error {
 	stamp(p.message, p.run.clock())
 	body := fmt.Sprintf(`{"topic":"%s%d","message":"%s"}`, p.run.prefix, topic, p.message)
 	p.request = fmt.Appendf(p.request[:0], "%sContent-Length: %d\r\n\r\n%s", p.head, len(body), body)
-	p.conn.SetDeadline(time.Now().Add(drainTime)) //nolint:errcheck // then the next call fails
+	p.conn.SetDeadline(time.Now().Add(drainTime)) //nolint:errcheck // the next call fails then
 	if _, err := p.conn.Write(p.request); err != nil {
 		p.close()
 		return err

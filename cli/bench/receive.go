@@ -17,16 +17,16 @@ import (
 	"belfry/client"
 )
 
-// A line is a connection that receives.
+// A line is a receiving connection.
 type line struct {
 	net.Conn
-	read *bufio.Reader // what came with the answer to the handshake is in it
+	read *bufio.Reader // may hold data that arrived with the handshake
 }
 
 // readBuffer is the size of a connection's buffer, in bytes.
 const readBuffer = 8 << 10
 
-// dial makes a connection that is subscribed to a topic.
+// dial returns a connection that is subscribed to a topic.
 func (r *run) dial(ctx context.Context, topic string) (*line, error) {
 	conn, host, err := r.broker.Dial(ctx)
 	if err != nil {
@@ -58,13 +58,13 @@ func (r *run) dial(ctx context.Context, topic string) (*line, error) {
 	return l, nil
 }
 
-// ask makes the request that the connection begins with.
+// ask sends the request that opens the connection.
 func (l *line) ask(b cli.Broker, host, target string, header http.Header, status int) error {
 	u, err := url.Parse(b.Base())
 	if err != nil {
 		return err
 	}
-	l.SetDeadline(time.Now().Add(readyTime)) //nolint:errcheck // then the next call fails
+	l.SetDeadline(time.Now().Add(readyTime)) //nolint:errcheck // the next call fails then
 	if _, err := fmt.Fprintf(l, "GET %s%s HTTP/1.1\r\nHost: %s\r\n", u.EscapedPath(), target, host); err != nil {
 		return err
 	}
@@ -79,14 +79,13 @@ func (l *line) ask(b cli.Broker, host, target string, header http.Header, status
 		return err
 	}
 	if res.StatusCode != status {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what came of it will do
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // a part is enough
 		return cli.Refusal(res, text)
 	}
 	return l.SetDeadline(time.Time{})
 }
 
-// dialPatiently makes a connection of a broker that may have to admit them one
-// after the other.
+// dialPatiently connects to a broker that may admit connections only slowly.
 func (r *run) dialPatiently(ctx context.Context, i int) (*line, error) {
 	for try := 1; ; try++ {
 		l, err := r.dial(ctx, r.topic(i))
@@ -112,8 +111,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// receive counts what comes over a connection, and over those that take its place
-// when it is lost.
+// receive counts the events of a connection, and of those that replace it when it is lost.
 func (r *run) receive(ctx context.Context, l *line, i int) {
 	for {
 		r.listen(ctx, l)
@@ -132,9 +130,9 @@ func (r *run) receive(ctx context.Context, l *line, i int) {
 	}
 }
 
-// listen counts what comes over a connection until that is lost.
+// listen counts the events of a connection until it is lost.
 func (r *run) listen(ctx context.Context, l *line) {
-	write := func(b []byte) { _, _ = l.Write(b) } // if it fails, reading does
+	write := func(b []byte) { _, _ = l.Write(b) } // reading fails if this does
 	s := &stream{
 		frames: r.Transport != "sse",
 		event:  r.tally.event,
@@ -151,7 +149,7 @@ func (r *run) listen(ctx context.Context, l *line) {
 		defer r.tell()
 		return feed(b)
 	}
-	early, _ := l.read.Peek(l.read.Buffered()) // as much as there is
+	early, _ := l.read.Peek(l.read.Buffered()) // all of it
 	if feedAlone(early) != nil {
 		l.Close()
 		return

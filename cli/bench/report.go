@@ -10,7 +10,7 @@ import (
 	"belfry/cli"
 )
 
-// A report is what was measured.
+// A report is the result of a measurement.
 type report struct {
 	Transport   string `json:"transport"`
 	Connections int    `json:"connections"`
@@ -35,7 +35,7 @@ type report struct {
 	latencies histogram
 }
 
-// latency is from before a publish to after a read, in milliseconds.
+// latency is the time from before a publish to after a read, in milliseconds.
 type latency struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -44,7 +44,7 @@ type latency struct {
 	Max  float64 `json:"max"`
 }
 
-// report tells what was measured since start.
+// report returns the result of the measurement since start.
 func (r *run) report(start, published, floor time.Duration) *report {
 	o := r.Options
 	t := &report{
@@ -73,8 +73,8 @@ func (r *run) report(start, published, floor time.Duration) *report {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
-// print prints the report, and draws it if that was asked for. It fails if events
-// were lost, or could not be published.
+// print prints the report, and draws it if requested. It fails if events were lost or
+// could not be published.
 func (t *report) print(s cli.Streams, o Options) error {
 	var err error
 	if o.JSON {
@@ -91,7 +91,7 @@ func (t *report) print(s cli.Streams, o Options) error {
 	case t.Failed > 0:
 		return fmt.Errorf("%d publishes failed, the last: %s", t.Failed, t.LastFailure)
 	case t.Lost > 0:
-		return fmt.Errorf("%d deliveries have not come", t.Lost)
+		return fmt.Errorf("%d deliveries are missing", t.Lost)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (t *report) print(s cli.Streams, o Options) error {
 func (t *report) table(out io.Writer) error {
 	pace := fmt.Sprintf("%d events/s", t.Rate)
 	if t.Rate == 0 {
-		pace = fmt.Sprintf("%d events on their way at a time", t.Window)
+		pace = fmt.Sprintf("%d events under way at a time", t.Window)
 	}
 	_, err := fmt.Fprintf(out, `%d connections (%s), %d topics, %d bytes, %d publishers, %s
 

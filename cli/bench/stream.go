@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A message begins with a mark and when it was sent, in hexadecimal nanoseconds of
-// the clock of this process. No protocol changes that, so it is found in what comes
-// over a connection without understanding the rest.
+// A message begins with a mark and the time when it was sent, in hexadecimal nanoseconds
+// of this process's clock. No protocol changes them. So they can be found in the data of a
+// connection without parsing the rest.
 const (
 	mark     = "~bb~"
 	stampLen = 16
@@ -18,22 +18,22 @@ const (
 	MinSize = len(mark) + stampLen
 )
 
-// stamp writes mark and time to the beginning of a message.
+// stamp writes the mark and the time to the beginning of a message.
 func stamp(message []byte, sent time.Duration) {
 	var clock [stampLen / 2]byte
 	binary.BigEndian.PutUint64(clock[:], uint64(sent))
 	hex.Encode(message[copy(message, mark):], clock[:])
 }
 
-// A stream finds messages in what comes over one connection.
+// A stream finds messages in the data of one connection.
 type stream struct {
-	frames bool   // it is a WebSocket (RFC 6455 section 5.2), else a text
-	rest   []byte // the end of what came, which may be the beginning of a message
+	frames bool   // a WebSocket (RFC 6455 section 5.2); otherwise text
+	rest   []byte // the end of the data, perhaps the beginning of a message
 
-	head    [10]byte // of the frame that has begun
-	have    int      // of that
-	inside  bool     // the frame's head is complete
-	left    uint64   // bytes of the frame that are to come
+	head    [10]byte // the head of the present frame
+	have    int      // bytes of head so far
+	inside  bool     // the head is complete
+	left    uint64   // bytes of the frame still to come
 	control []byte   // the payload of a control frame
 
 	event func(sent time.Duration)
@@ -42,13 +42,13 @@ type stream struct {
 
 var errClosed = errors.New("the broker has closed the connection")
 
-// Opcodes that matter here.
+// The opcodes that are handled.
 const (
 	opClose = 8
 	opPing  = 9
 )
 
-// feed takes what has come. It fails when the broker closes the connection.
+// feed handles received data. It fails when the broker closes the connection.
 func (s *stream) feed(b []byte) error {
 	if !s.frames {
 		s.scan(b)
@@ -83,7 +83,7 @@ func (s *stream) feed(b []byte) error {
 
 func (s *stream) opcode() byte { return s.head[0] & 15 }
 
-// headLen is as long as the frame's head is, as far as is known.
+// headLen returns the length of the frame's head, as far as it is known.
 func (s *stream) headLen() int {
 	switch {
 	case s.have >= 2 && s.head[1] == 126:
@@ -131,7 +131,7 @@ func (s *stream) scan(b []byte) {
 		}
 		var clock [stampLen / 2]byte
 		if _, err := hex.Decode(clock[:], b[len(mark):MinSize]); err != nil {
-			b = b[1:] // it only looked like one
+			b = b[1:] // a false match
 			continue
 		}
 		s.event(time.Duration(binary.BigEndian.Uint64(clock[:])))

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// The picture, in pixels.
+// The dimensions of the picture, in pixels.
 const (
 	plotWidth, plotHeight = 640, 240
 	plotMargin            = 40
 	plotBars              = 80
 )
 
-// svg draws how the latencies are spread, on a logarithmic scale.
+// svg draws the distribution of latencies on a logarithmic scale.
 func (t *report) svg() []byte {
 	h := &t.latencies
 	low := math.Log(float64(max(h.quantile(0), time.Microsecond)))
@@ -48,7 +48,7 @@ func (t *report) svg() []byte {
 		value time.Duration
 	}{{"p50", h.quantile(0.5)}, {"p90", h.quantile(0.9)}, {"p99", h.quantile(0.99)}, {"p99.9", h.quantile(0.999)}, {"max", h.max}} {
 		x := plotMargin + at(mark.value)*plotWidth
-		y := bottom + 14 + 12*i // one below the other: they may be close
+		y := bottom + 14 + 12*i // one below the other, because they may be close
 		fmt.Fprintf(&out, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="firebrick" stroke-dasharray="2"/>`+"\n", x, x, plotMargin, y)
 		fmt.Fprintf(&out, `<text x="%.1f" y="%d" text-anchor="end">%s %.3f ms</text>`+"\n", x-2, y, mark.name, milliseconds(mark.value))
 	}

@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// A tally is what has been received. Who reads locks it, sets the time, counts, and
-// calls [run.tell]: at best once for what has come over many connections.
+// A tally counts received events. A reader locks it, sets the time, counts, and calls
+// [run.tell], ideally once for many connections.
 type tally struct {
 	sync.Mutex
 	histogram
-	now   time.Duration // when what is being counted was read
-	fresh int64         // events that the run has not been told of
+	now   time.Duration // when the events being counted were read
+	fresh int64         // events that the run does not know yet
 }
 
-// event counts one.
+// event counts one event.
 func (t *tally) event(sent time.Duration) {
 	t.add(t.now - sent)
 	t.fresh++
 }
 
-// tell unlocks the tally, and lets everybody know of what is new in it.
+// tell unlocks the tally and reports its new events to the run.
 func (r *run) tell() {
 	fresh, now := r.tally.fresh, r.tally.now
 	r.tally.fresh = 0

@@ -8,10 +8,10 @@ import (
 	"belfry/cli"
 )
 
-// watchInterval is how often a terminal is told how it goes.
+// watchInterval is the interval between lines of progress.
 const watchInterval = 500 * time.Millisecond
 
-// watch tells a terminal how it goes, until the function that it returns is called.
+// watch shows progress on a terminal until the returned function is called.
 func (r *run) watch(s cli.Streams) (end func()) {
 	if !s.ErrTerminal {
 		return func() {}

@@ -9,9 +9,9 @@ import (
 	"belfry/cli/serve/logging"
 )
 
-// newFaultLog returns a log for what net/http finds wrong with connections. Anybody
-// can have it find any number of things, so of many in one second few are told; but
-// panics, such as of a handshake of TLS, are all counted.
+// newFaultLog returns a log for net/http's errors about connections. Anybody can cause any
+// number of them, so only a few lines are kept in each second. Panics, such as in a TLS
+// handshake, are all counted.
 func newFaultLog(log *zap.Logger, panics panics) *stdlog.Logger {
 	return stdlog.New(faultLog{logging.Sampled(log), panics}, "", 0)
 }
@@ -21,7 +21,7 @@ type faultLog struct {
 	panics panics
 }
 
-// Write takes a line.
+// Write logs a line.
 func (f faultLog) Write(line []byte) (int, error) {
 	fault := strings.TrimSpace(string(line))
 	switch peer, handshake := strings.CutPrefix(fault, "http: TLS handshake error from "); {

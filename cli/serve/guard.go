@@ -15,13 +15,13 @@ import (
 	"belfry/hub"
 )
 
-// A regime is who may do what by one configuration. It is made before it counts.
+// A regime has the rights of one configuration. It is made before it is put in force.
 type regime struct {
 	public, admin *auth.Guard
 	issuer        issuer
 }
 
-// newRegime returns what a configuration says. It changes nothing.
+// newRegime returns the regime of a configuration. It has no side effects.
 func (b *Broker) newRegime(cfg config.Config) (r regime, err error) {
 	tokens, issuer, err := b.keys.tokensOf(cfg.JWT, cfg.MaxSubscriptions)
 	if err != nil {
@@ -33,29 +33,29 @@ func (b *Broker) newRegime(cfg config.Config) (r regime, err error) {
 	}
 	r.admin = r.public
 	if isLocal(cfg.AdminAddr) {
-		// Who gets there is an operator.
+		// Every caller at that address is an operator.
 		r.admin, err = auth.New(auth.Options{Open: true, Local: true, Ours: true})
 	}
 	return r, err
 }
 
-// enforce puts a regime in force, for requests that come from now on.
+// enforce puts a regime in force for later requests.
 func (b *Broker) enforce(r regime) {
 	b.guard.Store(r.public)
 	b.adminGuard.Store(r.admin)
 	b.keys.use(r.issuer)
 }
 
-// recheck has those looked at again who were let in before rights have changed.
+// recheck checks everybody's rights again after a change.
 func (b *Broker) recheck() {
 	// If the hub has ended, so will the broker.
 	if ended, err := b.api.Recheck(); err == nil && ended > 0 {
-		b.log.Info("rights were taken back", zap.Int("clients_ended", ended))
+		b.log.Info("rights were revoked", zap.Int("clients_ended", ended))
 	}
 }
 
-// guardOf returns what decides about requests. It fails for a broker that would
-// be open to others without anybody having said so.
+// guardOf returns the guard of a configuration. It fails for a broker that would be open
+// to others without an explicit setting.
 func guardOf(cfg config.Config, tokens *auth.Tokens, clock func() time.Time) (*auth.Guard, error) {
 	setting, addr := exposed(cfg)
 	opts := auth.Options{Tokens: tokens, Open: addr == "" || cfg.Insecure, Local: !cfg.Insecure, Origins: cfg.AllowedOrigins, Clock: clock}
@@ -75,8 +75,8 @@ func guardOf(cfg config.Config, tokens *auth.Tokens, clock func() time.Time) (*a
 	return auth.New(opts)
 }
 
-// exposed returns the address that not only this machine can reach, and which setting it is;
-// "" is none.
+// exposed returns an address that other machines can reach, and its setting; "" if there
+// is none.
 func exposed(cfg config.Config) (setting, addr string) {
 	switch {
 	case !isLocal(cfg.Addr):
@@ -103,8 +103,8 @@ func isLocal(addr string) bool {
 	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
-// authenticate returns whose a token is and what it grants. Why it is refused is
-// for the log alone.
+// authenticate returns the user and the grant of a token. The reason for a refusal goes
+// only to the log.
 func (b *Broker) authenticate(token string) (user string, grant *hub.Grant, publish hub.Publisher, err error) {
 	who, err := b.guard.Load().Check(token)
 	if err == nil {
@@ -119,7 +119,8 @@ func (b *Broker) authenticate(token string) (user string, grant *hub.Grant, publ
 	return who.User, who.Grant(), b.api.Publisher(who), nil
 }
 
-// denied logs why an operation over a connection is not done: the client is told a code.
+// denied logs why an operation over a connection is refused. The client is told only a
+// code.
 func (b *Broker) denied(code, reason, op string) {
 	b.denials.Info("denied", zap.String("code", code), zap.String("reason", reason), zap.String("op", op))
 }

@@ -46,9 +46,9 @@ func TestStartsAtOnce(t *testing.T) {
 	})
 }
 
-// TestRefusedWhileDraining: who has reached the broker when it shuts down is
-// told to come again. Its program closes the listener in the same moment, so here
-// the actors are served by another server.
+// TestRefusedWhileDraining: clients that reach the broker during its shutdown are told to
+// return. The program closes the listener in the same moment, so here another server
+// serves the actors.
 func TestRefusedWhileDraining(t *testing.T) {
 	t.Parallel()
 	actors := idleBroker(t)
@@ -112,8 +112,8 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestEpoch: two brokers never name their logs alike, even if no time passes between
-// their starts. What is no cursor names neither.
+// TestEpoch: the logs of two brokers have different epochs, even if both start at the same
+// time. Neither is the epoch of an invalid cursor.
 func TestEpoch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // the clock stands still

@@ -11,18 +11,18 @@ import (
 	"belfry/transport"
 )
 
-// bounds are what strangers can take at most.
-type bounds struct {
+// limits are the limits for strangers.
+type limits struct {
 	gate       *limit.Gate
-	operators  *limit.Gate // at their own address
+	operators  *limit.Gate // for the operators' own address
 	publishers *limit.Publishers
 	memory     *limit.MemoryGuard
 }
 
-// newBounds returns bounds that are not set yet: everything is admitted.
-func newBounds(log *zap.Logger) *bounds {
+// newLimits returns bounds without limits.
+func newLimits(log *zap.Logger) *limits {
 	gate := limit.NewGate(limit.Limits{}, nil)
-	return &bounds{
+	return &limits{
 		gate:       gate,
 		operators:  gate.Aside(),
 		publishers: limit.NewPublishers(limit.PublishLimits{}, nil),
@@ -30,8 +30,9 @@ func newBounds(log *zap.Logger) *bounds {
 	}
 }
 
-// of returns what puts the limits of a configuration in force. It changes nothing.
-func (b *bounds) of(cfg config.Config) (use func(), err error) {
+// of returns a function that puts the limits of a configuration in force. It has no side
+// effects of its own.
+func (b *limits) of(cfg config.Config) (use func(), err error) {
 	proxies, err := forwarded.New(cfg.TrustedProxies, cfg.ProxyHeader)
 	if err != nil {
 		return nil, err
@@ -51,14 +52,14 @@ func (b *bounds) of(cfg config.Config) (use func(), err error) {
 	}, nil
 }
 
-// operatorLimits are those of the operators' address. One address has no more than half of
-// it: if strangers can reach it, operators come in all the same.
+// operatorLimits are the limits at the operators' address. One address gets at most half
+// of the connections, so that operators can connect even if strangers reach the address.
 func operatorLimits(cfg config.Config) limit.Limits {
 	most := max(minOperators, cfg.MaxHTTPConnections/10)
 	return limit.Limits{HTTPConnections: most, AddressConnections: most / 2}
 }
 
-// minOperators are connections that operators may have in any case.
+// minOperators is the least number of connections at the operators' address.
 const minOperators = 16
 
 func publishLimits(cfg config.Config) limit.PublishLimits {
@@ -76,7 +77,7 @@ func publishLimits(cfg config.Config) limit.PublishLimits {
 	return l
 }
 
-// admission is what a gate decides about connections that are accepted.
+// admission applies a gate to accepted connections.
 func admission(g *limit.Gate) transport.Admission {
 	return func(from net.Addr) (transport.Visit, bool) { return g.Accept(from) }
 }

@@ -7,10 +7,10 @@ import (
 	"belfry/config"
 )
 
-// TestBounds: the limits of a configuration count together, or not at all.
-func TestBounds(t *testing.T) {
+// TestLimits: the limits of a configuration take effect together, or not at all.
+func TestLimits(t *testing.T) {
 	t.Parallel()
-	limits := newBounds(nil)
+	limits := newLimits(nil)
 	cfg := config.Config{ProxyHeader: "x-forwarded-for", MaxPublishRate: 7, Keys: []config.Key{{Name: "a"}, {Name: "b", Rate: 0.5}}}
 	use, err := limits.of(cfg)
 	if err != nil {

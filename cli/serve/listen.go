@@ -16,14 +16,14 @@ import (
 	"belfry/transport/certs"
 )
 
-// unixScheme is what the address of a unix socket begins with.
+// unixScheme is the prefix of the address of a unix socket.
 const unixScheme = "unix:"
 
 func certOptionsOf(cfg config.TLS) certs.Options {
 	return certs.Options{CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, ACMEHosts: cfg.ACMEHosts, ACMEDir: cfg.ACMEDir, ACMEEmail: cfg.ACMEEmail, ACMEURL: cfg.ACMEURL}
 }
 
-// A site is a server and where it listens.
+// A site is a server and its address.
 type site struct {
 	message  string // for the log
 	server   *http.Server
@@ -68,21 +68,21 @@ func (b *Broker) open(ctx context.Context, addr string) (net.Listener, error) {
 	}
 	mode, err := strconv.ParseUint(b.cfg.SocketMode, 8, 32)
 	if err != nil {
-		return nil, err // config has checked it
+		return nil, err // checked by config
 	}
 	return listenUnix(path, os.FileMode(mode))
 }
 
-// listenUnix opens a unix socket that those may connect to who may write it. One
-// that a broker has left behind, without an end in order, is replaced.
+// listenUnix opens a unix socket. Processes that may write to it may connect. It replaces
+// a socket that a killed broker left.
 func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		conn, err := net.Dial("unix", path)
 		if err == nil {
 			conn.Close()
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) { // nobody's is refused, and nothing else is sure
-			return nil, fmt.Errorf("listen on %s: another program does", path)
+		if !errors.Is(err, syscall.ECONNREFUSED) { // only a refusal shows that no broker listens
+			return nil, fmt.Errorf("listen on %s: another program listens there; stop it, or use another path", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, err

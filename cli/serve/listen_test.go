@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestUnixSocketOfAnother: a socket that somebody uses is not taken away, also if it can't be
-// told who: one of datagrams, and one where more wait than may.
+// TestUnixSocketOfAnother: a socket in use is not taken away, even if its owner cannot be
+// identified: a socket of datagrams, and one with a full queue.
 func TestUnixSocketOfAnother(t *testing.T) {
 	t.Parallel()
 	for name, use := range map[string]func(t *testing.T, path string){

@@ -35,18 +35,18 @@ type panics struct {
 func newPanics(log *zap.Logger) panics {
 	return panics{log: log, Counter: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "belfry_panics_total",
-		Help: "Faults of the broker that ended what was done when they came, such as a connection or a request.",
+		Help: "Faults of the broker that ended a connection, a request or other work.",
 	})}
 }
 
-// took takes a panic. It is called by what is deferred, where the stack still is
+// took records a panic. It must be called in a deferred function, where the stack is still
 // that of the panic.
 func (p panics) took(v any, where string, about ...zap.Field) {
 	p.Inc()
 	p.log.Error(PanicMessage, append(about, zap.Any("panic", v), zap.String("where", where), zap.Stack("stack"))...)
 }
 
-// every does a step again and again, until ctx ends. One that panics is over.
+// every runs a step at an interval until ctx ends. A panic ends only that step.
 func (p panics) every(ctx context.Context, interval time.Duration, where string, step func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

@@ -9,13 +9,12 @@ import (
 	"belfry/transport"
 )
 
-// A reader reads the configuration again for a broker that runs with another,
-// and says which of the changes have to wait for a restart.
+// A reader reads the configuration of a running broker again. It also returns the changes
+// that need a restart.
 type reader func(running config.Config) (next config.Config, restart []string, err error)
 
-// reload puts in force what has changed in the configuration and can be changed
-// while the broker runs. If anything is wrong with it, nothing changes: all of it is
-// made before any of it counts.
+// reload puts the changed settings in force that can change while the broker runs. If any
+// of them is wrong, nothing changes: all is prepared before any of it takes effect.
 func (b *Broker) reload(again reader) {
 	next, restart, err := again(b.cfg)
 	if err == nil {
@@ -44,8 +43,8 @@ func (b *Broker) reload(again reader) {
 	b.log.Info("configuration read again", zap.Strings("needs_restart", restart))
 }
 
-// prepare makes what a configuration asks for, and returns what puts it in force and
-// cannot fail. It changes nothing.
+// prepare makes everything that a configuration needs. It returns a function that puts it
+// in force and cannot fail. prepare itself changes nothing.
 func (b *Broker) prepare(cfg config.Config) (use []func(), err error) {
 	limits, err := b.limits.of(cfg)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package serve wires the actors together to a broker, and runs it.
+// Package serve wires the actors to a broker and runs it.
 package serve
 
 import (
@@ -31,7 +31,7 @@ func Run(ctx context.Context, hangups <-chan os.Signal, cfg config.Config, again
 	warn(log, cfg)
 	b, err := newBroker(cfg, log, clock)
 	if err != nil {
-		log.Close() // what it says comes first
+		log.Close() // the log itself ends last
 		fmt.Fprintln(stderr, err)
 		return 2
 	}
@@ -42,17 +42,17 @@ func Run(ctx context.Context, hangups <-chan os.Signal, cfg config.Config, again
 	return 0
 }
 
-// warn logs what is worth no more than that.
+// warn logs the problems that do not stop the broker.
 func warn(log logging.Logger, cfg config.Config) {
 	if len(cfg.Unknown) > 0 {
-		log.Warn("environment variables that are no settings", zap.Strings("names", cfg.Unknown))
+		log.Warn("environment variables that are not settings", zap.Strings("names", cfg.Unknown))
 	}
 	for _, warning := range cfg.Warnings {
 		log.Warn(warning)
 	}
 }
 
-// checkTopics reports what is wrong with the topics of the configuration.
+// checkTopics checks the topics of the configuration.
 func checkTopics(cfg config.Config) error {
 	problems := []error{CheckPatterns("default_topics", cfg.DefaultTopics)}
 	for _, key := range cfg.Keys {
@@ -61,7 +61,8 @@ func checkTopics(cfg config.Config) error {
 	return errors.Join(problems...)
 }
 
-// CheckPatterns reports which names of topics and patterns are not valid, and where they stand.
+// CheckPatterns returns the invalid topics and patterns of the configuration, with their
+// settings.
 func CheckPatterns(where string, names []string) error {
 	var problems []error
 	for _, name := range names {
@@ -72,8 +73,7 @@ func CheckPatterns(where string, names []string) error {
 	return errors.Join(problems...)
 }
 
-// Version is the module's version, or the revision that the binary was built
-// from.
+// Version returns the module's version, or the revision that the binary was built from.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

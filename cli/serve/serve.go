@@ -28,7 +28,7 @@ import (
 	"belfry/transport/certs"
 )
 
-// A Broker is the actors, wired together.
+// A Broker is the wired actors.
 type Broker struct {
 	// Static after construction.
 	log       logging.Logger
@@ -37,24 +37,24 @@ type Broker struct {
 	transport *transport.Server
 	api       *api.Server
 	http      *http.Server
-	admin     *http.Server // nil without an address of its own
-	limits    *bounds
-	certs     *certs.Certificates // nil: it does not speak TLS
+	admin     *http.Server // nil: operators have no address of their own
+	limits    *limits
+	certs     *certs.Certificates // nil: no TLS
 	panics    panics
-	denials   *zap.Logger   // of what clients ask for over their connections; sampled
-	stopping  chan struct{} // closed when requests should not wait any more
+	denials   *zap.Logger   // of operations over connections; sampled
+	stopping  chan struct{} // closed when requests should stop waiting
 
 	guard      atomic.Pointer[auth.Guard] // the one in force
 	adminGuard atomic.Pointer[auth.Guard] // of the operators' address
 	shown      atomic.Pointer[[]api.Setting]
-	ready      atomic.Bool // events are taken
+	ready      atomic.Bool // events are accepted
 
 	// Owned by serve.
 	cfg  config.Config // in force
 	keys tokenKeys
 }
 
-// serve starts the actors, and stops them in order when ctx ends.
+// serve starts the actors. When ctx ends it stops them in order.
 func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again reader) error {
 	defer b.keys.close()
 	sites, err := b.listen(ctx)
@@ -62,8 +62,8 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 		return err
 	}
 	if os.Getenv("GOGC") == "" {
-		// A tenth less CPU with many connections coming and going, for memory
-		// that a tidier gives back afterwards.
+		// This saves a tenth of the CPU while many connections come and go. It costs
+		// memory, which the tidier returns afterwards.
 		debug.SetGCPercent(200)
 	}
 	actors, stop := context.WithCancel(context.Background())
@@ -99,16 +99,16 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	}
 }
 
-// lookAtMemory has everybody know how short memory is.
+// lookAtMemory tells all actors how short memory is.
 func (b *Broker) lookAtMemory() {
 	b.limits.memory.Look()
 	b.transport.SetPressure(b.limits.memory.Level())
 }
 
-// newBroker returns a broker that does not run yet.
+// newBroker returns a broker that is not running yet.
 func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*Broker, error) {
 	panics := newPanics(log.Logger)
-	b := &Broker{log: log, clock: clock, cfg: cfg, limits: newBounds(log.Logger), panics: panics,
+	b := &Broker{log: log, clock: clock, cfg: cfg, limits: newLimits(log.Logger), panics: panics,
 		denials: logging.Sampled(log.Logger), keys: newTokenKeys(log.Logger, panics), stopping: make(chan struct{})}
 	b.show(cfg)
 	if err := b.begin(cfg); err != nil {
@@ -121,7 +121,7 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 	b.hub = hub.New(hub.Options{
 		Epoch:          newEpoch(),
 		Clock:          clock,
-		MaxStep:        time.Second, // several of the hub's looks at its clock
+		MaxStep:        time.Second, // several of the hub's clock readings
 		Encoders:       transport.Encoders(cloudEventDefaults(cfg)),
 		EncodePresence: transport.EncodePresence,
 		Limits:         hubLimits(cfg),
@@ -160,7 +160,7 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 	return b, nil
 }
 
-// begin puts in force what a reload puts in force later. See [broker.prepare].
+// begin puts in force what a reload may replace later. See [broker.prepare].
 func (b *Broker) begin(cfg config.Config) (err error) {
 	if b.certs, err = certs.New(certOptionsOf(cfg.TLS), b.log.Logger); err != nil {
 		return err
@@ -178,12 +178,12 @@ func (b *Broker) begin(cfg config.Config) (err error) {
 	return nil
 }
 
-// newEpoch names a log that begins now, like no other one. It is not made of the clock: that
-// may be set back, and two brokers may start at one time.
+// newEpoch returns a unique name for a new log. It does not depend on the clock: a clock
+// may be set back, and two brokers may start at the same time.
 func newEpoch() uint64 {
 	var name [8]byte
-	rand.Read(name[2:])                             // which never fails
-	return max(1, binary.BigEndian.Uint64(name[:])) // 0 is that of what is no cursor
+	rand.Read(name[2:])                             // it never fails
+	return max(1, binary.BigEndian.Uint64(name[:])) // 0 is for text that is not a cursor
 }
 
 func cloudEventDefaults(cfg config.Config) transport.CloudEventDefaults {
@@ -191,11 +191,11 @@ func cloudEventDefaults(cfg config.Config) transport.CloudEventDefaults {
 }
 
 func slowPolicy(cfg config.Config) hub.SlowPolicy {
-	policy, _ := hub.ParseSlowPolicy(cfg.SlowPolicy) // config has checked it
+	policy, _ := hub.ParseSlowPolicy(cfg.SlowPolicy) // checked by config
 	return policy
 }
 
-// A carrier is the transport as the API needs it.
+// A carrier adapts the transport to the API.
 type carrier struct{ *transport.Server }
 
 // AppendEvent implements [api.Transport].
@@ -212,7 +212,7 @@ func (c carrier) Figures(ctx context.Context) api.Connections {
 	return api.Connections{Open: st.Connections, Blocked: st.Blocked, QueueBytes: st.Waiting, Delivered: st.Frames, Bytes: st.Bytes}
 }
 
-// apiOptions are what the API needs of the other actors and of the configuration.
+// apiOptions returns the options of the API.
 func (b *Broker) apiOptions(cfg config.Config) api.Options {
 	return api.Options{
 		Hub:          b.hub,
@@ -243,8 +243,8 @@ func (b *Broker) apiOptions(cfg config.Config) api.Options {
 	}
 }
 
-// newServers makes the HTTP servers. Their time-outs are those of requests: a
-// WebSocket leaves its server with the handshake.
+// newServers makes the HTTP servers. Their time-outs hold for requests: a WebSocket leaves
+// its server after the handshake.
 func (b *Broker) newServers(cfg config.Config) {
 	opts := b.apiOptions(cfg)
 	if cfg.AdminAddr != "" {
@@ -263,7 +263,7 @@ func (b *Broker) newServers(cfg config.Config) {
 	}
 }
 
-// newServer returns a server whose answers may take so long.
+// newServer returns a server with a given time-out for responses.
 func newServer(cfg config.Config, h http.Handler, answer time.Duration, faults *stdlog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -277,12 +277,11 @@ func newServer(cfg config.Config, h http.Handler, answer time.Duration, faults *
 	}
 }
 
-// profileTimeout is how long an answer to operators may take: a profile is of
-// some time.
+// profileTimeout bounds a response to operators, which may be a profile over some time.
 const profileTimeout = 5 * time.Minute
 
-// shutDown ends everything that others wait for: requests under way are
-// answered, what was published goes out, each client is told to come back.
+// shutDown ends the broker in order. Requests under way are answered, published events are
+// delivered, and each client is told to reconnect.
 func (b *Broker) shutDown() {
 	cfg, log := b.cfg, b.log
 	log.Info("shutting down")
@@ -290,8 +289,8 @@ func (b *Broker) shutDown() {
 	close(b.stopping)
 	requests, cancel := context.WithTimeout(context.Background(), cfg.Drain)
 	defer cancel()
-	// Streams over HTTP/2 are requests: the server's shutdown ends with them,
-	// and they with the hub's draining.
+	// Streams over HTTP/2 are requests. The server's shutdown waits for them, and they end
+	// with the hub's draining.
 	refusing, answered := make(chan struct{}), make(chan error, 1)
 	b.http.RegisterOnShutdown(func() { close(refusing) })
 	go func() { answered <- b.http.Shutdown(requests) }()
@@ -308,7 +307,7 @@ func (b *Broker) shutDown() {
 		b.http.Close()
 	}
 	if b.admin != nil {
-		b.admin.Close() // what watches the broker sees its end
+		b.admin.Close() // last, so that monitoring sees the end
 	}
 	log.Info("stopped")
 }

@@ -6,12 +6,12 @@ import (
 	"belfry/config"
 )
 
-// LogOptionsOf is how a configuration has it logged.
+// LogOptionsOf returns the log's options of a configuration.
 func LogOptionsOf(cfg config.Config) logging.Options {
 	return logging.Options{Level: cfg.LogLevel, Format: cfg.LogFormat, QueueBytes: cfg.LogQueueBytes}
 }
 
-// show keeps what operators are shown of the configuration in force.
+// show sets the configuration that operators see.
 func (b *Broker) show(cfg config.Config) {
 	rows := cfg.Rows()
 	settings := make([]api.Setting, len(rows))

@@ -13,28 +13,28 @@ import (
 	"belfry/config"
 )
 
-// tokenKeys makes checkers of tokens, one after the other as the settings change.
-// What fetches an issuer's keys is kept as long as their URL is the same.
+// tokenKeys makes checkers of tokens as the settings change. The fetcher of an issuer's
+// keys is kept while its URL is the same.
 type tokenKeys struct {
 	log     *zap.Logger
 	panics  panics
-	changed chan struct{} // of capacity 1: the issuer's keys are others than they were
+	changed chan struct{} // of capacity 1: the issuer's keys have changed
 	issuer
 }
 
-// An issuer publishes keys.
+// An issuer publishes keys at a URL.
 type issuer struct {
 	url string
-	set *auth.KeySet // of url; nil if that is ""
+	set *auth.KeySet // the keys at url; nil if url is ""
 }
 
-// newTokenKeys returns one that has no issuer yet.
+// newTokenKeys returns a tokenKeys without an issuer.
 func newTokenKeys(log *zap.Logger, panics panics) tokenKeys {
 	return tokenKeys{log: log, panics: panics, changed: make(chan struct{}, 1)}
 }
 
-// tokensOf returns the checker that the settings ask for, or nil if they name no
-// key, and the issuer whose keys it takes, which has to be used before it is.
+// tokensOf returns the checker for the settings, nil if they have no key. It also returns
+// the issuer, which must be put into use before the checker.
 func (k *tokenKeys) tokensOf(jwt config.JWT, maxTopics int) (*auth.Tokens, issuer, error) {
 	next := k.issuer
 	if next.url != jwt.JWKSURL {
@@ -56,25 +56,25 @@ func (k *tokenKeys) tokensOf(jwt config.JWT, maxTopics int) (*auth.Tokens, issue
 	return tokens, next, err
 }
 
-// newIssuer returns an issuer that has not been asked for anything.
+// newIssuer returns an issuer whose keys are not fetched yet.
 func (k *tokenKeys) newIssuer(url string) issuer {
 	if url == "" {
 		return issuer{}
 	}
 	return issuer{url, auth.NewKeySet(url, auth.Notices{
-		Failed: func(err error) { k.log.Warn("cannot fetch the keys of tokens", zap.Error(err)) },
+		Failed: func(err error) { k.log.Warn("cannot fetch the keys for tokens", zap.Error(err)) },
 		Changed: func() {
 			select {
 			case k.changed <- struct{}{}:
-			default: // it is known
+			default: // it is pending already
 			}
 		},
 		Panicked: func(v any) { k.panics.took(v, "keys of tokens") },
 	})}
 }
 
-// use fetches the keys of an issuer, now and when they are due, and no more those of
-// the one before.
+// use fetches an issuer's keys, now and when they are due. It stops fetching those of the
+// previous issuer.
 func (k *tokenKeys) use(next issuer) {
 	before := k.issuer
 	k.issuer = next
@@ -90,10 +90,10 @@ func (k *tokenKeys) use(next issuer) {
 	}
 }
 
-// close ends the fetching.
+// close stops the fetching.
 func (k *tokenKeys) close() { k.use(issuer{}) }
 
-// CreateToken prints a new token, alone.
+// CreateToken prints a new token and nothing else.
 func CreateToken(c config.TokenCreate, stdout io.Writer) error {
 	var key any = c.Key
 	if c.Secret != nil {
@@ -110,15 +110,14 @@ func CreateToken(c config.TokenCreate, stdout io.Writer) error {
 	return err
 }
 
-// errRefused says that a token is none that the broker would take; what is wrong
-// with it has been printed.
+// errRefused says that the broker would refuse a token. The details have been printed.
 var errRefused = errors.New("the token is refused")
 
-// maxTokenText is more than any token has.
+// maxTokenText is longer than any token.
 const maxTokenText = 64 << 10
 
-// CheckToken prints what the broker with these settings would make of a token,
-// and fails if that is to refuse it.
+// CheckToken prints how the broker with these settings would judge a token. It fails if
+// the broker would refuse it.
 func CheckToken(c config.TokenCheck, stdin io.Reader, stdout io.Writer, log *zap.Logger) error {
 	if c.Token == "-" {
 		text, err := io.ReadAll(io.LimitReader(stdin, maxTokenText))
@@ -149,7 +148,7 @@ func CheckToken(c config.TokenCheck, stdin io.Reader, stdout io.Writer, log *zap
 				denial = f.Denial
 			}
 		case !f.Passed:
-			verdict, what = "-", "not checked, for what is wrong above"
+			verdict, what = "-", "not checked, because an earlier check failed"
 		}
 		line := strings.TrimRight(fmt.Sprintf("%-5s  %-16s  %s", verdict, f.Check, what), " ")
 		if _, err := fmt.Fprintln(stdout, line); err != nil {

@@ -84,7 +84,7 @@ func TestCheckerSoak(t *testing.T) {
 	}
 }
 
-// A checkWorld is a broker, what is published to it, and who listens.
+// A checkWorld is a broker, the published events, and the subscribers.
 type checkWorld struct {
 	*truth
 	plan checkPlan
@@ -122,7 +122,7 @@ func (plan checkPlan) run(t *testing.T, seed uint64, seen *tally) {
 	}
 }
 
-// play has everybody do what they do.
+// play runs all publishers and subscribers.
 func (w *checkWorld) play(t *testing.T, seed uint64) {
 	fail := func(format string, args ...any) {
 		t.Errorf(format, args...)
@@ -156,7 +156,7 @@ func (w *checkWorld) play(t *testing.T, seed uint64) {
 	publishing.Wait()
 }
 
-// judge compares what each subscriber was told with what it should have been.
+// judge compares what each subscriber was told with what it should have been told.
 func (w *checkWorld) judge(t *testing.T) {
 	var judging sync.WaitGroup
 	room := make(chan struct{}, 4)

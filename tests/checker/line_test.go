@@ -275,7 +275,7 @@ func (w *checkWorld) stream(to target) (line, error) {
 	return nil, err
 }
 
-// refusedStream reports what an answer is if it is no stream.
+// refusedStream reports what an answer is if it is not a stream.
 func refusedStream(res *http.Response) error {
 	switch {
 	case res.StatusCode == http.StatusNoContent:

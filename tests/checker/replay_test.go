@@ -77,7 +77,7 @@ type replayedOf struct {
 	holes int // that were told of before
 }
 
-// begin returns where a replay begins; of the newest events that is not known.
+// begin returns where a replay begins; for the newest events that is unknown.
 func (r *replayedOf) begin() hub.Position {
 	if r.after == nil {
 		return 0
@@ -161,15 +161,15 @@ func (j *judge) judgeReplay(r *replayedOf, to hub.Position) error {
 		switch mine := j.inReplay(r, at); {
 		case len(got) > 0 && got[0] == at:
 			if !mine {
-				return fmt.Errorf("in a replay of %v behind %v comes %d: %+v", r.topics, r.after, at, j.w.at(at))
+				return fmt.Errorf("in a replay of %v after %v comes %d: %+v", r.topics, r.after, at, j.w.at(at))
 			}
 			got = got[1:]
 		case mine && !lost(j.holes[r.holes:], at, j.w.at(at)):
-			return fmt.Errorf("in a replay of %v behind %v up to %d: %d has not come, nor a gap", r.topics, r.after, to, at)
+			return fmt.Errorf("in a replay of %v after %v up to %d: %d has not come, nor a gap", r.topics, r.after, to, at)
 		}
 	}
 	if len(got) > 0 {
-		return fmt.Errorf("in a replay of %v behind %v, which ends at %d, comes %d", r.topics, r.after, to, got[0])
+		return fmt.Errorf("in a replay of %v after %v, which ends at %d, comes %d", r.topics, r.after, to, got[0])
 	}
 	return nil
 }
@@ -227,7 +227,7 @@ func (j *judge) judgeUnlived(number int) error {
 		j.s.tally["replays cut long before their end"]++
 		for _, name := range r.fresh {
 			if slices.Contains(welcomed, name) {
-				return fmt.Errorf("%s came with a replay behind %v that was cut, and is there at the next welcome", name, r.after)
+				return fmt.Errorf("%s came with a replay after %v that was cut, and is there at the next welcome", name, r.after)
 			}
 		}
 	}

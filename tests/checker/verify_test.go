@@ -36,7 +36,7 @@ type judge struct {
 	at      hub.Position // all up to here that was due has come
 	holes   []hole
 	replays []*replayedOf // asked for and not over
-	foreign bool          // it asked to begin behind a cursor of another log, and was not told yet that this is gone
+	foreign bool          // it asked to begin after a cursor of another log, and was not told yet that this is gone
 	newest  map[int8]*newestCount
 }
 
@@ -211,10 +211,10 @@ func lost(holes []hole, at hub.Position, p post) bool {
 func (j *judge) take(h heard) error {
 	if h.kind == hWelcome {
 		if j.in.after != nil && h.at != *j.in.after {
-			return fmt.Errorf("it asked to begin behind %v, and does behind %v", j.in.after, h.at)
+			return fmt.Errorf("it asked to begin after %v, and begins after %v", j.in.after, h.at)
 		}
 		if !j.foreign && h.at.Epoch != j.w.epoch.Load() || h.at.Epoch == j.w.epoch.Load() && h.at.Position > h.high+inFlight {
-			return fmt.Errorf("it begins behind %v", h.at)
+			return fmt.Errorf("it begins after %v", h.at)
 		}
 		return nil
 	}

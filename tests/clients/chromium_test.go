@@ -42,7 +42,7 @@ func chromiumPlays(t *testing.T, module string, args ...string) *harness.Strange
 		s.Limit.Reset(harness.StrangersPatience)
 		err := conn.(*net.TCPConn).CloseWrite()
 		for s.Lines.Scan() {
-			t.Errorf("behind the end the client says %.200s", s.Lines.Bytes())
+			t.Errorf("after the end the client says %.200s", s.Lines.Bytes())
 		}
 		if err := errors.Join(err, s.Lines.Err()); err != nil {
 			t.Errorf("the client ended: %v", err)

@@ -67,7 +67,7 @@ func follow(b *harness.Broker, t *testing.T, url func(context.Context) (string, 
 	return c
 }
 
-// next returns the client's next message that is no news about the connection.
+// next returns the client's next message that is not about the connection.
 func next(t *testing.T, c *client.Client) client.Message {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
@@ -124,7 +124,7 @@ func (n *numbersSeen) take(e *client.Event) {
 	case n.all[number]:
 		n.t.Fatalf("%d comes twice", number)
 	case number < n.last[topic] || n.ordered && number < n.highest:
-		n.t.Fatalf("%d comes behind %d (of its topic) and %d", number, n.last[topic], n.highest)
+		n.t.Fatalf("%d comes after %d (of its topic) and %d", number, n.last[topic], n.highest)
 	}
 	n.all[number] = true
 	n.last[topic], n.highest = number, max(n.highest, number)

@@ -114,7 +114,7 @@ func TestCurl(t *testing.T) {
 		{`-d {"user_id":1.5} ADDR/register`, " 400 application/problem+json"},
 		{`-d {"client_id":"0","topic":"cats"} ADDR/add_topic`, " 404 application/problem+json"},
 		{`-H Content-Type:text/xml -d <a/> ADDR/publish`, " 415 application/problem+json"},
-		// Behind Expect: 100-continue; over HTTP/2 an older curl may lose the answer to what it still sends.
+		// After Expect: 100-continue; over HTTP/2 an older curl may lose the answer to what it still sends.
 		{`--http1.1 -d @LARGE ADDR/publish`, " 413 application/problem+json"},
 		{`ADDR/nowhere`, " 404 application/problem+json"},
 		{`-T README.md ADDR/publish`, " 405 application/problem+json"},

@@ -105,7 +105,7 @@ func TestScript(t *testing.T) {
 	b.Call(t, "GET", "/belfry.js", "", "Origin", "http://evil.example").Problem(t, 403, "origin_not_allowed")
 }
 
-// TestPackage: npm pack makes a package of which the exports are there.
+// TestPackage: npm pack makes a package that contains its exports.
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

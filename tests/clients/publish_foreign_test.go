@@ -86,8 +86,8 @@ func TestCurlNDJSON(t *testing.T) {
 	})
 }
 
-// testNumberStream has a program publish a stream of numbers, of which a
-// subscriber gets each, in order, while the broker holds few of them.
+// testNumberStream runs a program that publishes a stream of numbers. A subscriber
+// receives each of them, in order, while the broker retains few of them.
 func testNumberStream(t *testing.T, publisher func(*harness.Broker) *exec.Cmd) {
 	b := harness.Start(t, "--history-events=100")
 	p, _, err := b.Dial("ws://" + b.Addr + "/ws?topic=numbers")

@@ -65,8 +65,7 @@ func (c *curling) expect(want ...string) {
 	}
 }
 
-// ended checks that curl prints only heartbeats any more, and ends with that
-// status.
+// ended checks that curl prints only heartbeats from now on, and ends with that status.
 func (c *curling) ended(status int) {
 	c.t.Helper()
 	rest, err := io.ReadAll(c.text)
@@ -102,10 +101,10 @@ func TestCurlEventStream(t *testing.T) {
 	again.cmd.Process.Kill()
 	again.ended(-1)
 	for _, parameter := range []string{"&after=", "&last_event_id="} {
-		behind := at
+		after := at
 		var six string
 		at, six = b.Told(t, "cats", "six")
-		c := curl(t, url+parameter+behind)
+		c := curl(t, url+parameter+after)
 		c.expect(six)
 		c.cmd.Process.Kill()
 		c.ended(-1)

@@ -7,10 +7,10 @@ import (
 	"belfry/tests/harness"
 )
 
-// Clients that others wrote come back with a cursor: they are cut by a proxy,
-// more than once and in the middle of it all, and have everything all the
-// same, once, in order. They are given two URLs: that of a registration, which
-// ends, and then that of nobody in particular, who sees the broker restarted.
+// Clients that others wrote reconnect with a cursor. A proxy cuts them more than once, in
+// the middle of messages, and they still receive everything once, in order. They use two
+// URLs: one of a registration, which ends, and then one without a registration, whose
+// broker is restarted.
 
 func TestNpmEventSource(t *testing.T) {
 	t.Parallel()

@@ -7,8 +7,8 @@ import (
 	"belfry/tests/harness"
 )
 
-// Clients that others wrote bring a token, in each way that there is, renew it
-// when they are told to, and are shown out when they don't.
+// Clients that others wrote send a token in each possible way. They renew it when they are
+// told to, and are closed when they do not.
 
 func TestTokensNpmWS(t *testing.T) {
 	t.Parallel()

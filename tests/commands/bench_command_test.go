@@ -52,7 +52,7 @@ func wellFormed(t *testing.T, name string) {
 	}
 }
 
-// TestBenchInterrupted: who stops has the figures so far; before there are any
+// TestBenchInterrupted: an interrupted bench prints its figures so far. If there are none,
 // the status says so.
 func TestBenchInterrupted(t *testing.T) {
 	t.Parallel()
@@ -60,7 +60,7 @@ func TestBenchInterrupted(t *testing.T) {
 	j := begin(t, setting{terminal: true, environ: here(b, nil).environ}, "bench", "--connections", "3", "--window", "1", "--duration", "1h")
 	j.says(t, &j.err, " deliveries (") // half a second after the first event
 	j.stop(t, 0)
-	if out := j.out.String(); !strings.HasPrefix(out, "3 connections (bare), 1 topics, 128 bytes, 2 publishers, 1 events on their way") ||
+	if out := j.out.String(); !strings.HasPrefix(out, "3 connections (bare), 1 topics, 128 bytes, 2 publishers, 1 events under way") ||
 		!strings.Contains(out, "\nlost                   0\n") {
 		t.Error(out)
 	}
@@ -71,8 +71,8 @@ func TestBenchInterrupted(t *testing.T) {
 	belfry(b, t, 2, "", "bench", "--connections", "1", "--topics", "2")
 }
 
-// TestBenchLosses: what is lost with a connection is counted, and the connection
-// made again.
+// TestBenchLosses: events lost with a connection are counted, and the connection is made
+// again.
 func TestBenchLosses(t *testing.T) {
 	t.Parallel()
 	b := startAlone(t)

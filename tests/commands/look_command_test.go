@@ -15,7 +15,7 @@ import (
 	"belfry/tests/harness"
 )
 
-// TestHealthCommand: the status says how the broker is.
+// TestHealthCommand: the status shows the broker's health.
 func TestHealthCommand(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -37,7 +37,7 @@ func TestHealthCommand(t *testing.T) {
 	defer other.Close()
 	for args, want := range map[string]string{
 		"health --ready":                "the broker refuses: draining (503): later\n",
-		"health":                        "HTTP status 302 Found, and no broker's answer\n",
+		"health":                        "HTTP status 302 Found, not from a broker\n",
 		"health --url http://" + closed: "cannot reach the broker at http://" + closed + ": ",
 	} {
 		j := begin(t, setting{environ: []string{"BELFRY_URL=" + other.URL}}, strings.Fields(args)...)
@@ -78,8 +78,8 @@ func TestCommandsElsewhere(t *testing.T) {
 	j.wait(t, 0)
 }
 
-// TestTopCommand: it draws again and again, in the room that there is, tells when
-// the broker is away, and stops without a trace.
+// TestTopCommand: it redraws within the size of the terminal, says when the broker is
+// away, and stops without a trace.
 func TestTopCommand(t *testing.T) {
 	t.Parallel()
 	b := startAlone(t)
@@ -110,7 +110,7 @@ func TestTopCommand(t *testing.T) {
 	belfry(b, t, 1, "", "top", "--url", "http://"+closed)
 }
 
-// TestTopElsewhere: where the figures are at another address, top says so.
+// TestTopElsewhere: if the figures are at another address, top says so.
 func TestTopElsewhere(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--admin-addr=127.0.0.1:0")
@@ -122,7 +122,7 @@ func TestTopElsewhere(t *testing.T) {
 	}
 }
 
-// TestVersionCommand: what the program is made of.
+// TestVersionCommand: the build of the program.
 func TestVersionCommand(t *testing.T) {
 	t.Parallel()
 	j := begin(t, setting{}, "version", "--json")

@@ -55,7 +55,7 @@ func TestPublishCommand(t *testing.T) {
 	}
 }
 
-// TestPublishCommandRefused: what is wrong is told, with a status.
+// TestPublishCommandRefused: errors are printed, with a status.
 func TestPublishCommandRefused(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -129,8 +129,8 @@ func TestPublishLines(t *testing.T) {
 	}
 }
 
-// TestPublishLinesInterrupted: lines are published as they come, and who stops
-// is told how many.
+// TestPublishLinesInterrupted: lines are published as they come, and after an interrupt
+// their number is printed.
 func TestPublishLinesInterrupted(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)

@@ -14,8 +14,8 @@ import (
 
 var clock = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d\.\d{3}`)
 
-// TestSubscribeCommand: events as text with colours on a terminal, without for
-// who wants none, and as JSON elsewhere.
+// TestSubscribeCommand: events are text with colours on a terminal, text without colours
+// if NO_COLOR is set, and JSON elsewhere.
 func TestSubscribeCommand(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -49,7 +49,8 @@ func TestSubscribeCommand(t *testing.T) {
 	}
 }
 
-// TestSubscribeInterrupted: the end is a good one, and tells where to go on.
+// TestSubscribeInterrupted: an interrupt ends the command in order, with the cursor to
+// continue from.
 func TestSubscribeInterrupted(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -64,7 +65,7 @@ func TestSubscribeInterrupted(t *testing.T) {
 	harness.Eventually(t, "the connection is closed", func() bool { return b.Metric(t, "belfry_connections") == 0 })
 }
 
-// TestSubscribeGap: what cannot be had any more is told.
+// TestSubscribeGap: lost events are reported.
 func TestSubscribeGap(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--history-events=1")
@@ -77,7 +78,7 @@ func TestSubscribeGap(t *testing.T) {
 	}
 }
 
-// TestSubscribeRefused: what no other attempt will mend ends it.
+// TestSubscribeRefused: an error that another attempt cannot mend ends the command.
 func TestSubscribeRefused(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -101,8 +102,8 @@ func TestSubscribeRefused(t *testing.T) {
 	}
 }
 
-// TestCommandsComeBack: a broker goes away and another one takes its place. Who
-// subscribes has the new one's events, and is told of the gap; a publish waits.
+// TestCommandsComeBack: a broker goes away and another one takes its place. A subscriber
+// receives the new one's events, and a gap first; a publish waits.
 func TestCommandsComeBack(t *testing.T) {
 	t.Parallel()
 	const soon = "--reconnect-delay=10ms"

@@ -13,14 +13,15 @@ import (
 	"testing"
 )
 
-// The arrows of docs/architecture.md: who may import whom, and what the core
-// must do without. The files are parsed rather than listed by the go command,
-// so that those of other systems count as well.
+// The arrows of docs/architecture.md: which package may import which, and what the core
+// must do without. The files are parsed rather than listed by the go command, so that
+// those for other systems count as well.
 
 // A goFile is one of the module's Go files.
 type goFile struct {
 	name    string // with slashes, from the module's root
 	imports []string
+	set     *token.FileSet
 	syntax  *ast.File
 }
 
@@ -61,11 +62,11 @@ func moduleFiles(t *testing.T) (files []*goFile) {
 		case d.IsDir() || path.Ext(d.Name()) != ".go":
 			return nil
 		}
-		syntax, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
+		syntax, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}
-		f := &goFile{name: filepath.ToSlash(name), syntax: syntax}
+		f := &goFile{name: filepath.ToSlash(name), set: set, syntax: syntax}
 		for _, spec := range syntax.Imports {
 			p, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {

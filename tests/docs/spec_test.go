@@ -83,7 +83,7 @@ func closedSchema(tree any) any {
 	return tree
 }
 
-// A node is a place in a document. Behind a reference it is what that names.
+// A node is a place in a document. At a reference it is the place that the reference names.
 type node struct {
 	spec  *spec
 	at    string // a JSON pointer (RFC 6901)
@@ -137,7 +137,7 @@ func (n node) names() []string {
 	return slices.Sorted(maps.Keys(members))
 }
 
-// text returns a string, "" if it is none.
+// text returns a string, "" for another type.
 func (n node) text() string {
 	text, _ := n.value.(string)
 	return text

@@ -253,9 +253,9 @@ func (p *BenchBroker) WatchFigures(b *testing.B) {
 	b.Cleanup(func() { conn.Close(); <-done })
 }
 
-// Feel publishes for a while to somebody who behaves well, and returns the times
-// from publish to arrival, in milliseconds, and how many publishes were refused.
-// Everything else arrives.
+// Feel publishes for a while as a client that behaves well. It returns the times from
+// publish to arrival, in milliseconds, and how many publishes were refused. Everything
+// else arrives.
 func (p *BenchBroker) Feel(t *testing.T, good io.Reader, d time.Duration) (ms []float64, failed int) {
 	t.Helper()
 	frame := make([]byte, 4+len(Message))

@@ -42,8 +42,8 @@ func (by *bystander) Undisturbed(t *testing.T) {
 	by.Expect(t, message)
 }
 
-// HangUp ends this side of the connection, and checks that the broker then ends
-// its own, without a Close frame: nobody has said farewell to it.
+// HangUp ends this side of the connection, and checks that the broker then ends its own,
+// without a Close frame: there was no farewell.
 func (w *Wire) HangUp(t *testing.T) {
 	t.Helper()
 	if err := w.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// What the end-to-end tests talk to the broker with: HTTP calls, a peer that
-// behaves well and is an implementation of its own, and a wire on which a test
-// can do to a connection whatever it likes.
+// The tests' ways to talk to the broker: HTTP calls, a peer of an independent
+// implementation, and a wire on which a test can misbehave.
 
 // Patience bounds every wait for something that must happen. It is never
 // waited for in a test that passes.

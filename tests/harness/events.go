@@ -40,7 +40,7 @@ func Number(t *testing.T, message string, last int) int {
 	t.Helper()
 	got, err := strconv.Atoi(strings.TrimLeft(message, " "))
 	if err != nil || got != last+1 {
-		t.Fatalf("behind %d comes %q", last, message)
+		t.Fatalf("after %d comes %q", last, message)
 	}
 	return got
 }
@@ -184,6 +184,6 @@ func (s *Stream) Closing(reason string, again bool) {
 		s.t.Errorf("got %s, %t, want the farewell %s", ev, ok, reason)
 	}
 	if ev, ok := s.Next(); ok {
-		s.t.Errorf("behind the farewell comes %s", ev)
+		s.t.Errorf("after the farewell comes %s", ev)
 	}
 }

@@ -31,7 +31,7 @@ func (b *Broker) Page(t *testing.T, topic, query string) (numbers []int, h Histo
 	for _, e := range h.Events {
 		n, err := strconv.Atoi(strings.TrimSpace(e.Data))
 		if err != nil || e.Cursor <= cursor || e.Topic != topic || e.ID == "" {
-			t.Fatalf("%s: behind %s comes %.100v: %v", query, cursor, e, err)
+			t.Fatalf("%s: after %s comes %.100v: %v", query, cursor, e, err)
 		}
 		numbers, cursor = append(numbers, n), e.Cursor
 	}

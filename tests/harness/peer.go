@@ -32,8 +32,7 @@ func (b *Broker) Connect(t *testing.T, r Registration) *Peer {
 	return p
 }
 
-// Refused checks that a registered URL admits nobody, with that status and
-// code.
+// Refused checks that a registered URL is refused with that status and code.
 func (b *Broker) Refused(t *testing.T, r Registration, status int, code string) {
 	t.Helper()
 	p, got, err := b.Dial(r.URL)
@@ -146,7 +145,7 @@ func (p *Peer) Send(t *testing.T, texts ...string) {
 	p.Sync(t)
 }
 
-// Closed checks that nothing comes any more but a Close frame.
+// Closed checks that only a Close frame follows.
 func (p *Peer) Closed(t *testing.T, code int, reason string) {
 	t.Helper()
 	select {

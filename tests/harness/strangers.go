@@ -84,7 +84,7 @@ func Meet(t *testing.T, program string, args ...string) *Stranger {
 		}
 		in.Close()
 		for s.Lines.Scan() {
-			t.Errorf("behind the end the client says %.200s", s.Lines.Bytes())
+			t.Errorf("after the end the client says %.200s", s.Lines.Bytes())
 		}
 		if err := cmd.Wait(); err != nil && !t.Failed() {
 			t.Errorf("the client ended: %v", err)

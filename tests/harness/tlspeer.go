@@ -71,8 +71,8 @@ func (b *Broker) TLSPeer(t *testing.T, d net.Dialer) *TLSPeer {
 	return p
 }
 
-// A recordConn gives one record to each read, so that nothing behind the
-// handshake is read by who does that.
+// A recordConn gives one record to each read, so that the handshake's reader reads nothing
+// after the handshake.
 type recordConn struct {
 	net.Conn
 	rest []byte

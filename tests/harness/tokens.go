@@ -75,7 +75,7 @@ func (b *Broker) PublishWith(t *testing.T, token, body string) {
 	}
 }
 
-// JsonOf reads a line of JSON; what is none is zero.
+// JsonOf reads a line of JSON; another text gives the zero value.
 func JsonOf[T any](line string) (value T) {
 	_ = json.Unmarshal([]byte(line), &value)
 	return value

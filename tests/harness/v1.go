@@ -39,7 +39,7 @@ type V1Message struct {
 	ReconnectAfterMS                             int `json:"reconnect_after_ms"`
 }
 
-// V1 reads the next message of belfry.v1 that is no heartbeat.
+// V1 reads the next message of belfry.v1, without heartbeats.
 func (w *Wire) V1(t *testing.T) (m V1Message) {
 	t.Helper()
 	for m.Type == "" || m.Type == "heartbeat" {

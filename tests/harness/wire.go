@@ -249,7 +249,7 @@ func (w *Wire) Sync(t *testing.T) {
 }
 
 // Closed checks that the broker closes the connection: what comes, but for
-// pongs and pings, is one Close frame, and behind it nothing but the end.
+// pongs and pings, is one Close frame, and after it nothing but the end.
 func (w *Wire) Closed(t *testing.T, code int, reason string) {
 	t.Helper()
 	body := w.Farewell(t, code, reason)
@@ -277,16 +277,16 @@ func (w *Wire) Farewell(t *testing.T, code int, reason string) (body string) {
 	return body
 }
 
-// Ended checks that nothing comes any more, and that the end is an orderly one.
+// Ended checks that nothing follows, and that the connection ends in order.
 func (w *Wire) Ended(t *testing.T) {
 	t.Helper()
 	if rest, err := io.ReadAll(w.Reread(t)); err != nil || len(rest) > 0 {
-		t.Errorf("behind the last frame came % x, %v", rest, err)
+		t.Errorf("after the last frame came % x, %v", rest, err)
 	}
 }
 
-// Reset ends the connection as if its cable were cut and the machine restarted:
-// the broker's TCP learns that nobody is there any more.
+// Reset ends the connection as if its cable were cut and the machine restarted: the
+// broker's TCP learns that the peer is gone.
 func (w *Wire) Reset(t *testing.T) {
 	t.Helper()
 	// While a process is being started it shares all sockets: the reset would

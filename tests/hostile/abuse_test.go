@@ -25,9 +25,9 @@ import (
 
 var abuseWaves = flag.Int("abuse.waves", 2, "have so many waves of hundreds of connections do what no client should")
 
-// TestAbuse: more than a thousand connections do what no client should, hundreds
-// at a time. A client that behaves well does not notice, and in the end all that
-// they have cost is given back. make abuse has many more of them.
+// TestAbuse: more than a thousand connections misbehave, hundreds at a time. A client that
+// behaves well does not notice. In the end all resources are given back. make abuse runs
+// many more.
 //
 // The test is not parallel: it counts what the whole process holds.
 func TestAbuse(t *testing.T) {
@@ -75,8 +75,7 @@ func TestAbuse(t *testing.T) {
 
 const slowConsumers = `belfry_disconnects_total{reason="slow_consumer"}`
 
-// abuseWave has abusers of all kinds do what they do, and waits for all but the
-// patient ones.
+// abuseWave runs abusers of all kinds, and waits for all but the patient ones.
 func abuseWave(t *testing.T, b *harness.Broker, wave, ofAKind int, patient *sync.WaitGroup, opened *atomic.Int32) {
 	slow := b.Metric(t, slowConsumers)
 	cut := make(chan struct{})
@@ -280,7 +279,7 @@ func (a *abuser) fresh(first ...string) (*abuseConn, error) {
 	return c, err
 }
 
-// leave cuts whatever is left.
+// leave cuts the remaining connections.
 func (a *abuser) leave() {
 	for _, c := range a.conns {
 		_ = c.SetLinger(0) // fails only for what is cut already
@@ -315,7 +314,7 @@ func (c *abuseConn) ended(want ...int) error {
 	}
 }
 
-// abuses are what the connections do. Those that end by themselves are cut.
+// abuses are the ways to misbehave. Connections that would end by themselves are cut.
 var abuses = []struct {
 	name    string
 	patient bool

@@ -8,10 +8,9 @@ import (
 	"belfry/tests/harness"
 )
 
-// The limits of the broker that is sent bad input: small ones, so that the
-// input can be.
+// The limits of the broker are small, so that bad input can be small.
 var strictLimits = []string{"--max-subscriptions=4", "--max-fragments=8", "--max-message=1000", "--max-body=4096", "--max-depth=16",
-	// Where the end of a connection hangs on this, the test ends before.
+	// The test ends before this passes, where the end of a connection depends on it.
 	"--close-timeout=1m"}
 
 func TestBadFrames(t *testing.T) {
@@ -123,7 +122,7 @@ func (v victim) inBytes(t *testing.T, bytes string) *harness.Wire {
 	return w
 }
 
-// away checks that the client is as it was, but for its connection.
+// away checks that the client is unchanged, except for its connection.
 func (v victim) away(t *testing.T) {
 	t.Helper()
 	// What is asked now is answered after the courier's report, which was sent
@@ -134,8 +133,8 @@ func (v victim) away(t *testing.T) {
 	v.subscribed(t, 0)
 }
 
-// subscribed checks the client's topics by the receipt of an event, which is
-// queued for so many connections.
+// subscribed checks the client's topics by the receipt of an event: so many connections
+// get it.
 func (v victim) subscribed(t *testing.T, queued int) {
 	t.Helper()
 	if got := v.b.Publish(t, harness.Event("victim", "purr")); got.Matched != 1 || got.Queued != queued {
@@ -143,7 +142,7 @@ func (v victim) subscribed(t *testing.T, queued int) {
 	}
 }
 
-// remove forgets the client, and what it has left behind.
+// remove removes the client and its events.
 func (v victim) remove(t *testing.T) {
 	t.Helper()
 	if !v.b.Unregister(t, v.Registration) {
@@ -151,8 +150,8 @@ func (v victim) remove(t *testing.T) {
 	}
 }
 
-// TestIgnoredMessages: what says nothing known is ignored as a whole, and the
-// connection goes on.
+// TestIgnoredMessages: an unknown message is ignored as a whole, and the connection
+// continues.
 func TestIgnoredMessages(t *testing.T) {
 	t.Parallel()
 	topics := func(list string) string { return harness.Say(`{"topics": [` + list + `]}`) }
@@ -218,7 +217,7 @@ func TestIgnoredMessages(t *testing.T) {
 	}
 }
 
-// TestOddFrames: what looks strange and is right.
+// TestOddFrames: frames that look strange but are valid.
 func TestOddFrames(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, strictLimits...)
@@ -319,11 +318,11 @@ func TestBadHandshakes(t *testing.T) {
 		{"31 digits", harness.Opening("/ws/0000000000000000000000000000000"), 404, "unknown_client", ""},
 		{"no digits", harness.Opening("/ws/zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"), 404, "unknown_client", ""},
 		{"an escaped slash", harness.Opening("/ws/ID%2f"), 404, "unknown_client", ""},
-		{"a slash behind", harness.Opening("/ws/ID/"), 404, "not_found", ""},
+		{"a slash at the end", harness.Opening("/ws/ID/"), 404, "not_found", ""},
 		{"no client", harness.Opening("/ws/"), 404, "not_found", ""},
 		{"a foreign origin", also("Origin: https://evil.example"), 403, "origin_not_allowed", ""},
 		{"an origin below", also("Origin: https://evil.good.example"), 403, "origin_not_allowed", ""},
-		{"an origin behind", also("Origin: https://good.example.evil.example"), 403, "origin_not_allowed", ""},
+		{"an origin at the end", also("Origin: https://good.example.evil.example"), 403, "origin_not_allowed", ""},
 		{"another scheme", also("Origin: http://good.example"), 403, "origin_not_allowed", ""},
 		{"another port", also("Origin: https://good.example:8443"), 403, "origin_not_allowed", ""},
 		{"a file", also("Origin: null"), 403, "origin_not_allowed", ""},
@@ -371,7 +370,7 @@ func TestBadCalls(t *testing.T) {
 		status               int
 		code                 string
 	}{
-		// What is no JSON object.
+		// Not a JSON object.
 		{"POST", "/register", ``, nil, 400, "malformed_json"},
 		{"POST", "/register", `[{"user_id": 1}]`, nil, 400, "malformed_json"},
 		{"POST", "/register", `{"user_id": 1`, nil, 400, "malformed_json"},
@@ -504,8 +503,7 @@ func TestBadCalls(t *testing.T) {
 	by.Undisturbed(t)
 }
 
-// TestBadRequests: HTTP that no HTTP library writes. What net/http refuses by
-// itself has no code.
+// TestBadRequests: HTTP that no HTTP library writes. Refusals of net/http have no code.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, append(strictLimits, "--insecure", "--max-header-bytes=1024", "--header-timeout=10s", "--body-timeout=10s")...)
@@ -582,8 +580,8 @@ func TestSlowRequests(t *testing.T) {
 	by.Undisturbed(t)
 }
 
-// TestForeignPages: pages of origins that are not allowed may look at nothing
-// and change nothing.
+// TestForeignPages: pages of origins that are not allowed can read nothing and change
+// nothing.
 func TestForeignPages(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--insecure", "--allowed-origins=https://good.example")
@@ -607,8 +605,7 @@ func TestForeignPages(t *testing.T) {
 	}
 }
 
-// TestFull: what there is no room for is refused with an idea of when to try
-// again.
+// TestFull: refusals for lack of room say when to try again.
 func TestFull(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--max-clients=3", "--max-connections=1")

@@ -10,11 +10,11 @@ import (
 	"belfry/tests/harness"
 )
 
-// The URLs that open a connection, and those of history. What is wrong with
-// one is told in the way that the client can hear: by a status, over belfry.v1
-// by a close code, and an EventSource is stopped.
+// The URLs that open a connection, and those of history. An error is reported in a way
+// that the client understands: by a status, or over belfry.v1 by a close code. An
+// EventSource is stopped.
 
-// badTargets are what stands behind /ws and /sse. VICTIM is a client's id.
+// badTargets follow /ws and /sse. VICTIM is a client's id.
 func badTargets() []struct {
 	target string
 	status int
@@ -229,8 +229,8 @@ func TestBadHistory(t *testing.T) {
 	}
 }
 
-// TestFullOfConnections: where no more may connect, each is told in its way to
-// come again.
+// TestFullOfConnections: when no more connections are possible, each client is told in its
+// own way to return later.
 func TestFullOfConnections(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ flag, code string }{
@@ -261,7 +261,7 @@ func TestFullOfConnections(t *testing.T) {
 	}
 }
 
-// TestOddTopics: names that need care in a URL.
+// TestOddTopics: topics that must be escaped in a URL.
 func TestOddTopics(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -288,7 +288,7 @@ func TestOddTopics(t *testing.T) {
 	}
 }
 
-// TestForgedFields: whatever a message holds, it stays one event of a stream.
+// TestForgedFields: any message remains one event of a stream.
 func TestForgedFields(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -321,8 +321,8 @@ func TestForgedFields(t *testing.T) {
 	}
 }
 
-// TestNotListenedTo: what a client sends on a stream of server-sent events is
-// not listened to.
+// TestNotListenedTo: the broker ignores what a client sends on a stream of server-sent
+// events.
 func TestNotListenedTo(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, strictLimits...)

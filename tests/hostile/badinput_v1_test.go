@@ -14,7 +14,7 @@ func badOps() []struct{ send, code, ref string } {
 	ref := func(ref string) string { return `{"op":"subscribe","topics":["dogs"],"ref":` + ref + `}` }
 	long := func(n int) string { return strings.Repeat("x", n) }
 	return []struct{ send, code, ref string }{
-		// What is no JSON object.
+		// Not a JSON object.
 		{``, "malformed_json", ``},
 		{`ping`, "malformed_json", ``},
 		{`42`, "malformed_json", ``},
@@ -45,7 +45,7 @@ func badOps() []struct{ send, code, ref string } {
 		{`{"op":"publish","topic":"victim","ref":7}`, "invalid_message", `7`},
 		{`{"op":"publish","ref":7}`, "invalid_topic", `7`},
 
-		// Members that there are not, or not with this operation.
+		// Unknown members, or members of another operation.
 		{`{"op":"ping","id":"1","ref":7}`, "unknown_member", `7`},
 		{`{"Op":"ping","ref":7}`, "unknown_member", `7`},
 		{subscribe(`"LAST":5`), "unknown_member", `7`},
@@ -95,7 +95,7 @@ func badOps() []struct{ send, code, ref string } {
 		{topics(`["a.*","b.*","c.*","victim","d.*"]`), "too_many_topics", `7`},
 		{`{"op":"unsubscribe","topics":["a","a","a","a","a"],"ref":7}`, "too_many_topics", `7`},
 
-		// Places to begin.
+		// Positions to start from.
 		{subscribe(`"after":""`), "invalid_cursor", `7`},
 		{subscribe(`"after":"now"`), "invalid_cursor", `7`},
 		{subscribe(`"after":"00000000000000000000000"`), "invalid_cursor", `7`},
@@ -128,12 +128,12 @@ func TestBadOperations(t *testing.T) {
 	for _, test := range badOps() {
 		v := newVictim(t, b)
 		w := b.WireV1(t, v.Path)
-		w.Send(t, harness.Say(test.send), harness.Say(`{"op":"ping","ref":"behind"}`))
+		w.Send(t, harness.Say(test.send), harness.Say(`{"op":"ping","ref":"after"}`))
 		if m := w.V1(t); m.Type != "error" || m.Code != test.code || string(m.Ref) != test.ref || m.Detail == "" {
 			t.Errorf("got %+v, want the error %s with ref %s", m, test.code, test.ref)
 		}
-		if m := w.V1(t); m.Type != "pong" || string(m.Ref) != `"behind"` {
-			t.Errorf("behind the error comes %+v", m)
+		if m := w.V1(t); m.Type != "pong" || string(m.Ref) != `"after"` {
+			t.Errorf("after the error comes %+v", m)
 		}
 		for _, topic := range []string{"dogs", "fish"} {
 			if got := b.Publish(t, harness.Event(topic, "not asked for")); got.Matched != 0 {
@@ -156,7 +156,7 @@ func TestBadOperations(t *testing.T) {
 	}
 }
 
-// TestRefusalsOverV1AreShort: of a name that is wrong a part is shown.
+// TestRefusalsOverV1AreShort: a refusal shows only a part of a wrong name.
 func TestRefusalsOverV1AreShort(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -167,7 +167,7 @@ func TestRefusalsOverV1AreShort(t *testing.T) {
 	}
 }
 
-// TestOddOperations: what looks strange and is right.
+// TestOddOperations: operations that look strange but are valid.
 func TestOddOperations(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, strictLimits...)
@@ -203,7 +203,7 @@ func TestOddOperations(t *testing.T) {
 	by.Undisturbed(t)
 }
 
-// TestBadMessages: what is no message of belfry.v1 ends the connection.
+// TestBadMessages: a message that is not belfry.v1 ends the connection.
 func TestBadMessages(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, strictLimits...)
@@ -224,7 +224,7 @@ func TestBadMessages(t *testing.T) {
 		{"oversized in fragments", harness.Masked(harness.Text, pad[:600]) + harness.Masked(harness.Final, pad[:401]), 1009, "message is too big"},
 		{"too many fragments", harness.Masked(harness.Text, " ") + strings.Repeat(harness.Masked(harness.Continuation, " "), 8), 1008, "message has too many fragments"},
 		{"not masked", "\x81\x0d" + `{"op":"ping"}`, 1002, "client frame is not masked"},
-		{"bad, and more behind it", harness.Masked(harness.Final|harness.BinaryFrame, "") + harness.Say(`{"op":"subscribe","topics":["bystander"]}`), 1003, "belfry.v1 has text messages only"},
+		{"bad, and more after it", harness.Masked(harness.Final|harness.BinaryFrame, "") + harness.Say(`{"op":"subscribe","topics":["bystander"]}`), 1003, "belfry.v1 has text messages only"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v := newVictim(t, b)
@@ -238,7 +238,7 @@ func TestBadMessages(t *testing.T) {
 	}
 }
 
-// Of the broker's own topics an operator sees those that are for operators.
+// Among the broker's own topics an operator sees those for operators.
 func TestReservedOverV1(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)

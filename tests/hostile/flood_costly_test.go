@@ -12,8 +12,8 @@ import (
 	"belfry/tests/harness"
 )
 
-// costly is a flood of what costs the hub the most: each attacker asks for what is
-// allowed, and is the worst of its kind.
+// costly is a flood of the hub's most expensive commands. Each attacker asks for something
+// allowed that is the worst of its kind.
 var costly = flood{
 	name: "what costs the hub most", flags: []string{"--history-age=3s", "--register-ttl=1s"}, large: []string{"--history-age=1m"},
 	pause: 10 * time.Millisecond, few: 2 * len(costs), many: 20 * len(costs),
@@ -35,7 +35,7 @@ func topicsQuery(patterns []string) string {
 	return url.Values{"topic": patterns}.Encode()
 }
 
-// costs are what the attackers ask for.
+// costs are the attackers' requests.
 var costs = []func(a *attacker) error{
 	func(a *attacker) error { // a list that is longer than any client may have
 		names := make([]string, 10_000)
@@ -84,7 +84,7 @@ var costs = []func(a *attacker) error{
 	func(a *attacker) error { return a.ask("/ws?topic=%24presence.%3E", `{"op":"ping"}`) },
 }
 
-// ask connects, says something at once, and reads for a moment.
+// ask connects, sends something at once, and reads for a moment.
 func (a *attacker) ask(path string, ops ...string) error {
 	c, err := a.dial(4)
 	if err != nil {

@@ -18,10 +18,10 @@ import (
 	"belfry/tests/harness"
 )
 
-// TestFloodReport runs the large version of each flood against a process of its
-// own, and tells what somebody who behaves well feels of it, beside what the same
-// one feels while nothing happens, and while the same flood comes down on another
-// broker: then the machine is as busy, and this broker is not.
+// TestFloodReport runs the large version of each flood against a separate process. It
+// reports the latency of a publisher that behaves well, with two comparisons: without a
+// flood, and with the same flood on another broker. In the latter case the machine is
+// equally busy, but this broker is not.
 func TestFloodReport(t *testing.T) {
 	if *floodTime == 0 {
 		t.Skip("only with -flood.for")
@@ -34,15 +34,15 @@ func TestFloodReport(t *testing.T) {
 	fmt.Println(table)
 }
 
-// What TestFloodAttackers is told.
+// The environment of TestFloodAttackers.
 var (
 	floodAt   = flag.String("flood.at", "", "address of the broker that TestFloodAttackers floods")
 	floodName = flag.String("flood.name", "", "the flood")
 )
 
-// attackFromElsewhere has the attackers do what they do in a process of their own,
-// which gets what time the others leave: they would be on another machine. To stop
-// them returns how often the broker has ended what one of them did.
+// attackFromElsewhere runs the attackers in a process of low priority, because real ones
+// would be on another machine. Stopping them returns how often the broker ended their
+// connections.
 func (f *flood) attackFromElsewhere(t *testing.T, addr string) (stop func() int) {
 	t.Helper()
 	self, err := os.Executable()
@@ -130,11 +130,11 @@ func (f *flood) report(t *testing.T) string {
 		harness.Quantile(calm.p50, .5), harness.Quantile(beside.p50, .5), harness.Quantile(flooded.p50, .5), harness.Quantile(calm.p99, .5), harness.Quantile(beside.p99, .5), harness.Quantile(flooded.p99, .5), mib(before), mib(most), mib(p.Memory(t)))
 }
 
-// floodRounds is how often a flood begins and ends. The machine is not as fast all
-// the time, so that medians are told.
+// floodRounds is how often a flood begins and ends. The speed of the machine varies, so
+// medians are reported.
 const floodRounds = 3
 
-// felt is what somebody who behaves well has felt, by round, in milliseconds.
+// felt has the latencies of a publisher that behaves well, by round, in milliseconds.
 type felt struct {
 	p50, p99       []float64
 	served, failed int
@@ -145,8 +145,8 @@ func (f *felt) add(ms []float64, failed int) {
 	f.served, f.failed = f.served+len(ms), f.failed+failed
 }
 
-// watchMemory looks at what a process uses until the function that it returns is
-// called, which tells the most.
+// watchMemory watches the memory of a process until the returned function is called, which
+// returns the peak.
 func watchMemory(t *testing.T, p *harness.BenchBroker) (most func() int) {
 	n := 0
 	over := make(chan struct{})

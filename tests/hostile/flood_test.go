@@ -19,8 +19,8 @@ import (
 	"belfry/tests/harness"
 )
 
-// Floods: strangers take as much as they can get, and somebody who behaves well
-// is served all the same.
+// Floods: strangers take as much as they can, and clients that behave well are still
+// served.
 
 var floodTime = flag.Duration("flood.for", 0, "flood a broker in a process of its own, so long for each flood, and print a table")
 
@@ -163,7 +163,7 @@ func (f *flood) settings(t *testing.T, flags []string, rate int) []string {
 	return append([]string{"--config=" + file}, flags...)
 }
 
-// give has a client who behaves well show its key.
+// give makes a client that behaves well send its key.
 func (f *flood) give(client *http.Client) {
 	if f.keys {
 		client.Transport = bearer{client.Transport.(*http.Transport), goodKey}
@@ -195,7 +195,7 @@ type attacker struct {
 	leave  func() // ends the round's connection
 }
 
-// attack has n attackers do what they do until ctx ends, and waits for them.
+// attack runs n attackers until ctx ends, and waits for them.
 func (f *flood) attack(ctx context.Context, addr string, n int, rounds *atomic.Int64) {
 	var number atomic.Int64
 	var running sync.WaitGroup
@@ -285,8 +285,9 @@ func (a *attacker) post(body string) error {
 	return err
 }
 
-// TestFloods: during each flood somebody who behaves well gets every event, the broker
-// is alive, the attackers are refused or cut, and in the end nothing is left of them.
+// TestFloods: during each flood a client that behaves well gets every event, and the
+// broker is alive. The attackers are refused or cut, and in the end nothing is left of
+// them.
 //
 // The test is not parallel: it counts what the whole process holds.
 func TestFloods(t *testing.T) {
@@ -328,8 +329,8 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// admitted connects a client of a topic of its own to a broker that is impatient:
-// on a busy machine it may have to try again.
+// admitted connects a client of a topic of its own to a broker with short time-outs. On a
+// busy machine it may have to try again.
 func admitted(b *harness.Broker, t *testing.T, topic string) (p *harness.Peer) {
 	t.Helper()
 	harness.Eventually(t, "somebody who behaves well is admitted", func() bool {

@@ -21,8 +21,8 @@ func outside(n byte) net.Dialer {
 
 const refusedByAddress = `belfry_refused_total{limit="max_address_connections"}`
 
-// An address has so many connections and no more, whatever becomes of them; a
-// place that is free again is free.
+// An address has a limited number of connections, however they end. A place that becomes
+// free can be used again.
 func TestAddressConnections(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--max-address-connections=3", "--max-address-handshakes=0", "--protocols=http1+http2")
@@ -82,7 +82,7 @@ func cutOff(b *harness.Broker, t *testing.T, from net.Dialer) {
 	}
 }
 
-// Connections that are no client's are bounded; those of clients do not count.
+// Connections that are not a client's are bounded; those of clients do not count.
 func TestHTTPConnections(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--max-http-connections=5")
@@ -111,9 +111,8 @@ func TestHTTPConnections(t *testing.T) {
 	})
 }
 
-// Who comes by a trusted proxy counts by the address that it tells, on each
-// transport, as long as the connection lasts, and is refused in a way that it
-// understands.
+// A client of a trusted proxy counts by the address in the header. That holds on each
+// transport, as long as the connection lasts. It is refused in a way that it understands.
 func TestForwardedConnections(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--insecure", "--trusted-proxies=127.0.0.1", "--max-address-connections=2", "--max-address-handshakes=0", "--protocols=http1+http2")
@@ -163,7 +162,7 @@ func TestForwardedConnections(t *testing.T) {
 	harness.Eventually(t, "only the other is left", func() bool { return b.Metric(t, "belfry_addresses") == 1 })
 }
 
-// The rates and the limits can be changed while others are in.
+// The rates and the limits can change while connections are open.
 func TestSetLimits(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--max-publish-rate=3")

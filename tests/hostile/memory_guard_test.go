@@ -8,7 +8,7 @@ import (
 	"belfry/tests/harness"
 )
 
-// What strangers hold keeps nobody with a key from publishing.
+// Memory held by strangers does not stop publishers with a key.
 func TestPublishFromReserve(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "off")
 	b := harness.StartKeyed(t, "keys:\n"+harness.Entry("backend", "publish, register, admin", ">"), "--max-memory=1", "--memory-reserve=1099511627776")
@@ -26,8 +26,8 @@ func TestPublishFromReserve(t *testing.T) {
 	}
 }
 
-// What may wait for a slow client shrinks while there is no memory: one that has had
-// room until then is closed at its next event.
+// The queue of a slow client shrinks while memory is short: a client that had room before
+// is closed at its next event.
 func TestQueuesUnderPressure(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "off")
 	const file = "keys: []\nmemory_reserve: 1099511627776\nmax_memory: %d\n"
@@ -53,8 +53,8 @@ func TestQueuesUnderPressure(t *testing.T) {
 	}
 }
 
-// Without memory nothing is begun, everybody is told so in a way that they
-// understand, and what there is can be looked at.
+// When memory is short nothing new begins. Everybody is told so in a way that they
+// understand, and metrics still work.
 func TestOutOfMemory(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "off")
 	b := harness.Start(t, "--max-memory=1", "--close-timeout=100ms")

@@ -13,10 +13,9 @@ import (
 	"belfry/tests/harness"
 )
 
-// TestSecretsStaySecret: keys, tokens and client ids are used rightly and wrongly in
-// every way that there is, with everything on and the log at its most talkative.
-// None of them, nor a part that would help, is in the log, in a metric or in the
-// answer to somebody else's mistake.
+// TestSecretsStaySecret: keys, tokens and client ids are used correctly and incorrectly in
+// every way, with all features and the most verbose log. Neither they nor useful parts of
+// them are in the log, in a metric or in an answer to somebody else.
 func TestSecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	const key, wrongKey, unknownID = "bk_thekeyitself-0123456789abcdef", "bk_nokeyofthebroker-0123456789", "0123456789abcdef0123456789abcdef"

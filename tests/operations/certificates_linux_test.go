@@ -11,8 +11,8 @@ import (
 	"belfry/tests/harness"
 )
 
-// TestCertificatePipe: a pipe in the place of a certificate's file keeps nobody waiting
-// for what it may say. The certificate stays, and the broker ends when it is told to.
+// TestCertificatePipe: a pipe in place of a certificate's file makes nobody wait. The
+// certificate stays, and the broker ends in time.
 func TestCertificatePipe(t *testing.T) {
 	t.Parallel()
 	f := &harness.CertificateFolder{T: t, Dir: t.TempDir(), Changed: time.Now()}

@@ -34,8 +34,8 @@ func TestBadCertificate(t *testing.T) {
 	}
 }
 
-// TestCertificateReload: new connections are shown the certificate that was read
-// last, and nobody is dropped for it.
+// TestCertificateReload: new connections see the newest certificate, and no connection is
+// dropped.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
 	f := &harness.CertificateFolder{T: t, Dir: t.TempDir(), Changed: time.Now()}

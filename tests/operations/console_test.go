@@ -14,10 +14,10 @@ import (
 	"belfry/tests/harness"
 )
 
-// hostileText is markup wherever somebody lets it be that.
+// hostileText becomes markup wherever it is not escaped.
 const hostileText = `<img src=x onerror=alert(1)>`
 
-// A consoleCase is what tests/testdata/clients/console.mjs goes through.
+// A consoleCase is a run of tests/testdata/clients/console.mjs.
 type consoleCase struct {
 	Base    string   `json:"base"`
 	Key     string   `json:"key,omitempty"`
@@ -50,8 +50,8 @@ func TestConsoleInChromium(t *testing.T) {
 	c.play(t)
 }
 
-// Without keys nobody is asked for one, and an address for operators has the console
-// alone.
+// Without keys nobody is asked for one. With an address for operators the console is only
+// there.
 func TestConsoleOfAnOpenBrokerInChromium(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"at addr": nil, "at admin_addr": {"--admin-addr=127.0.0.1:0"}} {
@@ -72,7 +72,7 @@ func TestConsoleOfAnOpenBrokerInChromium(t *testing.T) {
 	}
 }
 
-// play goes through the scenes, one after the other.
+// play runs the scenes one after another.
 func (c consoleCase) play(t *testing.T) {
 	t.Helper()
 	harness.Npm(t, "playwright-core")
@@ -142,7 +142,7 @@ func bustle(b *harness.Broker, t *testing.T, key string) {
 	t.Cleanup(func() { stop(); <-done })
 }
 
-// devour reads all that comes until the test ends.
+// devour reads everything until the test ends.
 func devour(w *harness.Wire, t *testing.T) {
 	done := make(chan struct{})
 	go func() {

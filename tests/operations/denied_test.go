@@ -6,8 +6,8 @@ import (
 	"belfry/tests/harness"
 )
 
-// TestSubscribeIsDenied: a subscription that only the hub can refuse is logged like what
-// is refused before.
+// TestSubscribeIsDenied: a subscription that only the hub can refuse is logged like one
+// that is refused earlier.
 func TestSubscribeIsDenied(t *testing.T) {
 	t.Parallel()
 	b := harness.StartKeyed(t, "keys:\n"+harness.Entry("cats", "subscribe", "cats"))

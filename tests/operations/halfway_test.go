@@ -24,8 +24,8 @@ func (s *stingy) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestShutdownInAHandshake: a peer that is in the middle of its TLS handshake does not keep
-// the broker from its end, and sees that.
+// TestShutdownInAHandshake: a peer in the middle of its TLS handshake does not delay the
+// shutdown, and sees it.
 func TestShutdownInAHandshake(t *testing.T) {
 	t.Parallel()
 	b := harness.StartTLS(t, "--drain=50ms")

@@ -9,8 +9,8 @@ import (
 	"belfry/tests/harness"
 )
 
-// An issuer that moves is the same: those whom its keys have let in stay, also before the
-// keys at the new address have been fetched.
+// When an issuer moves, the holders of its tokens keep their rights, even before the keys
+// at the new address are fetched.
 func TestIssuerMoves(t *testing.T) {
 	t.Parallel()
 	first, private := harness.NewIssuer(t)
@@ -53,7 +53,7 @@ func TestIssuerMoves(t *testing.T) {
 	<-asked
 	stays("while the new address is asked")
 	close(answer)
-	harness.Eventually(t, "the fetch fails", func() bool { return strings.Contains(strings.Join(b.Log(), "\n"), "cannot fetch the keys of tokens") })
+	harness.Eventually(t, "the fetch fails", func() bool { return strings.Contains(strings.Join(b.Log(), "\n"), "cannot fetch the keys for tokens") })
 	stays("when the new address has no keys")
 
 	b.Reload(t, at(first+"/moved"))

@@ -8,7 +8,7 @@ import (
 	"belfry/tests/harness"
 )
 
-// Tokens of an issuer that publishes its keys, from their making to their use.
+// Tokens of an issuer that publishes its keys, from signing to use.
 func TestIssuer(t *testing.T) {
 	t.Parallel()
 	url, private := harness.NewIssuer(t)
@@ -27,7 +27,7 @@ func TestIssuer(t *testing.T) {
 	}
 }
 
-// A broker starts and serves without its issuer, and says what is missing.
+// A broker starts and serves without its issuer, and reports what is missing.
 func TestIssuerIsAway(t *testing.T) {
 	t.Parallel()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -49,7 +49,7 @@ func TestIssuerIsAway(t *testing.T) {
 	}
 	b.Stop()
 	log := strings.Join(b.Log(), "\n")
-	if !strings.Contains(log, "cannot fetch the keys of tokens") || strings.Contains(log, "secret=x") {
+	if !strings.Contains(log, "cannot fetch the keys for tokens") || strings.Contains(log, "secret=x") {
 		t.Errorf("the log has\n%s", log)
 	}
 }

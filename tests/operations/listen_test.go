@@ -14,7 +14,7 @@ import (
 	"belfry/tests/harness"
 )
 
-// through has a broker's clients reach it by a unix socket.
+// through makes a broker's clients reach it by a unix socket.
 func through(b *harness.Broker, path string) {
 	b.Addr, b.Unix = "localhost", path
 	b.HTTP.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -22,7 +22,7 @@ func through(b *harness.Broker, path string) {
 	}
 }
 
-// socketPath is where a unix socket can be.
+// socketPath returns a path for a unix socket.
 func socketPath(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "belfry") // a test's own is too deep for a socket
@@ -41,7 +41,7 @@ func TestUnixSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	left.SetUnlinkOnClose(false)
-	left.Close() // a program that was killed leaves this behind
+	left.Close() // a program that was killed leaves this
 
 	b := harness.Start(t, "--addr=unix:"+path, "--socket-mode=0600")
 	through(b, path)
@@ -63,14 +63,14 @@ func TestUnixSocket(t *testing.T) {
 	s.Expect("message", large)
 
 	var logged strings.Builder
-	if status := app.Run(t.Context(), nil, []string{"--addr=unix:" + path}, nil, io.Discard, &logged); status != 1 || !strings.Contains(logged.String(), "another program does") {
+	if status := app.Run(t.Context(), nil, []string{"--addr=unix:" + path}, nil, io.Discard, &logged); status != 1 || !strings.Contains(logged.String(), "another program listens there") {
 		t.Errorf("a second broker at the same socket: %d %s", status, logged.String())
 	}
 	b.Publish(t, harness.Event("cats", "still here"))
 	b.Call(t, "GET", "/health", "", "Via", "1.1 proxy").Problem(t, 403, "proxied")
 }
 
-// TestAdminAddr: what is for operators is at their address alone.
+// TestAdminAddr: the calls for operators are only at their address.
 func TestAdminAddr(t *testing.T) {
 	t.Parallel()
 	b := harness.StartKeyed(t, "keys:\n"+harness.Entry("ops", "admin", ">")+harness.Entry("backend", "publish", ">"), "--admin-addr=127.0.0.1:0")
@@ -94,8 +94,8 @@ func TestAdminAddr(t *testing.T) {
 	}
 }
 
-// TestAdminAddrElsewhere: at an address that other machines reach operators show their keys,
-// and the broker's certificate protects them.
+// TestAdminAddrElsewhere: at an address that other machines can reach, operators need
+// their keys, and the broker's certificate protects them.
 func TestAdminAddrElsewhere(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "belfry.yaml")
@@ -122,8 +122,7 @@ func TestAdminAddrElsewhere(t *testing.T) {
 	}
 }
 
-// TestAdminAddrHasItsOwnPlaces: whoever fills one address leaves the other to those who
-// need it.
+// TestAdminAddrHasItsOwnPlaces: whoever fills one address leaves room at the other.
 func TestAdminAddrHasItsOwnPlaces(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--admin-addr=127.0.0.1:0", "--max-http-connections=5")
@@ -157,8 +156,7 @@ func TestAdminAddrHasItsOwnPlaces(t *testing.T) {
 	})
 }
 
-// TestMetricsNeedARight: without an address for operators they are asked for
-// their key.
+// TestMetricsNeedARight: without an address for operators, metrics need a key.
 func TestMetricsNeedARight(t *testing.T) {
 	t.Parallel()
 	b := harness.StartKeyed(t, "keys:\n"+harness.Entry("ops", "admin", ">")+harness.Entry("backend", "publish, register, subscribe", ">"))
@@ -170,7 +168,7 @@ func TestMetricsNeedARight(t *testing.T) {
 	b.Call(t, "GET", "/debug/pprof/", "").Problem(t, 404, "not_found")
 }
 
-// TestOptionsOfProxies: proxies that are told no path ask for the options of all, or of /.
+// TestOptionsOfProxies: proxies without a path ask for the options of * or of /.
 func TestOptionsOfProxies(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)

@@ -55,12 +55,12 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// testStuckLog: a broker whose log is a pipe that nobody reads serves, and ends.
+// testStuckLog: a broker whose log is a pipe without a reader serves, and ends.
 func testStuckLog(t *testing.T, binary string) {
 	_, w := pipe(t)
 	path := socketPath(t)
-	// The first line is about this variable, and more than the pipe holds; few more
-	// have room in the queue.
+	// The first line is about this variable. It is longer than the pipe holds, and few
+	// more fit in the queue.
 	unknown := "BELFRY_" + strings.Repeat("A", 100_000) + "=1"
 	p := logTo(t, binary, w, []string{unknown}, "--addr=unix:"+path, "--log-queue-bytes=102000")
 	b := harness.NewBroker()
@@ -83,8 +83,8 @@ func testStuckLog(t *testing.T, binary string) {
 	}
 }
 
-// testLostReader: a broker outlives the reader of its log; a command does not outlive
-// who reads what it prints.
+// testLostReader: a broker outlives the reader of its log. A command does not outlive the
+// reader of its output.
 func testLostReader(t *testing.T, binary string) {
 	r, w := pipe(t)
 	r.Close()
@@ -108,7 +108,7 @@ func testLostReader(t *testing.T, binary string) {
 	logTo(t, binary, w, nil, "version").endsBy(t, syscall.SIGPIPE)
 }
 
-// endsBy checks that a signal has ended the process.
+// endsBy checks that a signal ends the process.
 func (p *process) endsBy(t *testing.T, s syscall.Signal) {
 	t.Helper()
 	if state := p.wait(t); state.Sys().(syscall.WaitStatus).Signal() != s {
@@ -116,8 +116,8 @@ func (p *process) endsBy(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// testForsakenCommands: a command that waits for events ends with its terminal, and where
-// that can be seen with whoever reads what it prints.
+// testForsakenCommands: a command that waits for events ends with its terminal and, where
+// that can be seen, with the reader of its output.
 func testForsakenCommands(t *testing.T, binary string) {
 	b := harness.Start(t)
 	for _, forsake := range []func(p *process, reader *os.File) syscall.Signal{

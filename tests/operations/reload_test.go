@@ -53,8 +53,8 @@ func TestReload(t *testing.T) {
 
 }
 
-// testHangup: the program as it is shipped reads its configuration again, and
-// the level of its log is what the file says.
+// testHangup: the shipped program reads its configuration again, and the log's level is
+// the file's.
 func testHangup(t *testing.T, binary string) {
 	b := &harness.Keyed{File: filepath.Join(t.TempDir(), "belfry.yaml")}
 	b.WriteFile(t, "log_level: info\n")
@@ -81,7 +81,8 @@ func testHangup(t *testing.T, binary string) {
 	}
 }
 
-// TestReloadNeverOpens: no file makes a broker that others can reach an open one.
+// TestReloadNeverOpens: a reload cannot turn a broker that others can reach into an open
+// one.
 func TestReloadNeverOpens(t *testing.T) {
 	t.Parallel()
 	b := harness.StartKeyed(t, "keys:\n"+harness.Entry("backend", "publish", ">"), "--addr=0.0.0.0:0")
@@ -93,8 +94,8 @@ func TestReloadNeverOpens(t *testing.T) {
 	b.Call(t, "POST", "/publish", harness.Event("a", "x")).Problem(t, 401, "credentials_missing")
 }
 
-// TestReloadOpens: a broker on this machine that has had keys and is to
-// have none any more is open as if it had started so.
+// TestReloadOpens: a local broker that loses its last keys is open, as if it had started
+// so.
 func TestReloadOpens(t *testing.T) {
 	t.Parallel()
 	b := harness.StartKeyed(t, "keys:\n"+harness.Entry("backend", "publish", ">"))

@@ -17,7 +17,7 @@ import (
 	"belfry/tests/harness"
 )
 
-// A losing is a way in which rights are lost.
+// A losing is a way to lose rights.
 type losing struct {
 	bearer string // who has the rights: "key", "token" or, without credentials, ""
 	before string // the configuration
@@ -53,10 +53,10 @@ func losings(secret, other string) (names []string, all map[string]losing) {
 	}
 }
 
-// The table: what comes of each way in, when rights are lost in each way that losings
-// lists. A status comes with the code of its problem; a WebSocket ends with the code and
-// the reason of its Close frame; what else goes on ends with a reason or a code. "good"
-// is what it was before. "-" is what the holder could not do before either.
+// The table has the result of each way in for each way to lose rights. A status comes with
+// the code of its problem. A WebSocket ends with the code and the reason of its Close
+// frame. Other things end with a reason or a code. "good" means unchanged. "-" means that
+// the holder could not do it before either.
 const rightsTable = `
                    | expired             | secret                  | issuer                  | key                     | rights        | patterns      | closed                  | user              | client
 register           | -                   | -                       | -                       | 401 credentials_invalid | 403 forbidden | 403 forbidden | 401 credentials_missing | -                 | good
@@ -120,8 +120,8 @@ func cells(t *testing.T, columns []string) map[string]map[string]string {
 	return table
 }
 
-// TestRights: what was taken back is taken back everywhere. Each way in is used, or
-// begun, while the rights are there; then they are lost.
+// TestRights: rights that are lost are lost everywhere. Each way in is begun while the
+// rights exist; then they are lost.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	files := t.TempDir()
@@ -160,7 +160,7 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// A rightsTest is a broker and those who use it.
+// A rightsTest is a broker and its users.
 type rightsTest struct {
 	t *testing.T
 	*harness.Keyed
@@ -206,8 +206,7 @@ func newRightsTest(t *testing.T, l losing, secret string, ours bool) *rightsTest
 	return r
 }
 
-// rotatingIssuer publishes one key until it is to publish another, under the same
-// name.
+// rotatingIssuer publishes one key, and later another one with the same name.
 func rotatingIssuer(t *testing.T) (url, private string, rotate func()) {
 	t.Helper()
 	first, private := harness.NewIssuer(t)
@@ -227,7 +226,7 @@ func rotatingIssuer(t *testing.T) (url, private string, rotate func()) {
 	return server.URL, private, func() { at.Store(&second) }
 }
 
-// lose has the rights lost, and waits until that counts.
+// lose takes the rights away, and waits until the broker applies that.
 func (r *rightsTest) lose() {
 	r.t.Helper()
 	if r.passes {
@@ -242,9 +241,9 @@ func (r *rightsTest) lose() {
 			r.t.Fatal(line)
 		}
 	}
-	if r.issuer && r.admin == nil { // the set is fetched behind the reload
+	if r.issuer && r.admin == nil { // the set is fetched after the reload
 		harness.Eventually(r.t, "the issuer's key counts no more", func() bool {
-			return slices.ContainsFunc(r.Log(), func(line string) bool { return strings.Contains(line, "rights were taken back") })
+			return slices.ContainsFunc(r.Log(), func(line string) bool { return strings.Contains(line, "rights were revoked") })
 		})
 	}
 	method, target, _ := strings.Cut(r.call, " ")
@@ -269,7 +268,7 @@ func (r *rightsTest) backend(method, target, body string) string {
 	return got.Body
 }
 
-// verdict is what a cell says of an answer.
+// verdict returns an answer in the form of a cell.
 func verdict(got harness.Answer) string {
 	var p struct{ Code string }
 	switch {

@@ -11,8 +11,8 @@ import (
 	"belfry/tests/harness"
 )
 
-// The ways in that the table of rights is about. Each is begun while the rights are
-// there, which has to succeed, and returns what tries it again when they are lost.
+// The ways in of the table of rights. Each is begun while the rights exist, and must
+// succeed. It returns a function that tries again after they are lost.
 var waysIn = map[string]func(*rightsTest) func() string{
 	"register":       holds("POST", "/register", `{"user_id":7,"topics":["a.x"]}`),
 	"publish":        holds("POST", "/publish", harness.Event("a.x", "x")),
@@ -106,7 +106,7 @@ var waysIn = map[string]func(*rightsTest) func() string{
 	"admin_addr figures": atAdmin("/ws?topic=$stats", `{"op":"subscribe","ref":1,"topics":["$presence.b.x"]}`),
 }
 
-// holds makes a call that is whole at once, before and after.
+// holds makes the same complete call before and after.
 func holds(method, target, body string, header ...string) func(*rightsTest) func() string {
 	return func(r *rightsTest) func() string {
 		ask := func() string {
@@ -127,7 +127,7 @@ func (r *rightsTest) good(what, got string) {
 	}
 }
 
-// tickets makes a call that a client's id is enough for.
+// tickets makes a call that needs only a client's id.
 func tickets(method, target, body string) func(*rightsTest) func() string {
 	return func(r *rightsTest) func() string {
 		id := r.ticket()
@@ -137,7 +137,7 @@ func tickets(method, target, body string) func(*rightsTest) func() string {
 	}
 }
 
-// ticket registers a client of user 7: by who loses its rights, if that may.
+// ticket registers a client of user 7, by the caller that loses its rights if it may.
 func (r *rightsTest) ticket() string {
 	r.t.Helper()
 	as := r.as
@@ -160,7 +160,7 @@ func openAt(r *rightsTest, b *harness.Broker, first, as string) *harness.Wire {
 	return b.Socket(r.t, first)
 }
 
-// connects asks for a connection, before and after.
+// connects opens a connection before and after.
 func connects(first string) func(*rightsTest) func() string {
 	return func(r *rightsTest) func() string {
 		ask := func() string { return head(r.open(first, r.as), r) }
@@ -169,7 +169,7 @@ func connects(first string) func(*rightsTest) func() string {
 	}
 }
 
-// head reads an answer, the body only if it is a problem.
+// head reads an answer; it reads the body only of a problem.
 func head(w *harness.Wire, r *rightsTest) string {
 	r.t.Helper()
 	res, err := http.ReadResponse(w.Reread(r.t), nil)
@@ -187,7 +187,7 @@ func head(w *harness.Wire, r *rightsTest) string {
 	return verdict(harness.Answer{Status: res.StatusCode, Header: res.Header, Body: string(body)})
 }
 
-// operates does an operation over a connection of belfry.v1 before, and the last one
+// operates sends an operation over a connection of belfry.v1 before, and the last one
 // after.
 func operates(path string, ops ...string) func(*rightsTest) func() string {
 	return func(r *rightsTest) func() string { return r.operate(r.open(harness.V1Opening(path), r.as), ops...) }
@@ -210,7 +210,7 @@ func (r *rightsTest) operate(w *harness.Wire, ops ...string) func() string {
 	return func() string { return do(ops[len(ops)-1]) }
 }
 
-// heard reads on until a message has come that says so, an error or the end.
+// heard reads messages up to one with the given type, an error or the end.
 func (r *rightsTest) heard(w *harness.Wire, good string) string {
 	r.t.Helper()
 	for {
@@ -228,7 +228,7 @@ func (r *rightsTest) heard(w *harness.Wire, good string) string {
 	}
 }
 
-// tell publishes a text that has not been published before.
+// tell publishes a new text.
 func (r *rightsTest) tell(topic string) (text string) {
 	r.t.Helper()
 	r.told++
@@ -237,13 +237,13 @@ func (r *rightsTest) tell(topic string) (text string) {
 	return text
 }
 
-// delivered reports what comes of an event for a connection.
+// delivered reports what a connection receives of an event.
 func (r *rightsTest) delivered(w *harness.Wire) string {
 	r.t.Helper()
 	return r.heard(w, r.tell("a.x"))
 }
 
-// streamed reports what comes of an event for a stream of server-sent events.
+// streamed reports what a stream of server-sent events receives of an event.
 func (r *rightsTest) streamed(s *harness.Stream) func() string {
 	return func() string {
 		text := r.tell("a.x")
@@ -261,7 +261,7 @@ func (r *rightsTest) streamed(s *harness.Stream) func() string {
 	}
 }
 
-// lines begins a stream, of which a line has been published.
+// lines begins a stream that has published one line.
 func (r *rightsTest) lines(b *harness.Broker, as string) func() string {
 	r.t.Helper()
 	chunk := func(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
@@ -291,7 +291,7 @@ func (r *rightsTest) lines(b *harness.Broker, as string) func() string {
 	}
 }
 
-// poll begins to wait for an event.
+// poll starts to wait for an event.
 func (r *rightsTest) poll(b *harness.Broker, as string) func() string {
 	r.t.Helper()
 	polls := func() int {
@@ -336,7 +336,7 @@ func readAnswer(in *bufio.Reader) harness.Answer {
 	return harness.Answer{Status: res.StatusCode, Header: res.Header, Body: string(body)}
 }
 
-// any makes a call of the backend, or at the operators' address if there is one.
+// any makes a call of the backend, at the operators' address if there is one.
 func (r *rightsTest) any(method, target, body string) string {
 	r.t.Helper()
 	if r.admin != nil {

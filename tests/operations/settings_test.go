@@ -9,7 +9,7 @@ import (
 	"belfry/tests/harness"
 )
 
-// Operators see the configuration in force, also after it has changed, and no secret.
+// Operators see the configuration in force, after a change too, without secrets.
 func TestConfigInForce(t *testing.T) {
 	t.Parallel()
 	ops := harness.Entry("ops", "admin", ">")
@@ -32,7 +32,7 @@ func TestConfigInForce(t *testing.T) {
 	}
 }
 
-// A page brings a key as a subprotocol. The figures are for operators alone.
+// A page sends a key as a subprotocol. The figures are only for operators.
 func TestStatsByAKeyInTheHandshake(t *testing.T) {
 	t.Parallel()
 	b := harness.StartKeyed(t, "keys:\n"+harness.Entry("bk_ops", "admin, subscribe", ">")+harness.Entry("bk_weak", "subscribe", ">"))

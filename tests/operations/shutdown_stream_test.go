@@ -9,7 +9,7 @@ import (
 	"belfry/tests/harness"
 )
 
-// testShutdownOfAllKinds: each is told in its own way, and gets what was
+// testShutdownOfAllKinds: each transport is told in its own way, and receives what was
 // published before.
 func testShutdownOfAllKinds(t *testing.T, binary string) {
 	b, process := startBinary(t, binary, "--protocols=http1+http2")
@@ -57,8 +57,8 @@ func testShutdownOfAllKinds(t *testing.T, binary string) {
 	}
 }
 
-// TestShutdownDespiteDeafStreams: streams that nobody reads do not hold up the
-// end for longer than close_timeout: all others are an hour.
+// TestShutdownDespiteDeafStreams: streams without a reader delay the shutdown for at most
+// close_timeout; all other time-outs are an hour.
 func TestShutdownDespiteDeafStreams(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--close-timeout=50ms", "--protocols=http1+http2", "--history-events=1000")

@@ -19,15 +19,15 @@ import (
 	"belfry/tests/harness"
 )
 
-// terminate begins the broker's end, and returns when it takes no connections
-// any more.
+// terminate begins the shutdown, and returns when the broker no longer accepts
+// connections.
 func terminate(b *harness.Broker, t *testing.T) {
 	t.Helper()
 	go b.Stop()
 	deaf(b, t)
 }
 
-// ends has the broker end, and checks that it does so in order.
+// ends shuts the broker down and checks that it ends in order.
 func ends(b *harness.Broker, t *testing.T) {
 	t.Helper()
 	ended := make(chan int, 1)
@@ -79,8 +79,8 @@ func TestShutdown(t *testing.T) {
 	ends(b, t)
 }
 
-// TestShutdownDeliversWhatWaits: a client that is slow, but reads, gets
-// everything before its Close frame.
+// TestShutdownDeliversWhatWaits: a slow client that reads gets everything before its Close
+// frame.
 func TestShutdownDeliversWhatWaits(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)
@@ -99,9 +99,9 @@ func TestShutdownDeliversWhatWaits(t *testing.T) {
 	ends(b, t)
 }
 
-// TestShutdownDespiteOthers: neither a client that reads nothing nor a publisher
-// that sends nothing holds up the end for longer than they may: all other time-outs
-// are an hour.
+// TestShutdownDespiteOthers: a client that reads nothing and a publisher that sends
+// nothing delay the shutdown no longer than their time-outs. All other time-outs are an
+// hour.
 func TestShutdownDespiteOthers(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--close-timeout=50ms", "--drain=50ms")
@@ -126,7 +126,7 @@ func TestShutdownDespiteOthers(t *testing.T) {
 	}
 }
 
-// TestBinary: the program as it is shipped, with real signals.
+// TestBinary: the shipped program, with real signals.
 func TestBinary(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "belfry")
@@ -157,9 +157,8 @@ func TestBinary(t *testing.T) {
 		publish := b.SlowPublish(t, harness.Event("cats", "never"))
 		process.signal(t, syscall.SIGINT)
 		deaf(b, t)
-		// The program gives up catching signals a moment after the first: one of
-		// those that follow ends it. It is not SIGINT, which a shell has its
-		// background jobs ignore.
+		// The program stops catching signals a moment after the first, so a later one ends
+		// it. It is not SIGINT, which background jobs of a shell ignore.
 		harness.Eventually(t, "the program has ended", func() bool {
 			_ = process.Process.Signal(syscall.SIGTERM) // fails when it has ended
 			return process.ended()

@@ -14,8 +14,8 @@ import (
 
 //lint:file-ignore SA1019 the library is frozen, and we stay with it: see docs/adr/0007-nhooyr-websocket.md
 
-// What the broker takes belfry token check takes, and what it refuses is refused
-// there for the same reason, which the broker's log has and its answer has not.
+// The broker and belfry token check accept the same tokens, and refuse the others for the
+// same reason. The reason is in the broker's log, not in its answer.
 func TestTokenCheckSaysWhatTheBrokerSays(t *testing.T) {
 	t.Parallel()
 	settings := []string{"--jwt-audience=belfry,chat", "--jwt-issuer=me", "--jwt-max-age=30m", "--max-subscriptions=2"}
@@ -78,8 +78,7 @@ func TestTokenCheckSaysWhatTheBrokerSays(t *testing.T) {
 // denied is a line of the log.
 type denied struct{ Msg, Code, Reason, Op string }
 
-// denial waits until the log has said that something was denied, last of all for a reason
-// that begins so.
+// denial waits until the log has a denial whose reason has this prefix.
 func denial(b *harness.Broker, t *testing.T, reason string) (last denied) {
 	t.Helper()
 	harness.Eventually(t, "the log has the reason "+reason, func() bool {
@@ -144,9 +143,9 @@ func TestRenewalIsRefused(t *testing.T) {
 	}
 	defer conn.CloseNow()
 	for _, row := range []struct{ token, code, reason string }{
-		{"", "credentials_invalid", "no such key"},
+		{"", "credentials_invalid", "not a known key"},
 		{"x.y.z", "credentials_invalid", "form: "},
-		{harness.NewToken(t, secret, "--user=7"), "forbidden", "token has not the right to subscribe"},
+		{harness.NewToken(t, secret, "--user=7"), "forbidden", "token does not have the right to subscribe"},
 		{harness.NewToken(t, secret, "--user=8", "--subscribe=cats"), "forbidden", ""}, // another's
 		{harness.NewToken(t, secret, "--user=7", "--subscribe=cats"), "", ""},
 	} {

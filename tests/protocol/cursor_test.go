@@ -14,9 +14,8 @@ import (
 
 // Cursors mean the same on every transport.
 
-// A reading connects to the topics cats and dogs.>, with a query besides, and
-// returns what has come up to an event with the text end, which is published
-// when it is connected.
+// A reading connects to the topics cats and dogs.>, with a further query. It returns what
+// comes up to an event with the text end, which is published when it is connected.
 type reading func(t *testing.T, query, end string) []string
 
 // readings are those by each transport, for a registered user or "".
@@ -79,8 +78,8 @@ func readings(b *harness.Broker, user string) map[string]reading {
 	}
 }
 
-// TestCursorsEverywhere: whatever transport told a cursor, behind it there is
-// the same on each.
+// TestCursorsEverywhere: a cursor from any transport works on each, and the same events
+// follow it.
 func TestCursorsEverywhere(t *testing.T) {
 	t.Parallel()
 	for _, user := range []string{"", "1"} {
@@ -153,7 +152,7 @@ func TestLastEverywhere(t *testing.T) {
 	}
 }
 
-// TestOddCursors: what is no cursor of this log is one of a log that is gone.
+// TestOddCursors: a text that is not a cursor of this log counts as one of a lost log.
 func TestOddCursors(t *testing.T) {
 	t.Parallel()
 	const zeros = "000000000000000000000000"
@@ -237,7 +236,7 @@ func TestReplayCutShort(t *testing.T) {
 			t.Fatalf("got %+v, want %s", m, want)
 		}
 	}
-	b.Publish(t, harness.Event("cats", "behind the replay"))
+	b.Publish(t, harness.Event("cats", "after the replay"))
 	w.Reset(t)
 	b.Away(t)
 
@@ -246,7 +245,7 @@ func TestReplayCutShort(t *testing.T) {
 	if m := w.V1(t); !slices.Equal(m.Topics, []string{"cats"}) {
 		t.Errorf("it is subscribed to %q", m.Topics)
 	}
-	if m := w.V1(t); string(m.Data) != `"behind the replay"` {
+	if m := w.V1(t); string(m.Data) != `"after the replay"` {
 		t.Errorf("got %+v", m)
 	}
 	w.Send(t, subscribe)
@@ -316,7 +315,7 @@ func covers(topic string, n int) bool {
 	return strings.ContainsAny(topic, "*>") || topic == fmt.Sprint("n.", n%3)
 }
 
-// after returns the next number behind n that the topics cover.
+// after returns the next number after n that the topics cover.
 func after(topics []string, n int) int {
 	for n++; !slices.ContainsFunc(topics, func(topic string) bool { return covers(topic, n) }); n++ {
 	}
@@ -328,7 +327,7 @@ func (c *subscriber) message() harness.V1Message {
 	m := c.V1(c.t)
 	if m.Cursor != "" {
 		if m.Cursor < c.cursor {
-			c.t.Fatalf("behind %s comes %+v", c.cursor, m)
+			c.t.Fatalf("after %s comes %+v", c.cursor, m)
 		}
 		c.cursor = m.Cursor
 	}
@@ -345,7 +344,7 @@ func (c *subscriber) take(m harness.V1Message) {
 	c.t.Helper()
 	n := valueOf(m)
 	if want := after(c.topics, c.last); m.Type != "event" || m.Replay || n != want && c.last > 0 {
-		c.t.Fatalf("behind %d comes %+v, want %d", c.last, m, want)
+		c.t.Fatalf("after %d comes %+v, want %d", c.last, m, want)
 	}
 	c.last = n
 }
@@ -384,7 +383,7 @@ func (c *subscriber) replayed(topic string) {
 	last := 0
 	for m = c.message(); m.Type == "event"; m = c.message() {
 		if n := valueOf(m); !m.Replay || m.Cursor != "" || n != after([]string{topic}, last) {
-			c.t.Fatalf("of the replay of %s behind %d comes %+v", topic, last, m)
+			c.t.Fatalf("of the replay of %s after %d comes %+v", topic, last, m)
 		} else {
 			last = n
 		}
@@ -395,6 +394,6 @@ func (c *subscriber) replayed(topic string) {
 	if !slices.Contains(c.topics, topic) {
 		c.topics = append(slices.Clone(c.topics), topic)
 	}
-	// What comes next is behind all that has come.
+	// What comes next is after all that has come.
 	c.last = max(c.last, last)
 }

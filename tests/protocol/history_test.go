@@ -52,13 +52,13 @@ func TestHistoryPages(t *testing.T) {
 			t.Errorf("%s: got %d events, want %d", test.query, len(got), len(test.want))
 		}
 		if numbers, _ := b.Page(t, "n", "after="+h.Cursor); len(numbers) > 0 {
-			t.Errorf("%s: behind the end come %d", test.query, len(numbers))
+			t.Errorf("%s: after the end come %d", test.query, len(numbers))
 		}
 	}
 }
 
-// TestPollNoHole: who polls again with the cursor of the answer before has
-// everything, once, in order.
+// TestPollNoHole: a caller that polls again with the last answer's cursor gets everything,
+// once and in order.
 func TestPollNoHole(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--history-events=100000")
@@ -75,7 +75,7 @@ func TestPollNoHole(t *testing.T) {
 				want += 3 // that one is for a user
 			}
 			if n != want {
-				t.Fatalf("behind %d comes %d, want %d", last, n, want)
+				t.Fatalf("after %d comes %d, want %d", last, n, want)
 			}
 			last = n
 		}

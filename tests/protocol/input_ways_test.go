@@ -79,8 +79,8 @@ var (
 	cloudNames = map[string]string{"topic": "subject", "data": "data", "user": "belfryuser"}
 )
 
-// A waysWorld is a broker, somebody who publishes over belfry.v1, and two users who
-// get all that they may.
+// A waysWorld is a broker, a publisher over belfry.v1, and two users who receive all that
+// they may.
 type waysWorld struct {
 	t     *testing.T
 	b     *harness.Broker
@@ -229,7 +229,7 @@ func TestInputByEveryWay(t *testing.T) {
 	}
 }
 
-// TestUsersByEveryWay: who registers is who gets what is for them.
+// TestUsersByEveryWay: a user's events reach the clients that were registered for it.
 func TestUsersByEveryWay(t *testing.T) {
 	t.Parallel()
 	w := newWaysWorld(t)
@@ -247,8 +247,8 @@ func TestUsersByEveryWay(t *testing.T) {
 	}
 }
 
-// TestNoDataAndLateEvents: an event without data has none for clients of
-// cloudevents.json, while null is data. One that has expired nobody gets.
+// TestNoDataAndLateEvents: an event without data has none for clients of cloudevents.json,
+// while null is data. An expired event is not delivered.
 func TestNoDataAndLateEvents(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)

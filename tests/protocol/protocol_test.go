@@ -352,7 +352,7 @@ func (p *player) checkOrder() {
 			break
 		}
 		if cursor <= last {
-			p.t.Errorf("<c%d> is %s, behind %s", n, cursor, last)
+			p.t.Errorf("<c%d> is %s, after %s", n, cursor, last)
 		}
 		last = cursor
 	}

@@ -22,8 +22,8 @@ func v1Publish(w *harness.Wire, t *testing.T, topic string) string {
 	}
 }
 
-// TestPublishV1Rights: over a connection publishes who may by HTTP, as long as
-// that is so, and nobody by a ticket when there are keys.
+// TestPublishV1Rights: clients that may publish over HTTP may publish over a connection,
+// as long as they have the right. With keys, a client id alone is not enough.
 func TestPublishV1Rights(t *testing.T) {
 	t.Parallel()
 	both, reads := harness.Entry("both", "publish, subscribe", "news.>"), harness.Entry("reads", "subscribe", "news.>")
@@ -50,8 +50,7 @@ func TestPublishV1Rights(t *testing.T) {
 	}
 }
 
-// TestOpenNoMore: who came when everybody might publish may not when there are
-// keys.
+// TestOpenNoMore: clients that came to an open broker may not publish once there are keys.
 func TestOpenNoMore(t *testing.T) {
 	t.Parallel()
 	b := harness.StartKeyed(t, "{}")

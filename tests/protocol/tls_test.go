@@ -25,7 +25,7 @@ func wireTLS(b *harness.Broker, t *testing.T, d net.Dialer) (*harness.TLSPeer, *
 	return p, w
 }
 
-// raw sends bytes that are no application data.
+// raw sends bytes that are not application data.
 func raw(p *harness.TLSPeer, t *testing.T, some []byte) {
 	t.Helper()
 	if _, err := p.Conn.Write(some); err != nil {
@@ -45,7 +45,7 @@ func TestEarlyTLS(t *testing.T) {
 		w.Send(t, harness.Opening(r.Path)+strings.Repeat(harness.Say("ping"), size/10)+harness.Masked(harness.Final|harness.Ping, "there?"))
 		w.Accepted(t)
 		if op, body := w.Frame(t); op != harness.Pong || body != "there?" {
-			t.Errorf("behind %d bytes: got frame %#x %q", size, op, body)
+			t.Errorf("after %d bytes: got frame %#x %q", size, op, body)
 		}
 		w.Send(t, harness.Farewell(1000, ""))
 		w.Closed(t, 1000, "")
@@ -114,8 +114,8 @@ func TestHalfRecords(t *testing.T) {
 	}
 }
 
-// TestGarbageTLS: what is no record of the peer's ends the connection, and the
-// peer is told so.
+// TestGarbageTLS: a record that is not the peer's ends the connection, and the peer is
+// told.
 func TestGarbageTLS(t *testing.T) {
 	t.Parallel()
 	b := harness.StartTLS(t)
@@ -172,8 +172,8 @@ func TestEndTLS(t *testing.T) {
 	})
 }
 
-// TestHandshakeTLS: a handshake has as long as a header; what is no TLS is told
-// so.
+// TestHandshakeTLS: a handshake may take as long as a header. A peer that does not speak
+// TLS is told.
 func TestHandshakeTLS(t *testing.T) {
 	t.Parallel()
 	hasty := &harness.Broker{Addr: harness.StartTLS(t, "--header-timeout=50ms").Addr}

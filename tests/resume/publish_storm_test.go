@@ -73,8 +73,8 @@ func TestRetryStorm(t *testing.T) {
 	}
 }
 
-// publishOnce publishes under a key of the message's own. It returns nil if there
-// is no whole answer.
+// publishOnce publishes with the message as the key. It returns nil if the answer is not
+// complete.
 func publishOnce(t *testing.T, client *http.Client, addr, message string) *harness.Receipt {
 	request, err := http.NewRequest("POST", "http://"+addr+"/publish", strings.NewReader(harness.Event("storm", message)))
 	if err != nil {

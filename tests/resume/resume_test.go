@@ -15,8 +15,8 @@ import (
 // A client that comes back gets what it has missed, oldest first, and then
 // goes on live.
 
-// TestComeBack: whatever way a client goes, what is published meanwhile waits
-// for it. What it had before it has confirmed, so nothing comes twice.
+// TestComeBack: events wait for a client, however its connection ended. It has confirmed
+// the earlier ones, so nothing comes twice.
 func TestComeBack(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -114,7 +114,7 @@ func readNumbers(t *testing.T, b *harness.Broker, subscription string) *harness.
 	return n
 }
 
-// TestTooLate: a client whose time has run out is not known any more.
+// TestTooLate: a client whose resume window is over is unknown.
 func TestTooLate(t *testing.T) {
 	t.Parallel()
 	for _, window := range []string{"0s", "50ms"} {
@@ -139,8 +139,7 @@ func TestTooLate(t *testing.T) {
 	}
 }
 
-// TestGap: when what a client has missed is not there any more it is told so,
-// rather than given the rest as if that were all.
+// TestGap: a client whose missed events were evicted gets a gap first, not just the rest.
 func TestGap(t *testing.T) {
 	t.Parallel()
 	const count = 3 // that are retained
@@ -183,8 +182,7 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// TestTopicsWhileAway: topics may change while a client is away, and count from
-// then on.
+// TestTopicsWhileAway: topics may change while a client is away, and take effect at once.
 func TestTopicsWhileAway(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t)

@@ -45,7 +45,7 @@ func TestSlowParameter(t *testing.T) {
 			}
 		}
 	}
-	b.Socket(t, harness.V1Opening("/ws?topic=cats&slow=oldest")).RefusedV1(t, 1008, "invalid_slow: slow is none of close, drop_oldest, latest")
+	b.Socket(t, harness.V1Opening("/ws?topic=cats&slow=oldest")).RefusedV1(t, 1008, "invalid_slow: slow must be one of close, drop_oldest, latest")
 	dropping := harness.Start(t, "--slow-policy=drop_oldest") // the bare protocol can't be told, and is closed as ever
 	dropping.Socket(t, harness.Opening("/ws?topic=cats")).Accepted(t)
 }
@@ -54,8 +54,7 @@ func cloudOpening(path string) string {
 	return strings.Replace(harness.Opening(path), "\r\n", "\r\nSec-WebSocket-Protocol: cloudevents.json\r\n", 1)
 }
 
-// A told is what a client is told by any protocol that can tell of gaps: an event
-// at its position, or a gap.
+// A told is an event at its position, or a gap, from any protocol that reports gaps.
 type told struct {
 	topic, data string
 	cursor      string
@@ -149,8 +148,8 @@ func skipHeader(t *testing.T, w *harness.Wire) {
 	}
 }
 
-// TestDropOldest: who is too slow is told what it was not given, has all else in
-// order, is not closed, and comes back behind a gap exactly.
+// TestDropOldest: a client that is too slow is told what was dropped, receives everything
+// else in order, is not closed, and returns exactly after a gap.
 func TestDropOldest(t *testing.T) {
 	t.Parallel()
 	for _, teller := range tellers {
@@ -176,10 +175,10 @@ func TestDropOldest(t *testing.T) {
 				switch {
 				case got.gap == "":
 					if at != upTo+1 || got.data != fmt.Sprint(at) {
-						t.Fatalf("behind %d comes %+v", upTo, got)
+						t.Fatalf("after %d comes %+v", upTo, got)
 					}
 				case got.gap != "dropped" || position(t, got.from) != upTo || at <= upTo:
-					t.Fatalf("behind %d comes %+v", upTo, got)
+					t.Fatalf("after %d comes %+v", upTo, got)
 				default:
 					gaps++
 				}
@@ -197,16 +196,16 @@ func TestDropOldest(t *testing.T) {
 			next = teller.reader(t, b.Socket(t, teller.opens("/ws?topic=cats&slow=drop_oldest&after="+cursor)))
 			for _, want := range []harness.Receipt{live, missed} {
 				if got := next(); got.cursor != want.Cursor || got.gap != "" {
-					t.Errorf("back behind %s comes %+v", cursor, got)
+					t.Errorf("back after %s comes %+v", cursor, got)
 				}
 			}
 		})
 	}
 }
 
-// TestLatest: who wants the newest only has for each topic newer and newer events,
-// at last the newest, and is never closed, however slow it is. Little waits for
-// it meanwhile.
+// TestLatest: a client that wants only the newest events receives newer and newer ones of
+// each topic, at last the newest. It is never closed, however slow it is, and little waits
+// for it.
 func TestLatest(t *testing.T) {
 	t.Parallel()
 	for _, teller := range tellers {
@@ -234,7 +233,7 @@ func TestLatest(t *testing.T) {
 				}
 				topic, round := n%topics, n/topics
 				if before, ok := seen[topic]; ok && round <= before {
-					t.Fatalf("topic %d: behind value %d comes %d", topic, before, round)
+					t.Fatalf("topic %d: after value %d comes %d", topic, before, round)
 				}
 				if seen[topic] = round; round == rounds-1 {
 					fresh++

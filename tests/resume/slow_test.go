@@ -53,7 +53,7 @@ func TestSlowV1(t *testing.T) {
 	}
 }
 
-// TestSilentV1: who does not answer pings is told to come back, and from where.
+// TestSilentV1: a client that does not answer pings is told to reconnect, and from where.
 func TestSilentV1(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, "--ping-interval=50ms", "--pong-timeout="+harness.ShortTime.String())
@@ -64,7 +64,7 @@ func TestSilentV1(t *testing.T) {
 	}
 	at = b.Publish(t, harness.Event("dogs", "not asked for")).Cursor
 	if m := w.V1(t); m.Type != "closing" || m.Reason != "pong_timeout" || m.Cursor != at || m.ReconnectAfterMS < 1000 {
-		t.Errorf("got %+v, want to be told to come back behind %s", m, at)
+		t.Errorf("got %+v, want to be told to come back after %s", m, at)
 	}
 	w.Closed(t, 4101, "pong_timeout")
 }
@@ -156,7 +156,7 @@ func TestSlowEventStream(t *testing.T) {
 		last = harness.Number(t, ev.Data, last)
 	}
 	if ev, ok := s.Next(); ok {
-		t.Errorf("behind the farewell comes %+v", ev)
+		t.Errorf("after the farewell comes %+v", ev)
 	}
 	if last == 0 || last == published {
 		t.Errorf("of %d events the slow client had %d", published, last)
@@ -170,8 +170,8 @@ func TestSlowEventStream(t *testing.T) {
 	s.Expect("message", "live")
 }
 
-// TestDeafEventStream: who reads nothing at all is cut off after the time that
-// it has to read its farewell.
+// TestDeafEventStream: a client that reads nothing is cut off when the time for its
+// farewell is over.
 func TestDeafEventStream(t *testing.T) {
 	t.Parallel()
 	b := harness.Start(t, append(harness.SlowFlags, "--close-timeout=10ms")...)

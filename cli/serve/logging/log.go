@@ -9,14 +9,14 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logOptions say how to log.
+// logOptions configure the log.
 type Options struct {
 	Level      string // of zap: debug, info, warn, error
 	Format     string // json, console, or auto: console for a terminal
-	QueueBytes int    // bound of the lines that wait for the writer
+	QueueBytes int    // bound of the lines that wait to be written
 }
 
-// A Logger is one whose level can change.
+// A Logger is a logger whose level can change.
 type Logger struct {
 	*zap.Logger
 	level zap.AtomicLevel
@@ -25,13 +25,13 @@ type Logger struct {
 
 // Set changes the level.
 func (l Logger) Set(name string) {
-	if level, err := zapcore.ParseLevel(name); err == nil { // config has checked it
+	if level, err := zapcore.ParseLevel(name); err == nil { // checked by config
 		l.level.SetLevel(level)
 	}
 }
 
-// newLogger returns a logger of lines of JSON, or of text for a terminal. Its close is to
-// be called at the end: what is logged is written by a goroutine.
+// newLogger returns a logger that writes JSON, or text for a terminal. A goroutine writes
+// the lines, so its close must be called at the end.
 func New(opts Options, out io.Writer) Logger {
 	level := zap.NewAtomicLevel()
 	encoder := newEncoder(opts.Format, isTerminal(out))
@@ -52,7 +52,7 @@ func newEncoder(format string, terminal bool) zapcore.Encoder {
 	return zapcore.NewJSONEncoder(enc)
 }
 
-// Close writes what is still to be written, if anybody reads.
+// Close writes the remaining lines, if anybody reads them.
 func (l Logger) Close() { l.Queue.close() }
 
 func isTerminal(w io.Writer) bool {
@@ -64,8 +64,8 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// Sampled returns a logger that writes ten lines of a message in a second and then
-// few: a client may bring them about as often as it likes.
+// Sampled returns a logger that writes ten lines of a message in a second, and then a few:
+// a client may cause any number of them.
 func Sampled(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Second, 10, 1000)

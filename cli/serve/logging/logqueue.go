@@ -11,45 +11,45 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// logPatience is how long the end of the program waits for its log.
+// logPatience is how long the end of the program waits for the log.
 const logPatience = time.Second
 
-// lineOverhead is what a line in the queue takes beside its text, in bytes.
+// lineOverhead is what a queued line takes besides its text, in bytes.
 const lineOverhead = 64
 
-// A logQueue keeps lines for a writer that may take its time, or never read: nobody who
-// logs waits for it. Lines that there is no room for are dropped until half of the room is
-// free again; the next line says how many.
+// A logQueue holds lines for a writer that may be slow or stuck, so that callers never
+// wait. When it is full it drops lines until half of it is free again. The next line says
+// how many were dropped.
 type logQueue struct {
 	// Static after construction.
 	out     io.Writer
-	encoder zapcore.Encoder // of what the queue itself has to say
+	encoder zapcore.Encoder // for the queue's own messages
 	max     int             // bytes
 	done    chan struct{}   // closed when the last line is written
 
 	mu      sync.Mutex
-	changed sync.Cond // there are lines, or the end
+	changed sync.Cond // there are lines, or it is closed
 	lines   []logLine
-	bytes   int // of the lines, and of those that are being written
+	bytes   int // of the lines, including those being written
 	full    bool
 	closed  bool
-	dropped uint64 // lines since the last that was kept
+	dropped uint64 // dropped since the last accepted line
 	lost    [2]uint64
 }
 
-// A logLine is one that waits.
+// A logLine is a queued line.
 type logLine struct {
 	text   []byte
-	before uint64 // so many before it were dropped
+	before uint64 // lines that were dropped before it
 }
 
-// Why lines are lost: the label of the metric.
+// The reasons for lost lines: labels of the metric.
 const (
-	lostFull   = iota // there was no room
-	lostFailed        // it could not be written
+	lostFull   = iota // the queue was full
+	lostFailed        // the write failed
 )
 
-// newLogQueue returns a queue for lines, of so many bytes at most, and has it written.
+// newLogQueue returns a queue of at most max bytes and starts to write it.
 func newLogQueue(out io.Writer, encoder zapcore.Encoder, max int) *logQueue {
 	q := &logQueue{out: out, encoder: encoder, max: max, done: make(chan struct{})}
 	q.changed.L = &q.mu
@@ -57,7 +57,7 @@ func newLogQueue(out io.Writer, encoder zapcore.Encoder, max int) *logQueue {
 	return q
 }
 
-// Write takes a line. It never fails: zap would report that, and wait.
+// Write queues a line. It never fails, because zap would report the error and wait.
 func (q *logQueue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -74,7 +74,7 @@ func (q *logQueue) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Sync implements [zapcore.WriteSyncer]. Nobody waits.
+// Sync implements [zapcore.WriteSyncer]. It does not wait.
 func (q *logQueue) Sync() error { return nil }
 
 // run writes the lines until the queue is closed.
@@ -84,7 +84,7 @@ func (q *logQueue) run() {
 	for lines := q.take(); lines != nil; lines = q.take() {
 		for _, line := range lines {
 			untold += line.before
-			ok := untold == 0 || q.write(q.notice(untold)) // or the line would stand before it
+			ok := untold == 0 || q.write(q.notice(untold)) // otherwise the line would come before the notice
 			if ok {
 				untold = 0
 				ok = q.write(line.text)
@@ -97,7 +97,7 @@ func (q *logQueue) run() {
 	}
 }
 
-// take waits for lines. Nil is the end.
+// take waits for lines. Nil means the end.
 func (q *logQueue) take() (lines []logLine) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -113,7 +113,7 @@ func (q *logQueue) write(line []byte) bool {
 	return err == nil
 }
 
-// release says that a line has been written, or can't be.
+// release frees the space of a line that was written or failed.
 func (q *logQueue) release(line logLine, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -123,17 +123,17 @@ func (q *logQueue) release(line logLine, ok bool) {
 	}
 }
 
-// notice is the line that says how many are missing.
+// notice returns the line that says how many lines are missing.
 func (q *logQueue) notice(lines uint64) []byte {
 	entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "lines of the log are missing here"}
 	text, err := q.encoder.EncodeEntry(entry, []zapcore.Field{zap.Uint64("lines", lines)})
 	if err != nil {
-		return nil // cannot be: the entry is of plain values
+		return nil // impossible: the entry has plain values only
 	}
 	return text.Bytes()
 }
 
-// close has the lines that wait written, for as long as there is patience.
+// close writes the queued lines, for at most logPatience.
 func (q *logQueue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -148,7 +148,7 @@ func (q *logQueue) close() {
 }
 
 var descLogDropped = prometheus.NewDesc("belfry_log_dropped_total",
-	"Lines of the log that were not written: full, because nobody read what was before, or failed.", []string{"reason"}, nil)
+	"Lines of the log that were not written, because the queue was full or because the write failed.", []string{"reason"}, nil)
 
 // Describe implements [prometheus.Collector].
 func (q *logQueue) Describe(out chan<- *prometheus.Desc) { out <- descLogDropped }

@@ -77,8 +77,8 @@ func (q *logQueue) lostLines(t *testing.T, reason string) int {
 	return 0
 }
 
-// TestLogThatNobodyReads: nobody who logs waits for who reads the log; what is lost is
-// counted, and told where it is missing.
+// TestLogThatNobodyReads: a caller never waits for the reader of the log. Lost lines are
+// counted, and reported where they are missing.
 func TestLogThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

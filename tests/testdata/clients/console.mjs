@@ -41,7 +41,7 @@ const enter = async (key) => {
 const scenes = {
   async keys() {
     await heading('Enter');
-    for (const [key, told] of [[given.wrong, 'does not know this key'], [given.weak, 'has not the right admin'], ['two words', 'no spaces']]) {
+    for (const [key, told] of [[given.wrong, 'does not know this key'], [given.weak, 'does not have the right admin'], ['two words', 'no spaces']]) {
       await enter(key);
       await page.getByRole('alert').filter({ hasText: told }).waitFor();
     }
@@ -70,7 +70,7 @@ const scenes = {
     const card = page.locator('.card').filter({ hasText: 'Publishes a second' }).locator('.value');
     await card.filter({ hasText: /^[1-9]/ }).waitFor();
     await page.locator('.card').filter({ hasText: 'Deliveries a second' }).locator('.value').filter({ hasText: /^[1-9]/ }).waitFor();
-    await seen('taking events');
+    await seen('accepting events');
   },
   async clients() {
     await view('#/clients');

@@ -10,7 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A token that was taken once is none the longer for it.
+// A cached token does not live longer for it.
 func TestKnownTokensEnd(t *testing.T) {
 	t.Parallel()
 	tokens := newTokens(t, nil)
@@ -32,7 +32,7 @@ func TestKnownTokensEnd(t *testing.T) {
 	}
 }
 
-// A key that its issuer takes back takes the tokens that it signed with it.
+// When an issuer withdraws a key, the tokens that it signed are refused.
 func TestKnownTokensGoWithTheirKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -53,15 +53,15 @@ func TestKnownTokensGoWithTheirKey(t *testing.T) {
 	})
 }
 
-// What is remembered is bounded, and what is in use stays.
+// The cache is bounded, and tokens in use stay.
 func TestKnownIsBounded(t *testing.T) {
 	t.Parallel()
-	var k known
+	var k tokenCache
 	name := func(i int) sum { return sha256.Sum256(fmt.Append(nil, i)) }
 	often := &Identity{}
-	k.keep(name(0), passed{id: often, end: now.Add(time.Hour)})
+	k.keep(name(0), cacheEntry{id: often, end: now.Add(time.Hour)})
 	for i := range 10 * knownTokens {
-		k.keep(name(i+1), passed{id: &Identity{}, end: now.Add(time.Hour)})
+		k.keep(name(i+1), cacheEntry{id: &Identity{}, end: now.Add(time.Hour)})
 		if k.find(name(0), now, nil) != often {
 			t.Fatalf("forgotten after %d others", i)
 		}

@@ -14,65 +14,65 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// An exam is one token and what is known of it so far.
+// A verifier verifies one token.
 //
-// The parser of the library that makes and verifies signatures is not used: it
-// takes names of claims in any case and given twice, numbers in quotes, dates
-// that overflow and line breaks in base64, and passes over crit, by which a
-// token says that it must not be taken by who does not know an extension.
-type exam struct {
+// It does not use the parser of the library that makes and verifies signatures. That
+// parser accepts names of claims in any case or given twice, numbers in quotes, dates that
+// overflow and line breaks in base64. It also ignores crit, which says that a token must
+// be refused where an extension is not known.
+type verifier struct {
 	tokens  *Tokens
 	now     time.Time
 	text    string
-	explain bool   // found is asked for
-	found   string // by the check under way
+	explain bool   // findings are wanted
+	found   string // the finding of the present check
 
-	unreadable bool // nothing more can be checked
+	unreadable bool // no further check is possible
 	head       header
 	claims     claims
-	signed     string // what the signature is of
+	signed     string // the signed part
 	signature  []byte
 	method     jwt.SigningMethod
-	published  *published // the issuer's keys when the exam began; nil without
-	keys       []namedKey // that may have signed
-	by         *namedKey  // that has signed
-	end        time.Time  // when the token ends
+	published  *published // the issuer's keys when the check began; nil: no issuer
+	keys       []namedKey // that may have signed the token
+	by         *namedKey  // that signed the token
+	end        time.Time  // when the token expires
 	user       string
 	rights     rights
 }
 
-// checks are all that is checked of a token, in order.
+// checks are all checks of a token, in order.
 var checks = []struct {
 	name string
-	pass func(*exam) error
+	pass func(*verifier) error
 }{
-	{"form", (*exam).form},
-	{"alg", (*exam).alg},
-	{"key", (*exam).key},
-	{"signature", (*exam).verify},
-	{"exp", (*exam).exp},
-	{"nbf", (*exam).nbf},
-	{"iat", (*exam).iat},
-	{"aud", (*exam).aud},
-	{"iss", (*exam).iss},
-	{"sub", (*exam).sub},
-	{"belfry", (*exam).belfry},
-	{"belfry.subscribe", (*exam).subscribe},
-	{"belfry.publish", (*exam).publish},
+	{"form", (*verifier).form},
+	{"alg", (*verifier).alg},
+	{"key", (*verifier).key},
+	{"signature", (*verifier).verify},
+	{"exp", (*verifier).exp},
+	{"nbf", (*verifier).nbf},
+	{"iat", (*verifier).iat},
+	{"aud", (*verifier).aud},
+	{"iss", (*verifier).iss},
+	{"sub", (*verifier).sub},
+	{"belfry", (*verifier).belfry},
+	{"belfry.subscribe", (*verifier).subscribe},
+	{"belfry.publish", (*verifier).publish},
 }
 
-// errUnchecked is for what can't be checked since an earlier check failed.
+// errUnchecked is the result of a check that an earlier failure makes impossible.
 var errUnchecked = errors.New("not checked")
 
-// say keeps what a check has found, for who wants to know.
-func (e *exam) say(format string, args ...any) {
+// say records what a check has found, if findings are wanted.
+func (e *verifier) say(format string, args ...any) {
 	if e.explain {
 		e.found = fmt.Sprintf(format, args...)
 	}
 }
 
-// header is what counts of a token's header (RFC 7515 section 4.1). Where it
-// says that a key is to be found (jku, jwk, x5u, x5c) is not looked at.
+// header has the used members of a token's header (RFC 7515 section 4.1). References to
+// keys (jku, jwk, x5u, x5c) are ignored.
 type header struct {
 	Alg  jsontext.Value `json:"alg"`
 	Kid  jsontext.Value `json:"kid"`
@@ -81,14 +81,14 @@ type header struct {
 	Zip  jsontext.Value `json:"zip"`
 }
 
-// form takes the token apart (RFC 7515 section 3.1).
-func (e *exam) form() error {
+// form splits the token into its parts (RFC 7515 section 3.1).
+func (e *verifier) form() error {
 	err := e.split()
 	e.unreadable = err != nil
 	return err
 }
 
-func (e *exam) split() error {
+func (e *verifier) split() error {
 	if len(e.text) > maxCredentials {
 		return fmt.Errorf("%d bytes; want at most %d", len(e.text), maxCredentials)
 	}
@@ -121,8 +121,8 @@ func (e *exam) split() error {
 	return nil
 }
 
-// decode reads base64url without padding (RFC 7515 section 2). The decoder
-// passes over line breaks, however strict it is.
+// decode reads base64url without padding (RFC 7515 section 2). It checks for line breaks
+// itself, because the decoder ignores them even if it is strict.
 func decode(what, text string) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") {
@@ -131,7 +131,7 @@ func decode(what, text string) ([]byte, error) {
 	return raw, nil
 }
 
-// textOf reads a text, "" for one that is missing.
+// textOf reads a string, "" if it is missing.
 func textOf(value jsontext.Value) (string, error) {
 	switch value.Kind() {
 	case jsontext.KindInvalid, 'n':
@@ -140,27 +140,27 @@ func textOf(value jsontext.Value) (string, error) {
 		text, err := jsontext.AppendUnquote(nil, value)
 		return string(text), err
 	}
-	return "", fmt.Errorf("%.100s; want a text", value)
+	return "", fmt.Errorf("%.100s; want a string", value)
 }
 
-func (e *exam) alg() error {
+func (e *verifier) alg() error {
 	name, err := textOf(e.head.Alg)
 	if err != nil {
 		return err
 	}
 	method := e.tokens.methods[name]
 	if method == nil {
-		return fmt.Errorf("%.100q; want %s, for which there are keys", name, strings.Join(slices.Sorted(maps.Keys(e.tokens.methods)), ", "))
+		return fmt.Errorf("%.100q; want an algorithm with a key: %s", name, strings.Join(slices.Sorted(maps.Keys(e.tokens.methods)), ", "))
 	}
 	e.method = method
 	e.say("%s", name)
 	return nil
 }
 
-// key finds the keys that may have signed. Of which kind they are follows from
-// the algorithm, and which algorithms there are from the keys that there are: a
-// public key must not serve as a secret.
-func (e *exam) key() error {
+// key finds the keys that may have signed the token. The algorithm determines the type of
+// key, and the configured keys determine the algorithms: a public key must not be used as
+// a secret.
+func (e *verifier) key() error {
 	kid, err := textOf(e.head.Kid)
 	switch {
 	case err != nil:
@@ -184,7 +184,7 @@ func (e *exam) key() error {
 	return nil
 }
 
-func (e *exam) verify() error {
+func (e *verifier) verify() error {
 	if len(e.keys) == 0 {
 		return errUnchecked
 	}
@@ -200,11 +200,11 @@ func (e *exam) verify() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%d bytes that none of %d keys has made for this header and these claims", len(e.signature), tried)
+	return fmt.Errorf("%d bytes; none of the %d keys has made this signature", len(e.signature), tried)
 }
 
-// signedBy reports whether one of some keys has signed the token.
-func (e *exam) signedBy(keys []namedKey) bool {
+// signedBy reports whether one of the keys has signed the token.
+func (e *verifier) signedBy(keys []namedKey) bool {
 	for i := range keys {
 		if e.method.Verify(e.signed, e.signature, keys[i].key) == nil {
 			e.by = &keys[i]
