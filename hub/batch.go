@@ -152,9 +152,9 @@ func (s *State) Announce() {
 	}
 }
 
-// Behind reports whether so much waits for a courier that no more events
+// Congested reports whether so much waits for a courier that no more events
 // should be taken.
-func (s *State) Behind() bool {
+func (s *State) Congested() bool {
 	for i := range s.outboxes {
 		b := s.outboxes[i].batch
 		if len(b.targets) >= s.opts.Backlog || b.bytes >= s.opts.BacklogBytes {

@@ -64,7 +64,7 @@ func TestRegrant(t *testing.T) {
 					t.Errorf("%s forgotten: %v", id, gone)
 				}
 			}
-			late := &Conn{Owner: "late", Notes: true} // it was let in before the change, and comes behind it
+			late := &Conn{Owner: "late", Notes: true} // it was let in before the change, and comes after it
 			g.s.Connect(Registration{ID: testID("l"), Topics: c.topics, Grant: wide}, late, From{})
 			switch {
 			case !ended:
@@ -75,7 +75,7 @@ func TestRegrant(t *testing.T) {
 				g.want(t, c.told...)
 			}
 			if _, err := g.s.Register(Registration{ID: testID("m"), Topics: c.topics, Grant: wide}); (err == ErrForbidden) != ended {
-				t.Errorf("registered behind the change: %v", err)
+				t.Errorf("registered after the change: %v", err)
 			}
 		})
 	}
@@ -119,7 +119,7 @@ func TestRegrantCounts(t *testing.T) {
 	}
 }
 
-// A renewal that was judged before a change comes behind it: it does not get past that.
+// A renewal that was judged before a change comes after it: it does not get past that.
 func TestRegrantCountsForRenewals(t *testing.T) {
 	t.Parallel()
 	until := func(d time.Duration) *Grant {

@@ -74,7 +74,7 @@ func (r *latestReader) write() (more bool) {
 			case got.at == last:
 				r.again++
 			case got.at < last:
-				r.t.Fatalf("%s: behind %d comes %d", topic, last, n)
+				r.t.Fatalf("%s: after %d comes %d", topic, last, n)
 			}
 			r.last[topic] = got.at
 			r.got = append(r.got, got)

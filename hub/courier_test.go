@@ -35,7 +35,7 @@ type simConn struct {
 	written int // bytes of the first one that are in the kernel
 	upTo    Position
 	base    Position // everything up to here was handed over before
-	trailer int      // bytes written behind the last event
+	trailer int      // bytes written after the last event
 
 	// The kernel's.
 	room  int         // bytes that it takes
@@ -126,7 +126,7 @@ func (c *simConn) deliver(f *Frame) {
 	c.waiting = append(c.waiting, f)
 }
 
-// note queues a note. Nothing behind a gap counts until that is written.
+// note queues a note. Nothing after a gap counts until that is written.
 func (c *simConn) note(op *Op) {
 	f := &Frame{Bytes: []byte("note")}
 	switch op.Note.(type) {

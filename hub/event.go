@@ -21,7 +21,7 @@ type Details struct {
 	Type        string // of what kind it is; "" is not said
 	Published   string // when it happened, in the publisher's own words (RFC 3339); "" is not said
 	TraceParent string // which trace it belongs to (W3C Trace Context section 3.2); "" is not said
-	Attributes  []byte // further attributes of a CloudEvent as members of a JSON object, each behind a comma
+	Attributes  []byte // further attributes of a CloudEvent as members of a JSON object, each after a comma
 	Base64      bool   // the message is the base64 of what was published
 	NoData      bool   // nothing was published beside the attributes; the message is null
 }

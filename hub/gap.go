@@ -1,6 +1,6 @@
 package hub
 
-// gaps returns what a reader has not been told yet of events behind its position
+// gaps returns what a reader has not been told yet of events after its position
 // that were for it and are gone, and reports whether that is all. If not, it has to
 // be asked again before the reader goes on. A gap may be told where nothing was
 // lost if the evidence itself is gone, never the reverse.

@@ -17,7 +17,7 @@ type Stored struct {
 type GapError struct{ Gap }
 
 func (e *GapError) Error() string {
-	return "events behind the cursor are not retained any more: " + e.Reason.String()
+	return "some events after the cursor are no longer retained: " + e.Reason.String()
 }
 
 // A HistorySearch looks for a part of what is retained of a topic for everybody, in

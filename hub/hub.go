@@ -55,7 +55,7 @@ type Limits struct {
 	MaxUserClients   int // registrations of one user, if it has a name; 0 is no limit
 	MaxConnections   int // connected clients
 	MaxSubscriptions int // topics and patterns of one client
-	MaxLagBytes      int // bytes of messages that a connection of [SlowDropOldest] may be behind
+	MaxLagBytes      int // bytes of messages that a connection of [SlowDropOldest] may lag
 }
 
 // tickInterval is how often the hub looks for what has run out.
@@ -131,7 +131,7 @@ func (h *Hub) Run(ctx context.Context) {
 		if !h.due {
 			spent = nil
 		}
-		if !h.state.Behind() && (h.taking != nil || h.waking || h.state.Busy()) {
+		if !h.state.Congested() && (h.taking != nil || h.waking || h.state.Busy()) {
 			work = ready
 		}
 		select {
@@ -176,7 +176,7 @@ func (h *Hub) serve(c command) {
 
 // open returns where publishes come from, nil while none should be taken.
 func (h *Hub) open() <-chan *publish {
-	if h.taking != nil || h.state.Behind() {
+	if h.taking != nil || h.state.Congested() {
 		return nil
 	}
 	return h.publishes

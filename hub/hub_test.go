@@ -78,7 +78,7 @@ func (h *testHub) wantNothing() {
 	}
 }
 
-// While couriers are behind events wait, until their time is over or there is
+// While couriers are too slow events wait, until their time is over or there is
 // room again. Everything else goes on.
 func TestBusy(t *testing.T) {
 	t.Parallel()
@@ -131,7 +131,7 @@ func TestBusy(t *testing.T) {
 	})
 }
 
-// Nor does anybody read from the log while couriers are behind.
+// Nor does anybody read from the log while couriers are too slow.
 func TestBusyReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -415,7 +415,7 @@ func TestEndWithRequestsQueued(t *testing.T) {
 }
 
 // Publishers, couriers and others at once: every connection gets every event
-// in one and the same order, though couriers are behind most of the time.
+// in one and the same order, though couriers are too slow most of the time.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	const publishers, events, connections = 4, 200, 8

@@ -88,7 +88,7 @@ func checkClient(s *State, c *client) error {
 	case u != c.user || int(c.slot) >= len(u.clients) || u.clients[c.slot] != c:
 		return fmt.Errorf("not in slot %d of its user", c.slot)
 	case max(c.pos, c.seen) > s.window.head:
-		return fmt.Errorf("at %d, seen %d: behind the head, %d", c.pos, c.seen, s.window.head)
+		return fmt.Errorf("at %d, seen %d: after the head, %d", c.pos, c.seen, s.window.head)
 	case len(c.subs) > s.opts.MaxSubscriptions:
 		return fmt.Errorf("%d subscriptions", len(c.subs))
 	}
@@ -140,7 +140,7 @@ func checkMode(s *State, c *client) error {
 	case c.conn != nil && c.conn.started != (c.mode > modeAwaitingReport && !choosing(c)), choosing(c) && c.last == nil:
 		return fmt.Errorf("started: %v", c.conn.started)
 	case c.conn != nil && c.conn.start > s.window.head:
-		return fmt.Errorf("started behind the head")
+		return fmt.Errorf("started after the head")
 	case (c.mode.reads() || c.mode == modeWriting) && !choosing(c) && c.pos < c.conn.start:
 		return fmt.Errorf("at %d, before its start, %d", c.pos, c.conn.start)
 	case c.last != nil && (c.mode == modeLive || c.last.bound > s.window.head):

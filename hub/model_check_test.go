@@ -168,7 +168,7 @@ func (w *world) rest() (busy bool) {
 			conn.flush()
 		}
 	}
-	for w.s.Busy() && !w.s.Behind() {
+	for w.s.Busy() && !w.s.Congested() {
 		w.work()
 		w.look()
 		w.endStep()

@@ -10,7 +10,7 @@ import (
 // How connections begin in a world.
 
 // from draws where a reading begins: at the head or where the last one came to,
-// behind any cursor there ever was or will be, at the newest events.
+// after any cursor there ever was or will be, at the newest events.
 func (w *world) from() (from From) {
 	switch kind := rapid.IntRange(0, 9).Draw(w.t, "from"); kind {
 	case 3, 4, 5:

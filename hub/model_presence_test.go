@@ -81,7 +81,7 @@ func (w *world) untold() (news []PresenceChange) {
 	return news
 }
 
-// endStep has the hub tell the news, in their order, until couriers are behind.
+// endStep has the hub tell the news, in their order, until couriers are too slow.
 func (w *world) endStep() {
 	w.s.answerLate()
 	w.look()
@@ -109,7 +109,7 @@ func (w *world) endStep() {
 		w.evictOf(w.events[:n+1])
 	}
 	left := w.untold()
-	if len(left) > 0 && !w.s.Behind() || !slices.Equal(left, w.news[len(w.news)-len(left):]) ||
+	if len(left) > 0 && !w.s.Congested() || !slices.Equal(left, w.news[len(w.news)-len(left):]) ||
 		told < len(at) && len(w.news)-len(left) > at[told] || told > 0 && len(w.news)-len(left) <= at[told-1] {
 		w.t.Fatalf("%d events were told of %v, left is %v", told, w.news, left)
 	}

@@ -75,9 +75,9 @@ func (w *world) due(r *modelReader, limit Position) *modelEvent {
 	return nil
 }
 
-// behind returns the position behind which a subscription must not lose
+// after returns the position after which a subscription must not lose
 // anything without a word.
-func (r *modelReader) behind(name string) Position {
+func (r *modelReader) after(name string) Position {
 	p := max(r.pos, r.subs[name], r.told[name])
 	if r.last != nil {
 		p = max(p, r.last.bound)
@@ -88,7 +88,7 @@ func (r *modelReader) behind(name string) Position {
 // mayTell reports whether a gap of a subscription up to a position may be told:
 // something is lost, or the hub cannot know that nothing is.
 func (w *world) mayTell(r *modelReader, name string, to Position) bool {
-	p := r.behind(name)
+	p := r.after(name)
 	return to > p && (w.floor > p || slices.ContainsFunc(w.events[p:to], func(e *modelEvent) bool {
 		return e.evicted && r.covered(name, e)
 	}))

@@ -165,7 +165,7 @@ func (w *world) setTopics() {
 }
 
 func (w *world) publish() {
-	if w.s.Behind() {
+	if w.s.Congested() {
 		return // the hub would leave it unread
 	}
 	e := &modelEvent{
@@ -219,10 +219,10 @@ func (w *world) tick() {
 }
 
 func (w *world) work() {
-	if !w.s.Behind() && w.s.unsettled() {
+	if !w.s.Congested() && w.s.unsettled() {
 		w.endStep()
 	}
-	if w.s.Behind() || !w.s.Busy() {
+	if w.s.Congested() || !w.s.Busy() {
 		return
 	}
 	c := w.s.reading.at(0)

@@ -145,7 +145,7 @@ func (s *State) recount(u *user) {
 // does what others publish.
 func (s *State) output(end uint64) (ev Event, ok bool) {
 	n := &s.news
-	for n.order.Len() > 0 && s.work < end && !s.Behind() {
+	for n.order.Len() > 0 && s.work < end && !s.Congested() {
 		topic := PresenceTopic + n.order.Front().Value.(PresenceChange).Topic
 		if !s.prepare(&n.ahead, topic, end) {
 			return ev, false

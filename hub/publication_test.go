@@ -151,7 +151,7 @@ func TestPublications(t *testing.T) {
 }
 
 // TestPublishAll: many events go on while a courier takes what there is, and all
-// else is served meanwhile; the next publish comes behind the last of them.
+// else is served meanwhile; the next publish comes after the last of them.
 func TestPublishAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestPublishAll(t *testing.T) {
 		})
 		synctest.Wait() // the courier does not take anything
 		if st, err := h.Stats(); err != nil || st.Published == 0 || st.Published > 20 || !st.Behind {
-			t.Errorf("a courier that is behind: %+v, %v", st, err)
+			t.Errorf("a courier that is too slow: %+v, %v", st, err)
 		}
 		next := make(chan Receipt, 1)
 		taken.Go(func() {

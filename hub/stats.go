@@ -10,7 +10,7 @@ type Stats struct {
 	Reading   int // clients that wait for their turn to read from the log
 	Polls     int // requests that wait for an event
 	Draining  bool
-	Behind    bool // couriers are behind: publishes wait
+	Behind    bool // couriers are too slow: publishes wait
 
 	Commands   int // waiting for the hub
 	Deliveries int // waiting for a courier to take them
@@ -43,7 +43,7 @@ type Stats struct {
 func (s *State) Stats() Stats {
 	st := s.stats
 	st.Clients, st.Users, st.Topics, st.Patterns = len(s.clients), len(s.users), len(s.topics), s.patternCount
-	st.Reading, st.Polls, st.Draining, st.Behind = s.reading.len(), len(s.polls), s.draining, s.Behind()
+	st.Reading, st.Polls, st.Draining, st.Behind = s.reading.len(), len(s.polls), s.draining, s.Congested()
 	for i := range s.outboxes {
 		st.Deliveries += len(s.outboxes[i].batch.targets)
 	}

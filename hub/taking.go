@@ -60,7 +60,7 @@ func (p *publish) begin(h *Hub) {
 // little work they are.
 const takeLimit = 256
 
-// goOn takes the event, or the next of many unless couriers fall behind, as far as a
+// goOn takes the event, or the next of many unless couriers become too slow, as far as a
 // turn may. It answers when it has taken all.
 func (p *publish) goOn(h *Hub) {
 	if p.many == nil {
@@ -78,13 +78,13 @@ func (p *publish) goOn(h *Hub) {
 			p.all <- result[[]Receipt]{p.taking.receipts, nil}
 			return
 		}
-		if h.state.Behind() || h.state.Over() {
+		if h.state.Congested() || h.state.Over() {
 			return
 		}
 	}
 }
 
-// Publish publishes an event. While couriers are behind it waits; when
+// Publish publishes an event. While couriers are too slow it waits; when
 // [Options.PublishTimeout] has passed or ctx ends before the hub has taken the
 // event, it fails with [ErrBusy], and the event has no effect. See
 // [State.Publish].

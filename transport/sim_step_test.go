@@ -38,7 +38,7 @@ func (s *sim) step() {
 
 // read has the hub read a chunk for somebody.
 func (s *sim) read() {
-	if !s.state.Behind() && s.state.Busy() {
+	if !s.state.Congested() && s.state.Busy() {
 		s.state.Work()
 		s.handOut()
 	}
@@ -83,7 +83,7 @@ func (s *sim) upset() {
 func (s *sim) rest() {
 	for range 40 {
 		s.serve(1 << 20)
-		for s.state.Busy() && !s.state.Behind() {
+		for s.state.Busy() && !s.state.Congested() {
 			s.read()
 			s.serve(1 << 20)
 		}

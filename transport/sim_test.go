@@ -186,7 +186,7 @@ func (s *sim) log() []simEvent { return s.logs[len(s.logs)-1] }
 
 // publish publishes an event whose message begins with its number.
 func (s *sim) publish() {
-	if s.state.Behind() || s.draining {
+	if s.state.Congested() || s.draining {
 		return
 	}
 	e := simEvent{number: s.events, topic: s.rng.IntN(len(simTopics)), user: either(s, "", "", "", "u", "v")}

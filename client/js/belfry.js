@@ -6,7 +6,7 @@
  *   client.subscribe('orders.>', { last: 20 }, ({ topic, data }) => console.log(topic, data));
  *
  * How it keeps what it promises: each subscription remembers the cursor that it has come to. On every new connection it
- * is asked for again behind that cursor, gets nothing before its replay is over, and the replay as a whole then. So a
+ * is asked for again after that cursor, gets nothing before its replay is over, and the replay as a whole then. So a
  * cut at any moment, a second tab that takes over and another transport are all the same thing.
  */
 

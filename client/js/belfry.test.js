@@ -77,7 +77,7 @@ test('a line on which nothing is heard is given up, a sleep is not taken for one
   client.close();
 });
 
-test('a replay is had as a whole or not at all, and then the client goes on behind it', async () => {
+test('a replay is had as a whole or not at all, and then the client goes on after it', async () => {
   const client = await begin({ minBackoff: 100 });
   const got = [];
   client.subscribe('a.*', { last: 2 }, (e) => got.push([e.data, e.replay]));

@@ -5,13 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
-	"slices"
 	"strconv"
 	"testing"
 )
-
-// stillBehind are the folders whose words are not checked yet.
-var stillBehind = []string{"hub", "transport", "client/js"}
 
 // A real place (behind a proxy), a name in quotes or backquotes, and a mention are allowed.
 var placeOrName = regexp.MustCompile("(?i)" + `\bbehind (a|one|the)( [a-z]+)? prox(y|ies)\b|\bbehind (one|proxies)\b|"behind"|` + "`[^`\n]*`" + `|\*behind\*`)
@@ -20,7 +16,7 @@ var placeOrName = regexp.MustCompile("(?i)" + `\bbehind (a|one|the)( [a-z]+)? pr
 func TestWordsOfCode(t *testing.T) {
 	t.Parallel()
 	for _, f := range moduleFiles(t) {
-		if f.name == "tests/docs/words_test.go" || f.name == "tests/docs/words_code_test.go" || slices.ContainsFunc(stillBehind, f.within) {
+		if f.name == "tests/docs/words_test.go" || f.name == "tests/docs/words_code_test.go" {
 			continue
 		}
 		for _, at := range behinds(f.syntax) {
