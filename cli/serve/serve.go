@@ -114,10 +114,7 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 	if err := b.begin(cfg); err != nil {
 		return nil, err
 	}
-	couriers := cfg.Couriers
-	if couriers == 0 {
-		couriers = max(1, runtime.GOMAXPROCS(0)-1)
-	}
+	couriers := couriersOf(cfg)
 	b.hub = hub.New(hub.Options{
 		Epoch:          newEpoch(),
 		Clock:          clock,
@@ -158,6 +155,15 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 	})
 	b.newServers(cfg)
 	return b, nil
+}
+
+// couriersOf returns how many couriers there are: one for each processor but one, unless
+// the configuration says otherwise.
+func couriersOf(cfg config.Config) int {
+	if cfg.Couriers > 0 {
+		return cfg.Couriers
+	}
+	return max(1, runtime.GOMAXPROCS(0)-1)
 }
 
 // begin puts in force what a reload may replace later. See [broker.prepare].
