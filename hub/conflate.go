@@ -20,7 +20,7 @@ type conflation struct {
 	round   uint32
 	before  []mark      // of the last round, from where this one is
 	now     []mark      // of this round; the last one is where it is
-	late    []latecomer // subscriptions that came during the last round or this one
+	late    []latecomer // subscriptions that were widened during the last round or this one
 	lapsed  [2]lapsed   // of the topic whose turn it is, for everybody and for the user
 }
 
@@ -39,11 +39,12 @@ type mark struct {
 	round uint32
 }
 
-// A latecomer is a subscription that came with a replay. In its round and earlier ones nothing was
-// handed over because of it.
+// A latecomer is a subscription that a replay has widened, or came with. In its round and earlier
+// ones only events after a position were handed over because of it.
 type latecomer struct {
 	subject *subject
 	round   uint32
+	since   Position
 }
 
 const (
@@ -156,19 +157,20 @@ func (s *State) endRound(c *client, w *conflation) {
 	s.queue(c)
 }
 
-// lookAgain begins a client's round anew, because with more subscriptions it may see
+// lookAgain begins a client's round anew, because with wider subscriptions it may see
 // more of the topics that have had their turn.
-func (s *State) lookAgain(c *client, fresh []*subject) {
+func (s *State) lookAgain(c *client, wider []latecomer) {
 	if c.slow == nil || c.slow.conflation == nil {
 		return
 	}
 	w := c.slow.conflation
-	s.spend(len(w.late) * (len(c.subs) + len(fresh)))
+	s.spend(len(w.late) * (len(c.subs) + len(wider)))
 	w.late = slices.DeleteFunc(w.late, func(l latecomer) bool {
-		return c.subscription(l.subject.name) < 0 || slices.Contains(fresh, l.subject)
+		return c.subscription(l.subject.name) < 0 || slices.ContainsFunc(wider, func(n latecomer) bool { return n.subject == l.subject && n.since >= l.since })
 	})
-	for _, sub := range fresh {
-		w.late = append(w.late, latecomer{sub, w.round})
+	for _, l := range wider {
+		l.round = w.round
+		w.late = append(w.late, l)
 	}
 	marks := append(w.now, w.before...)
 	w.before = marks[:min(len(marks), conflationMarks)] // what is left out is looked at again
@@ -273,9 +275,8 @@ func (t *turns) due(topic *topic) (e *entry, known bool) {
 	for i := range t.c.subs {
 		if sub := &t.c.subs[i]; sub.matches(topic) {
 			since = min(since, sub.since)
-			if t.spend(len(w.late)); !w.isLate(sub.subject, m.round) {
-				old = min(old, sub.since)
-			}
+			t.spend(len(w.late))
+			old = min(old, w.sinceIn(m.round, sub))
 		}
 	}
 	e, known = t.newestOf(topic, max(since, w.covered))
@@ -297,9 +298,15 @@ func (w *conflation) mark(row uint64) mark {
 	return w.before[0]
 }
 
-// isLate reports whether a subscription was not there yet in a round.
-func (w *conflation) isLate(sub *subject, round uint32) bool {
-	return slices.ContainsFunc(w.late, func(l latecomer) bool { return l.subject == sub && l.round >= round })
+// sinceIn returns the position after which events were for a subscription in a round.
+func (w *conflation) sinceIn(round uint32, sub *subscription) Position {
+	since := sub.since
+	for _, l := range w.late {
+		if l.subject == sub.subject && l.round >= round {
+			since = max(since, l.since)
+		}
+	}
+	return since
 }
 
 // matches reports whether a topic's events are for a subscription.

@@ -17,6 +17,7 @@ type latestReader struct {
 	conn  *Conn
 	got   []turn
 	last  map[string]Position
+	left  map[string]Position
 	again int // events that came again
 }
 
@@ -26,11 +27,19 @@ type turn struct {
 	at    Position
 }
 
+// replayed is how events of a replay are encoded for a latestReader, which passes over them.
+const replayed Encoding = 1
+
 // newLatestReader connects a client that reads from the beginning of the log. Events
 // are told by their ids, which are positions.
 func newLatestReader(t *testing.T, opts Options, topics ...string) *latestReader {
-	opts.Encoders = testEncoders(func(_ Encoding, ev *Event, _ Cursor) []byte { return []byte(ev.Topic + ":" + ev.ID) })
-	r := &latestReader{t: t, s: NewState(opts), last: make(map[string]Position)}
+	opts.Encoders = testEncoders(func(e Encoding, ev *Event, _ Cursor) []byte {
+		if e == replayed {
+			return nil
+		}
+		return []byte(ev.Topic + ":" + ev.ID)
+	})
+	r := &latestReader{t: t, s: NewState(opts), last: make(map[string]Position), left: make(map[string]Position)}
 	r.s.Tick(epoch)
 	if _, err := r.s.Register(Registration{ID: testID("a"), User: "u", Topics: topics}); err != nil {
 		t.Fatal(err)
@@ -39,7 +48,7 @@ func newLatestReader(t *testing.T, opts Options, topics ...string) *latestReader
 }
 
 func (r *latestReader) connect() {
-	r.conn = &Conn{Owner: "a", Slow: SlowLatest, Notes: true}
+	r.conn = &Conn{Owner: "a", Slow: SlowLatest, Notes: true, Replay: replayed}
 	r.s.Attach(testID("a"), r.conn, From{After: &Cursor{r.s.opts.Epoch, 0}})
 }
 
@@ -64,20 +73,11 @@ func (r *latestReader) write() (more bool) {
 	for i := range b.Ops {
 		switch op := &b.Ops[i]; op.Kind {
 		case OpNewest, OpDeliver:
-			topic, at, _ := strings.Cut(string(op.Frame.Bytes), ":")
-			n, err := strconv.Atoi(at)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			got := turn{topic, Position(n)}
-			switch last := r.last[topic]; {
-			case got.at == last:
-				r.again++
-			case got.at < last:
-				r.t.Fatalf("%s: after %d comes %d", topic, last, n)
-			}
-			r.last[topic] = got.at
-			r.got = append(r.got, got)
+			r.take(op.Frame)
+		case OpChunk:
+			r.take(op.Frame)
+			r.s.ChunkWritten(r.conn)
+			more = true
 		case OpAckWhenWritten:
 			r.s.ChunkWritten(r.conn)
 			more = true
@@ -90,6 +90,28 @@ func (r *latestReader) write() (more bool) {
 		}
 	}
 	return more
+}
+
+// take takes an event, unless it is one of a replay.
+func (r *latestReader) take(f *Frame) {
+	r.t.Helper()
+	if len(f.Bytes) == 0 {
+		return
+	}
+	topic, at, _ := strings.Cut(string(f.Bytes), ":")
+	n, err := strconv.Atoi(at)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	got := turn{topic, Position(n)}
+	switch last := r.last[topic]; {
+	case got.at == last && got.at != r.left[topic]:
+		r.again++
+	case got.at < last:
+		r.t.Fatalf("%s: after %d comes %d", topic, last, n)
+	}
+	r.last[topic] = got.at
+	r.got = append(r.got, got)
 }
 
 // complete checks that it is live and has had the newest event of each topic.
@@ -182,6 +204,58 @@ func TestLatestSubscribes(t *testing.T) {
 	r.complete()
 	if r.again > 0 {
 		t.Errorf("%d events came again", r.again)
+	}
+}
+
+// TestLatestSubscribesAgain: a connection that subscribes again and again, to what it has and to
+// what it has not, from a cursor on and from now on, is given all that it sees then, once.
+func TestLatestSubscribesAgain(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(1000) {
+		r := newLatestReader(t, testOptions(), "a.1")
+		rng := rand.New(rand.NewPCG(seed, 1))
+		topics := []string{"a.1", "a.2", "b.1", "b.2"}
+		names := append(slices.Clone(topics), "a.*", "*.2", ">")
+		r.connect()
+		for range 60 {
+			switch name := names[rng.IntN(len(names))]; rng.IntN(10) {
+			case 0, 1, 2, 3:
+				r.publish(topics[rng.IntN(len(topics))], make([]byte, 3000))
+			case 4, 5:
+				r.write()
+			case 6:
+				r.subscribe(name, From{After: &Cursor{1, Position(rng.IntN(int(r.s.window.head) + 1))}})
+			case 7:
+				r.subscribe(name, From{})
+			case 8:
+				r.unsubscribe(name)
+			case 9:
+				r.s.Lag(r.conn)
+			}
+		}
+		r.complete()
+		if r.again > 0 {
+			t.Errorf("seed %d: %d events came again", seed, r.again)
+		}
+	}
+}
+
+func (r *latestReader) subscribe(name string, from From) {
+	r.t.Helper()
+	if err := r.s.Subscribe(r.conn, Subscribe{Topics: []string{name}, From: from}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *latestReader) unsubscribe(name string) {
+	r.t.Helper()
+	if err := r.s.Unsubscribe(r.conn, []string{name}, nil); err != nil {
+		r.t.Fatal(err)
+	}
+	for topic, at := range r.last {
+		if Match(name, topic) {
+			r.left[topic] = at // another subscription may give it again
+		}
 	}
 }
 

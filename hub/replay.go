@@ -19,7 +19,7 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 	p := &replay{reading: rd, ref: r.Ref}
 	wanted := s.set(names)
 	s.spend(len(c.subs))
-	var wider []*subject // of which reading on gives more than before
+	var wider []latecomer // reading on gives more of these than before
 	for i := range c.subs {
 		sub := &c.subs[i]
 		if !wanted[sub.name] {
@@ -31,8 +31,8 @@ func (s *State) startReplay(c *client, r Subscribe, names []string, first int, a
 		}
 		// What the replay does not give, reading on from there does (invariant 4).
 		if end := max(at, rd.pos); i >= first || sub.since > end {
+			wider = append(wider, latecomer{subject: sub.subject, since: sub.since})
 			sub.since = end
-			wider = append(wider, sub.subject)
 			c.checked, c.search = 0, nil // what was looked at before was not for them
 		}
 	}
