@@ -30,12 +30,12 @@ type conn struct {
 	chunk   bool // the hub waits to hear that nothing waits
 	stalled bool // its socket was full since the last ping
 	blocked bool // a goroutine waits for its socket
-	resume  resume
 	// readerDone says that nobody reads: the peer has closed the connection, or is
 	// gone.
 	readerDone bool
 	discards   bool       // the read side is deaf: the peer's Close frame will not be seen
 	reason     hub.Reason // why it is closing
+	resume     resume
 	deadline   deadline
 	partial    *deadline // of the end of a message that has begun, or nil
 	opening    *opening  // nil after its request was answered
@@ -50,14 +50,12 @@ type conn struct {
 	address string // of the peer, if its socket does not tell
 
 	// Owned by the read side.
-	decoder  *decoder      // nil between messages
-	held     int           // bytes that it holds, as counted
-	second   int64         // a second of Unix time
-	controls int32         // control frames that came in it
-	deaf     bool          // the peer broke a rule: what it sends is discarded
-	admin    bool          // it may subscribe to the broker's own topics
-	publish  hub.Publisher // nil: it may not publish
-	underWay underWay      // its publishes
+	decoder    *decoder    // nil between messages
+	second     int64       // a second of Unix time
+	controls   int32       // control frames that came in it
+	deaf       bool        // the peer broke a rule: what it sends is discarded
+	admin      bool        // it may subscribe to the broker's own topics
+	publishing *publishing // nil: it never was allowed to
 }
 
 // An opening is what a connection begins with.
@@ -165,14 +163,16 @@ func (c *conn) decode(p []byte) (more bool) {
 // keep keeps the decoder of an unfinished message, or nil, and counts the bytes that it
 // holds.
 func (c *conn) keep(d *decoder) {
-	c.decoder = d
-	held := 0
-	if d != nil {
-		held = cap(d.data) + cap(d.control)
+	before, after := 0, 0
+	if c.decoder != nil {
+		before = c.decoder.counted
 	}
-	if held != c.held {
-		c.server.partial.Add(int64(held - c.held))
-		c.held = held
+	if c.decoder = d; d != nil {
+		after = cap(d.data) + cap(d.control)
+		d.counted = after
+	}
+	if after != before {
+		c.server.partial.Add(int64(after - before))
 	}
 }
 

@@ -117,6 +117,8 @@ type decoder struct {
 
 	// The control frame under way. It may come between the fragments of a message.
 	control []byte
+
+	counted int // bytes that it holds, as its connection has counted them
 }
 
 // next takes bytes from p, unmasks them in place and returns how many it took: up to the end of the first message

@@ -33,7 +33,8 @@ func (v1) subprotocol() string { return v1Name }
 func (v1) refusesInBand() bool { return true }
 
 func (v1) accept(c *conn, want hub.Want) error {
-	c.publish, c.admin = want.Publish, want.Admin
+	c.allowPublishing(want.Publish)
+	c.admin = want.Admin
 	return nil
 }
 

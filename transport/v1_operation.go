@@ -84,7 +84,7 @@ func (v1) message(c *conn, m message) {
 			return
 		}
 	}
-	c.underWay.wait()
+	c.publishing.wait()
 	if err == nil {
 		err = op.do(c)
 	}
@@ -244,7 +244,7 @@ func (op *operation) auth(c *conn) error {
 	if err := c.server.hub.Renew(&c.Conn, user, grant, op.Ref); err != nil {
 		return err
 	}
-	c.publish = publish
+	c.allowPublishing(publish)
 	return nil
 }
 
@@ -252,7 +252,7 @@ func (op *operation) auth(c *conn) error {
 // that.
 func (op *operation) publish(c *conn) error {
 	switch {
-	case c.publish == nil:
+	case c.publishing == nil || c.publishing.publish == nil:
 		return &refusal{"forbidden", "this connection may not publish: it was not granted"}
 	case op.Topic == nil:
 		return &refusal{"invalid_topic", "topic is missing; say what to publish to"}
@@ -274,11 +274,11 @@ func (op *operation) publish(c *conn) error {
 			return &refusal{"invalid_user_id", "an empty text is not a user; leave it out"}
 		}
 	}
-	wait, err := c.publish(ev)
+	wait, err := c.publishing.publish(ev)
 	if err != nil {
 		return err
 	}
-	c.underWay.add(c, func() {
+	c.publishing.add(c, func() {
 		receipt, err := wait()
 		if err != nil {
 			op.refuse(c, err)
