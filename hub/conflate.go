@@ -362,8 +362,6 @@ func (t *turns) newestIn(x *lapsed, p Position) (newest *entry, known bool) {
 		to = x.to
 		i = t.walk(entries, firstAfter(entries, x.to)-1, -1, t.end, look)
 		known = known || i < 0
-	case i == last:
-		return nil, false // it has looked at nothing
 	}
 	x.to, x.from = to, entries.at(last).position
 	return newest, known

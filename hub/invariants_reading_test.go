@@ -115,6 +115,11 @@ func checkPolls(s *State) error {
 	if listed != len(s.polls) {
 		return fmt.Errorf("topics have %d polls, the hub %d", listed, len(s.polls))
 	}
+	for _, p := range s.woken {
+		if _, counted := s.polls[p]; !counted {
+			return fmt.Errorf("poll %v is woken and not counted", p.Owner)
+		}
+	}
 	for p := range s.polls {
 		woken := 0
 		for _, w := range s.woken {

@@ -48,7 +48,7 @@ func (s *State) wakePoll(p *Poll) {
 func (s *State) Woken() (woken []*Poll, more bool) {
 	for end := s.allowance(); len(s.woken) > 0 && s.work < end; s.woken = s.woken[1:] {
 		s.spend(wakeWork)
-		s.EndPoll(s.woken[0])
+		s.end(s.woken[0])
 		woken = append(woken, s.woken[0])
 	}
 	if len(s.woken) == 0 {
@@ -57,12 +57,17 @@ func (s *State) Woken() (woken []*Poll, more bool) {
 	return woken, len(s.woken) > 0
 }
 
-// EndPoll ends a poll whose request is over, if it has not ended yet.
+// EndPoll ends a poll whose request is over, if it has not ended yet. One that is woken stays
+// until [State.Woken] ends it: as long as the hub holds it, it counts.
 func (s *State) EndPoll(p *Poll) {
-	t := p.topic
-	if t == nil {
-		return
+	if p.topic != nil && !p.woken {
+		s.end(p)
 	}
+}
+
+// end ends a poll.
+func (s *State) end(p *Poll) {
+	t := p.topic
 	last := len(t.polls) - 1
 	moved := t.polls[last]
 	t.polls[p.slot], moved.slot = moved, p.slot

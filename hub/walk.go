@@ -5,16 +5,18 @@ package hub
 
 // walk looks at entries from number i on, up to number end, which is not looked at:
 // forwards, or backwards if end comes before i. It stops when visit says so or when so
-// much work is done, and returns the number at which to go on.
+// much work is done, but not before the first entry, and returns the number at which to go
+// on. So a walk always gets on.
 func (s *State) walk(entries *deque[*entry], i, end int, most uint64, visit func(*entry) (more bool)) int {
 	by := forward
 	if end < i {
 		by = backward
 	}
-	for ; i != end && s.work < most; i += by {
+	for i != end {
 		s.spend(1)
-		if !visit(entries.at(i)) {
-			return i + by
+		more := visit(entries.at(i))
+		if i += by; !more || s.work >= most {
+			break
 		}
 	}
 	return i

@@ -92,3 +92,34 @@ func TestTurnIsOneStep(t *testing.T) {
 		}
 	})
 }
+
+// A reader gets on wherever the work of a turn ends: also where that is between finding out
+// which events it wants, or has lost, and looking at the first of them.
+func TestTurnEndsBeforeTheFirstEvent(t *testing.T) {
+	t.Parallel()
+	for step := range uint64(300) {
+		for _, from := range []From{{Last: MaxLast}, {After: &Cursor{Epoch: 1}}} {
+			opts := testOptions()
+			opts.HistoryEvents = 5
+			s := NewState(opts)
+			s.step = step + 1
+			s.Tick(epoch)
+			for range 8 { // the oldest are lost
+				mustPublish(t, s, "a.b")
+			}
+			s.Turn()
+			conn := &Conn{Notes: true}
+			s.Connect(Registration{ID: testID("reader"), Topics: []string{">", "a.*", "c"}}, conn, from)
+			for n := 0; conn.client.mode != modeLive; n++ {
+				if s.Turn(); n > 1000 {
+					t.Fatalf("steps of %d: it never gets what there is", s.step)
+				}
+				s.Work()
+				s.ChunkWritten(conn)
+			}
+			if got := s.Stats().Replayed; got != 5 {
+				t.Errorf("steps of %d: it got %d events, want 5", s.step, got)
+			}
+		}
+	}
+}

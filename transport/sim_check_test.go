@@ -321,9 +321,11 @@ func (l *line) replayEnds(ref string, at hub.Cursor) {
 		l.failf("is told that a replay of %v is over at %v: %v", r.topics, at, r.got)
 	}
 	for _, name := range r.topics {
-		if _, has := l.subs[name]; !has {
-			l.subs[name] = max(r.at.Position, r.begin())
+		since := max(r.at.Position, r.begin()) // after it reading on gives what the replay does not
+		if had, has := l.subs[name]; has {
+			since = min(since, had)
 		}
+		l.subs[name] = since
 	}
 	l.replays = l.replays[1:]
 	l.peer.drop(r.wish)
