@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"pgregory.net/rapid"
 )
@@ -302,4 +304,26 @@ func TestManyUnderWay(t *testing.T) {
 			t.Errorf("the hub has ended: %v", err)
 		}
 	})
+}
+
+// Who has not asked for its receipts yet keeps nothing of what it has published.
+func TestPendingHoldsNoMessage(t *testing.T) {
+	t.Parallel()
+	opts := testOptions()
+	opts.HistoryEvents = 0
+	h := run(t, opts)
+	submit := func() (Pending, weak.Pointer[[1 << 10]byte]) {
+		message := new([1 << 10]byte)
+		p, err := h.Submit(context.Background(), Publication{Events: []Event{{ID: "id", Topic: "cats", Message: message[:]}}})
+		h.ok(err)
+		return p, weak.Make(message)
+	}
+	pending, message := submit()
+	h.ok(h.publish("dogs", "x")) // the hub has answered what came before
+	if runtime.GC(); message.Value() != nil {
+		t.Error("the message is still there")
+	}
+	if receipts, err := pending.Receipts(); err != nil || len(receipts) != 1 {
+		t.Error(receipts, err)
+	}
 }

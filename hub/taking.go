@@ -74,8 +74,9 @@ func (p *publish) goOn(h *Hub) {
 	}
 	for range takeLimit {
 		if h.state.Continue(p.taking) {
-			h.taking = nil
-			p.all <- result[[]Receipt]{p.taking.receipts, nil}
+			receipts := p.taking.receipts
+			h.taking, p.many, p.taking = nil, nil, nil // the events are the log's, however late the receipts are asked for
+			p.all <- result[[]Receipt]{receipts, nil}
 			return
 		}
 		if h.state.Congested() || h.state.Over() {

@@ -278,13 +278,15 @@ func (op *operation) publish(c *conn) error {
 	if err != nil {
 		return err
 	}
+	topic := ev.Topic
+	op.Data = nil // so that what is under way holds no message
 	c.publishing.add(c, func() {
 		receipt, err := wait()
 		if err != nil {
 			op.refuse(c, err)
 			return
 		}
-		op.say(c, append(AppendReceipt(append(appendRef([]byte(`{"type":"ack"`), op.Ref), `,"receipt":`...), ev.Topic, receipt), '}'))
+		op.say(c, append(AppendReceipt(append(appendRef([]byte(`{"type":"ack"`), op.Ref), `,"receipt":`...), topic, receipt), '}'))
 	})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,7 +64,7 @@ var inputWays = []struct {
 	}},
 	{"binary", map[string]string{"topic": "Ce-Subject", "data": "", "user": "Ce-Belfryuser"}, func(w *waysWorld, in input, _ map[string]string) string {
 		w.n++
-		header := []string{"Content-Type", "application/json", "Ce-Specversion", "1.0", "Ce-Source", "/x", "Ce-Type", "y", "Ce-Id", fmt.Sprint(w.n)}
+		header := append(slices.Clone(w.header), "Content-Type", "application/json", "Ce-Specversion", "1.0", "Ce-Source", "/x", "Ce-Type", "y", "Ce-Id", fmt.Sprint(w.n))
 		for name, value := range map[string]string{"Ce-Subject": in.topic, "Ce-Belfryuser": in.user} {
 			if text := value; text != "" {
 				_ = json.Unmarshal([]byte(value), &text) // of an integer it is the text
@@ -87,6 +88,8 @@ type waysWorld struct {
 	n     int // CloudEvents so far
 	v1    *harness.Wire
 	users []*harness.Wire
+
+	header []string // of requests, beside those of their way
 }
 
 func newWaysWorld(t *testing.T) *waysWorld {
@@ -105,7 +108,7 @@ func (w *waysWorld) attributes() string {
 }
 
 func (w *waysWorld) post(kind, body string) string {
-	return w.code(w.b.Call(w.t, "POST", "/publish", body, "Content-Type", kind))
+	return w.code(w.b.Call(w.t, "POST", "/publish", body, append(slices.Clone(w.header), "Content-Type", kind)...))
 }
 
 var codeMember = regexp.MustCompile(`"code":"([a-z_]+)"`)
@@ -137,6 +140,10 @@ func quotes(text string) string {
 }
 
 func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
+
+// maxMessage is the length of the longest message, in bytes. Over belfry.v1 all of an
+// operation must not be longer.
+const maxMessage = 64 << 10
 
 // inputs are what is tried by every way, and what becomes of it.
 func inputs() (all []struct {
@@ -192,6 +199,15 @@ func inputs() (all []struct {
 		add("malformed_json", wrong)
 	}
 	add(both("1"), input{topic: `"a"`, data: `1`, id: `null`, expires: `null`})
+	for _, more := range []string{`,"topic":"a"`, `,"id":"x","id":"x"`, `,"id":null,"id":null`} {
+		add("malformed_json", input{topic: `"a"`, data: `1`, more: more})
+	}
+	longest := quotes(strings.Repeat("x", maxMessage))
+	add(both(longest), input{topic: `"a"`, data: longest})
+	add(both(`""`), input{topic: `"a"`, data: strings.Repeat(" ", maxMessage) + `""`})
+	for _, data := range []string{quotes(strings.Repeat("x", maxMessage+1)), `[` + strings.Repeat(" 1 ,", maxMessage/2) + `1]`} {
+		add("message_too_large", input{topic: `"a"`, data: data})
+	}
 	add("unknown_member", input{topic: `"a"`, data: `1`, more: `,"x":1`})
 	add("unknown_member", input{topic: `"a"`, data: `1`, more: `,"Topic":"b"`})
 	return all
@@ -199,6 +215,9 @@ func inputs() (all []struct {
 
 // has reports whether a way has all members of an input. Headers hold texts.
 func (in input) has(names map[string]string) bool {
+	if names["data"] == "data" && names["expires"] != "" && len(in.data) >= maxMessage {
+		return false // belfry.v1
+	}
 	for name, value := range map[string]string{"id": in.id, "expires": in.expires, "more": in.more} {
 		if _, ok := names[name]; value != "" && !ok {
 			return false
@@ -224,6 +243,31 @@ func TestInputByEveryWay(t *testing.T) {
 			}
 			if got := w.outcome(way.publish(w, in.input, way.names)); got != in.want {
 				t.Errorf("%s, %.200v: %.200q, want %.200q", way.name, in.input, got, in.want)
+			}
+		}
+	}
+}
+
+// TestKeysByEveryWay: what may be an idempotency key is one rule too.
+func TestKeysByEveryWay(t *testing.T) {
+	t.Parallel()
+	w := newWaysWorld(t)
+	for rest, want := range map[string]string{
+		"": "", " b": "", `"b\c`: "", "~": "", strings.Repeat("k", 254): "",
+		strings.Repeat("k", 255): "invalid_idempotency_key", "ä": "invalid_idempotency_key", "\tb": "invalid_idempotency_key",
+	} {
+		for i, way := range inputWays {
+			key := strconv.Itoa(i) + rest // of each way its own
+			in := input{topic: `"a"`, data: `1`}
+			w.header = []string{"Idempotency-Key", key}
+			switch way.name {
+			case "line": // has none
+				continue
+			case "belfry.v1":
+				in.more = `,"key":` + quotes(key)
+			}
+			if got := way.publish(w, in, way.names); got != want {
+				t.Errorf("%s, %.20q: %q, want %q", way.name, key, got, want)
 			}
 		}
 	}
