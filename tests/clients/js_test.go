@@ -257,18 +257,18 @@ func testFallback(t *testing.T, w *browser) {
 // testRenewal: tokens are renewed while the connection goes on.
 func testRenewal(t *testing.T, w *browser) {
 	b, secret := harness.WithTokens(t, jsFlags...)
-	w.answer("/token", func() string {
+	w.answer("/short", func() string {
 		return harness.NewToken(t, secret, "--user=7", "--subscribe=n.*", "--publish=n.*", "--expires=10s")
 	})
-	options := "{ minBackoff: 20, maxBackoff: 100, token: async () => (await fetch('/token')).text() }"
+	options := "{ minBackoff: 20, maxBackoff: 100, token: async () => (await fetch('/short')).text() }"
 	p := w.blank("renews")
 	p.begin("ws://"+b.Addr+"/ws", options, "'n.*'", "{}")
 	p.live()
-	asked := p.run("performance.getEntriesByName(new URL('/token', location)).length")
+	asked := p.run("performance.getEntriesByName(new URL('/short', location)).length")
 	if asked != "1" {
 		t.Errorf("it has asked for %s tokens", asked)
 	}
-	p.until("performance.getEntriesByName(new URL('/token', location)).length > 2")
+	p.until("performance.getEntriesByName(new URL('/short', location)).length > 2")
 	if got := p.run("client.publish('n.a', 0).then((r) => r.queued)"); got != "1" {
 		t.Error(got)
 	}
@@ -280,7 +280,7 @@ func testRenewal(t *testing.T, w *browser) {
 
 	t.Log("a function that gets an address with a token")
 	p = w.blank("ticket")
-	p.run("begin(async () => ({ url: 'ws://%s/ws', token: await (await fetch('/token')).text() }), { minBackoff: 20, shared: false }, 'n.*', {})", b.Addr)
+	p.run("begin(async () => ({ url: 'ws://%s/ws', token: await (await fetch('/short')).text() }), { minBackoff: 20, shared: false }, 'n.*', {})", b.Addr)
 	p.live()
 	p.run("client.publish('n.a', 0)")
 	p.got(0)

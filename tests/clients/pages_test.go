@@ -14,16 +14,30 @@ import (
 
 // Pages in a real browser, as the tests of the JavaScript client have them.
 
-// A browser does what it is told. It takes seconds to start, so tests share one,
-// one after another.
+// A browser does what a test tells it.
 type browser struct {
+	T *testing.T
+	*browserProgram
+	context string // of its pages: what tabs share, others don't
+}
+
+// A browserProgram takes seconds to start, so tests share one.
+type browserProgram struct {
 	*harness.Stranger
-	site    string             // where its pages come from: its origin
-	context string             // of its pages: what tabs share, others don't
-	hangs   chan chan struct{} // requests of GET /hang: they end when theirs is closed
+	site  string             // where its pages come from: its origin
+	hangs chan chan struct{} // requests of GET /hang: they end when theirs is closed
+	ended chan struct{}      // closed when it says nothing more
 
 	mu      sync.Mutex
 	answers map[string]func() string // of the site, by path
+	told    int
+	results map[int]chan result // of what it was told, by number
+}
+
+// A result is what came of something that a browser was told.
+type result struct {
+	Told int `json:"told"`
+	harness.Said
 }
 
 // browsers are the programs of each kind.
@@ -39,7 +53,10 @@ func newBrowser(t *testing.T, kind string) *browser {
 	harness.Npm(t, "playwright-core")
 	harness.Npm(t, "ws")
 	node, program := harness.Installed(t, "node"), harness.Installed(t, browsers[kind]...)
-	w, b := &browser{hangs: make(chan chan struct{}), answers: make(map[string]func() string)}, harness.Start(t)
+	w, b := &browserProgram{
+		hangs: make(chan chan struct{}), ended: make(chan struct{}),
+		answers: make(map[string]func() string), results: make(map[int]chan result),
+	}, harness.Start(t)
 	mux := http.NewServeMux()
 	mux.Handle("/docs/", http.StripPrefix("/docs/", http.FileServer(http.Dir("docs"))))
 	mux.HandleFunc("/blank", func(w http.ResponseWriter, _ *http.Request) {
@@ -55,36 +72,54 @@ func newBrowser(t *testing.T, kind string) *browser {
 	site := httptest.NewServer(mux)
 	t.Cleanup(site.Close)
 	w.Stranger, w.site = harness.Meet(t, node, "tests/testdata/clients/pages.mjs", kind, program), site.URL
-	return w
+	go w.listen()
+	t.Cleanup(func() {
+		if t.Failed() {
+			w.Limit.Reset(0)
+		}
+		w.Tell.Close()
+		<-w.ended
+	})
+	return &browser{T: t, browserProgram: w}
 }
 
-// test runs a test with pages of its own.
+// listen hands on what the browser says.
+func (w *browserProgram) listen() {
+	defer close(w.ended)
+	for w.Lines.Scan() {
+		var got result
+		if err := json.Unmarshal(w.Lines.Bytes(), &got); err != nil {
+			panic(fmt.Sprintf("%v: %.200s", err, w.Lines.Bytes()))
+		}
+		w.mu.Lock()
+		of := w.results[got.Told]
+		delete(w.results, got.Told)
+		w.mu.Unlock()
+		of <- got
+	}
+}
+
+// test runs a test with pages of its own, beside others.
 func (w *browser) test(t *testing.T, name string, f func(t *testing.T, w *browser)) {
 	t.Run(name, func(t *testing.T) {
-		outer := w.T
-		w.T, w.context = t, strings.ReplaceAll(name, " ", "-")
-		defer func() {
-			w.act("leave", "", nil)
-			w.mu.Lock() // a page may have asked at last
-			defer w.mu.Unlock()
-			clear(w.answers)
-			w.T = outer
-		}()
+		t.Parallel()
+		w := &browser{t, w.browserProgram, strings.ReplaceAll(name, " ", "-")}
+		defer w.act("leave", "", nil)
 		f(t, w)
 	})
 }
 
-// answer has the site answer requests of a path until the test ends.
-func (w *browser) answer(path string, text func() string) {
+// answer has the site answer requests of a path, which no other test uses.
+func (w *browserProgram) answer(path string, text func() string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answers[path] = text
 }
 
-func (w *browser) serve(rw http.ResponseWriter, r *http.Request) {
+func (w *browserProgram) serve(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	text := w.answers[r.URL.Path]
+	w.mu.Unlock()
 	if text == nil {
 		http.NotFound(rw, r)
 		return
@@ -117,7 +152,12 @@ type page struct {
 
 func (w *browser) act(act, page string, what map[string]any) (answer string) {
 	w.T.Helper()
-	line := map[string]any{"act": act, "page": strings.TrimSpace(w.context + " " + page)}
+	of := make(chan result, 1)
+	w.mu.Lock()
+	w.told++
+	line := map[string]any{"told": w.told, "act": act, "page": strings.TrimSpace(w.context + " " + page)}
+	w.results[w.told] = of
+	w.mu.Unlock()
 	for name, value := range what {
 		line[name] = value
 	}
@@ -125,14 +165,20 @@ func (w *browser) act(act, page string, what map[string]any) (answer string) {
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	w.Limit.Reset(harness.StrangersPatience)
 	if _, err := w.Tell.Write(append(text, '\n')); err != nil {
 		w.T.Fatal(err)
 	}
-	got := w.Next()
-	if got.Error != "" {
-		w.T.Fatalf("%s %s %v: %s", act, page, what, got.Error)
+	select {
+	case got := <-of:
+		if got.Error != "" {
+			w.T.Fatalf("%s %s %v: %s", act, page, what, got.Error)
+		}
+		return got.Message
+	case <-w.ended:
+		w.T.Fatalf("%s %s: the browser ended, or has said nothing for %v", act, page, harness.StrangersPatience)
+		return ""
 	}
-	return got.Message
 }
 
 // open opens a page of the site.

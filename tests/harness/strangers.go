@@ -49,7 +49,7 @@ type Said struct {
 type Stranger struct {
 	T     *testing.T
 	Lines *bufio.Scanner
-	Tell  io.Writer
+	Tell  io.WriteCloser
 	Limit *time.Timer // kills it when it has had nothing to say for too long
 }
 

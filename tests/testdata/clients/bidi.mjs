@@ -7,11 +7,13 @@ import path from 'node:path';
 import readline from 'node:readline';
 import WebSocket from 'ws';
 
-// Frames of another site have no storage and no locks, a connection that was cut may come back at once, and nothing is asked of
-// anybody else. What else a driven browser should leave alone Firefox knows by itself.
+// Frames of another site have no storage and no locks, a connection that was cut may come back at once, hidden pages have their
+// timers as others do, and nothing is asked of anybody else. What else a driven browser should leave alone Firefox knows by itself.
 const prefs = {
   'network.cookie.cookieBehavior': 1,
   'network.websocket.delay-failed-reconnects': false,
+  'dom.min_background_timeout_value': 4,
+  'dom.timeout.enable_budget_timer_throttling': false,
   'network.proxy.type': 0,
   'network.captive-portal-service.enabled': false,
   'network.connectivity-service.enabled': false,

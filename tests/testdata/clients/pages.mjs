@@ -1,4 +1,4 @@
-// Pages in Chromium or Firefox do what lines of JSON tell, one after another, and a line says what came of each: see pages_test.go.
+// Pages in Chromium or Firefox do what lines of JSON tell, and a line says what came of each: see pages_test.go.
 // The pages of one context are tabs of one browser; a page's name begins with its context's.
 import readline from 'node:readline';
 import { chromium } from 'playwright-core';
@@ -81,12 +81,20 @@ const acts = {
   },
 };
 
-for await (const line of readline.createInterface({ input: process.stdin })) {
-  const { act, page, ...what } = JSON.parse(line);
+async function obey({ told, act, page, ...what }) {
   try {
-    say({ message: JSON.stringify(await acts[act](page, what)) ?? 'null' });
+    say({ told, message: JSON.stringify(await acts[act](page, what)) ?? 'null' });
   } catch (error) {
-    say({ error: String(error) });
+    say({ told, error: String(error) });
   }
 }
+
+// What opens and closes pages is done one after another: Firefox may lose a page that it opens while it closes others.
+let before = Promise.resolve();
+for (const act of ['tab', 'open', 'close', 'leave']) {
+  const does = acts[act];
+  acts[act] = (...args) => (before = before.then(() => does(...args), () => does(...args)));
+}
+
+for await (const line of readline.createInterface({ input: process.stdin })) obey(JSON.parse(line));
 await browser.close();
