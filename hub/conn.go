@@ -7,7 +7,7 @@ type Conn struct {
 	Courier  int32      // which courier writes to it, below [Options.Couriers]; static
 	Encoding Encoding   // how it gets its events; static
 	Replay   Encoding   // how it gets those of a replay that it asked for while connected; static
-	Notes    bool       // its protocol has a form for every [Note]; without, a gap ends it; static
+	Notes    bool       // its protocol can tell the peer of a [Note], at least of a [Gap]; without, a gap ends it; static
 	Slow     SlowPolicy // what becomes of it when it is slow; static
 
 	// Owned by the hub.

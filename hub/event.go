@@ -32,7 +32,8 @@ const MaxExpires = 365 * 24 * time.Hour
 // expired reports whether nobody gets an event any more.
 func (ev *Event) expired(now time.Time) bool { return !ev.Expires.IsZero() && !now.Before(ev.Expires) }
 
-// An Encoder writes an event as one protocol sends it. It must be a pure function.
+// An Encoder writes an event as one protocol sends it. It is a pure function and runs in
+// the hub's goroutine: it must not wait, and a panic there ends the broker.
 type Encoder func(ev *Event, at Cursor) []byte
 
 // An Encoding is the number of an encoder among [Options.Encoders].

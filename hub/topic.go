@@ -97,7 +97,7 @@ func check(s string, wildcards bool) error {
 
 // reserved reports whether a topic is the broker's own. Wildcards at the first
 // level do not reach such topics.
-func reserved(topic string) bool { return topic[0] == '$' }
+func reserved(topic string) bool { return strings.HasPrefix(topic, "$") }
 
 // isPattern reports whether a subscription has a wildcard level.
 func isPattern(s string) bool {

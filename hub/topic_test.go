@@ -8,6 +8,14 @@ import (
 	"unicode/utf8"
 )
 
+// TestEmptyTopic: a topic that nobody has checked is not the broker's own, and no panic.
+func TestEmptyTopic(t *testing.T) {
+	t.Parallel()
+	if Match("$stats", "") || Match("cats", "") || Covers("$stats", "") {
+		t.Error("a topic without a name is one with a name")
+	}
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	const topic, pattern, owned, none = "topic", "pattern", "reserved", "none"

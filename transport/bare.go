@@ -13,7 +13,7 @@ import (
 // message. The one command sets the topics.
 
 // bareEvent is the form of its events.
-var bareEvent = register(func(ev *hub.Event, _ hub.Cursor) []byte {
+var bareEvent = addForm(func(ev *hub.Event, _ hub.Cursor) []byte {
 	return appendFrame(make([]byte, 0, frameSize(len(ev.Message))), opText, ev.Message)
 })
 
@@ -22,7 +22,7 @@ type bare struct{ webSocket }
 
 func (bare) name() string { return "bare" }
 
-func (bare) conn() hub.Conn { return hub.Conn{Encoding: bareEvent} }
+func (bare) conn() hub.Conn { return hub.Conn{Encoding: bareEvent, Replay: bareEvent} }
 
 func (bare) subprotocol() string { return "" }
 
@@ -57,7 +57,7 @@ func (bare) message(c *conn, m message) {
 			return
 		}
 		topics, err := parseTopics(m.data)
-		if err == nil {
+		if err == nil && c.checkTopics(topics) == nil {
 			done, err := c.server.hub.SetTopics(&c.Conn, topics)
 			if done || err != nil {
 				return
@@ -77,11 +77,6 @@ func parseTopics(text []byte) ([]string, error) {
 	}
 	if command.Topics == nil {
 		return nil, errNoTopics
-	}
-	for _, name := range *command.Topics {
-		if err := hub.CheckPattern(name); err != nil {
-			return nil, err
-		}
 	}
 	return *command.Topics, nil
 }

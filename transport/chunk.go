@@ -34,7 +34,7 @@ type streamEncoding struct{ plain, chunked hub.Encoding }
 // registerStream adds a form of server-sent events.
 func registerStream(e hub.Encoder) streamEncoding {
 	chunks := func(ev *hub.Event, at hub.Cursor) []byte { return appendChunk(nil, e(ev, at)) }
-	return streamEncoding{plain: register(e), chunked: register(chunks)}
+	return streamEncoding{plain: addForm(e), chunked: addForm(chunks)}
 }
 
 // chunked is a protocol of server-sent events in chunks.

@@ -3,8 +3,6 @@ package transport
 import (
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"belfry/hub"
 )
 
@@ -15,7 +13,7 @@ import (
 const cloudEventsName = "cloudevents.json"
 
 // cloudEvent is the form of its events.
-var cloudEvent = registerWith(func(d CloudEventDefaults) hub.Encoder { return d.appendFrame })
+var cloudEvent = addFormWith(func(d CloudEventDefaults) hub.Encoder { return d.appendFrame })
 
 // cloudEvents is the protocol cloudevents.json.
 type cloudEvents struct{ webSocket }
@@ -28,7 +26,7 @@ func (cloudEvents) refusesInBand() bool { return false }
 
 func (cloudEvents) accept(_ *conn, want hub.Want) error { return needsTopics(want) }
 
-func (cloudEvents) conn() hub.Conn { return hub.Conn{Encoding: cloudEvent, Notes: true} }
+func (cloudEvents) conn() hub.Conn { return hub.Conn{Encoding: cloudEvent, Replay: cloudEvent, Notes: true} }
 
 // note reports gaps, as a CloudEvent of a type of its own. The protocol has no form for
 // other notes.
@@ -93,10 +91,8 @@ func (d CloudEventDefaults) appendFrame(ev *hub.Event, at hub.Cursor) []byte {
 	case more.Base64:
 		text = append(text, `,"data_base64":"`...)
 		text = append(append(text, ev.Message...), '"') // of that alphabet nothing is escaped
-	case ev.Text:
-		text, _ = jsontext.AppendQuote(append(text, `,"data":`...), ev.Message) // cannot fail: a message is UTF-8
 	default:
-		text = append(append(text, `,"data":`...), ev.Message...)
+		text = appendData(text, ev)
 	}
 	return appendFrame(nil, opText, append(text, '}'))
 }

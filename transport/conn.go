@@ -137,7 +137,8 @@ func (c *conn) decode(p []byte) (more bool) {
 			}
 		}
 		if err != nil {
-			c.fault(err)
+			f, _ := errors.AsType[frameError](err) // the decoder's errors are all of this kind
+			c.fault(f)
 			return true
 		}
 		if m.op == opText || m.op == opBinary {
@@ -190,10 +191,19 @@ func (c *conn) ignore(m message) {
 	}
 }
 
+// checkTopics reports what is wrong with topics that the peer wants, as the hub's requests
+// must not have it: a [*hub.TopicError].
+func (c *conn) checkTopics(names []string) error {
+	for _, name := range names {
+		if err := hub.CheckPattern(name); err != nil && !(c.admin && hub.ForOperators(name)) {
+			return err
+		}
+	}
+	return nil
+}
+
 // fault has the connection closed because its peer broke a rule.
-func (c *conn) fault(err error) {
-	var f frameError
-	errors.As(err, &f) // the decoder's errors are all of this kind
+func (c *conn) fault(f frameError) {
 	c.deaf = true
 	c.keep(nil)
 	c.courier.tell(event{kind: evFault, c: c, code: f.code, text: f.reason})

@@ -264,7 +264,7 @@ func (k *courier) handle(e event) {
 		k.flushOne(c)
 	case evFault:
 		c.discards = true
-		k.close(c, farewell{why: violations[e.code], code: e.code, text: e.text})
+		k.close(c, farewell{why: violation(e.code), code: e.code, text: e.text})
 	case evRefused:
 		k.open(c)
 		k.close(c, farewell{why: e.reason, code: e.code, text: e.text})

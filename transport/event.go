@@ -23,6 +23,12 @@ func AppendEvent(dst []byte, ev *hub.Event) []byte {
 	if ev.Details != nil && ev.Details.TraceParent != "" {
 		dst = appendMember(dst, `,"traceparent":`, ev.Details.TraceParent)
 	}
+	return appendData(dst, ev)
+}
+
+// appendData appends the member of a JSON object that holds the message of an event. Other
+// members are before it.
+func appendData(dst []byte, ev *hub.Event) []byte {
 	dst = append(dst, `,"data":`...)
 	if ev.Text {
 		dst, _ = jsontext.AppendQuote(dst, ev.Message) // cannot fail: a message is UTF-8

@@ -10,7 +10,8 @@ import (
 )
 
 // A protocol is one file and, over WebSocket, one line in subprotocols. The file has the
-// protocol and the forms of its events, which it registers.
+// protocol and the forms of its events, which it adds to encodings. A form costs nothing
+// while no connection uses it. cloudevents.go is the smallest example.
 
 // subprotocols are the protocols over WebSocket, the ones that are preferred first. The
 // last is for all clients.
@@ -19,13 +20,13 @@ var subprotocols = []subprotocol{v1{}, cloudEvents{}, bare{}}
 // encodings make the forms of events, by [hub.Encoding].
 var encodings []func(CloudEventDefaults) hub.Encoder
 
-// register adds a form of events.
-func register(e hub.Encoder) hub.Encoding {
-	return registerWith(func(CloudEventDefaults) hub.Encoder { return e })
+// addForm adds a form of events.
+func addForm(e hub.Encoder) hub.Encoding {
+	return addFormWith(func(CloudEventDefaults) hub.Encoder { return e })
 }
 
-// registerWith adds a form of events that depends on the configuration.
-func registerWith(encoder func(CloudEventDefaults) hub.Encoder) hub.Encoding {
+// addFormWith adds a form of events that depends on the configuration.
+func addFormWith(encoder func(CloudEventDefaults) hub.Encoder) hub.Encoding {
 	encodings = append(encodings, encoder)
 	return hub.Encoding(len(encodings) - 1)
 }
@@ -39,22 +40,27 @@ func Encoders(d CloudEventDefaults) []hub.Encoder {
 	return all
 }
 
-// A protocol is how a connection speaks. Its value is the same for all
-// connections.
+// A protocol is how a connection speaks. Its value is the same for all connections. The
+// connection's reader calls message, which may wait for the hub. Its courier calls all the
+// others, which must not wait.
 type protocol interface {
 	// name is the protocol's.
 	name() string
-	// conn is how the hub sees the connection.
+	// conn is how the hub sees the connection: the forms of its events, and of those of a
+	// replay if its clients can ask for one.
 	conn() hub.Conn
-	// note is the form of a note of the hub's. It is asked for if conn().Notes.
+	// note is the form of a note of the hub's; nil if the peer is not told of it. It is
+	// asked for if conn().Notes.
 	note(c *conn, n hub.Note) []byte
-	// heartbeat tells the peer its resume point. It is asked for if conn().Notes.
+	// heartbeat tells the peer its resume point; nil if it is not told. It is asked for if
+	// conn().Notes.
 	heartbeat(at hub.Cursor) []byte
 	// ping asks for a sign of life. It is nil if the protocol can't ask.
 	ping() []byte
 	// farewell is the last thing that the peer gets.
 	farewell(c *conn, f farewell) []byte
-	// message acts on a data message of the peer.
+	// message acts on a data message of the peer. Its data is the reader's again when this
+	// returns. Topics are checked by conn.checkTopics before the hub gets them.
 	message(c *conn, m message)
 }
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -33,8 +34,30 @@ func TestProtocols(t *testing.T) {
 		}
 		forms[form] = p.name()
 	}
+	for _, p := range protocols {
+		form := string(encoders[p.conn().Replay](ev, hub.Cursor{Epoch: 1, Position: 1}))
+		if other, ok := forms[form]; ok && other != p.name() || !strings.Contains(form, `{"n":1}`) {
+			t.Errorf("events of a replay of %T are %q, like those of %s", p, form, other)
+		}
+	}
 	if len(encoders) < len(forms) {
 		t.Errorf("%d encoders for %d forms", len(encoders), len(forms))
+	}
+}
+
+// TestSubprotocolsAreDocumented: each name that clients may offer is in the pages for them.
+func TestSubprotocolsAreDocumented(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"protocol.md", "asyncapi.yaml"} {
+		text, err := os.ReadFile("../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range subprotocols {
+			if !strings.Contains(string(text), p.subprotocol()) {
+				t.Errorf("%s does not mention %s", page, p.subprotocol())
+			}
+		}
 	}
 }
 

@@ -42,6 +42,14 @@ var closeCodes = map[hub.Reason]uint16{
 	hub.UnsupportedData: closeUnsupportedData,
 }
 
+// violation is the reason for which a connection ends whose peer broke a rule.
+func violation(code uint16) hub.Reason {
+	if why, known := violations[code]; known {
+		return why
+	}
+	return hub.PolicyViolation
+}
+
 // violations maps the close code of a peer's fault to its reason.
 var violations = map[uint16]hub.Reason{
 	closeProtocolError:   hub.ProtocolError,

@@ -17,8 +17,8 @@ const v1Name = "belfry.v1"
 
 // The forms of its events. One of a replay has no cursor.
 var (
-	v1Encoding = register(func(ev *hub.Event, at hub.Cursor) []byte { return appendFrame(nil, opText, v1Event(ev, at, false)) })
-	v1Replay   = register(func(ev *hub.Event, at hub.Cursor) []byte { return appendFrame(nil, opText, v1Event(ev, at, true)) })
+	v1Encoding = addForm(func(ev *hub.Event, at hub.Cursor) []byte { return appendFrame(nil, opText, v1Event(ev, at, false)) })
+	v1Replay   = addForm(func(ev *hub.Event, at hub.Cursor) []byte { return appendFrame(nil, opText, v1Event(ev, at, true)) })
 )
 
 // v1 is the protocol belfry.v1.

@@ -93,14 +93,9 @@ func (v1) message(c *conn, m message) {
 
 // refuse answers an operation that was not done, if err is not nil.
 func (op *operation) refuse(c *conn, err error) {
-	var no *refusal
-	switch {
-	case err == nil || errors.Is(err, hub.ErrUnknownClient) || errors.Is(err, hub.ErrClosed):
-		return // done, or the connection will end
-	case !errors.As(err, &no):
-		if no = refusalOf(err); errors.Is(err, hub.ErrForbidden) {
-			c.server.opts.Denied(no.code, err.Error(), op.Op)
-		}
+	no := c.refusal(err, op.Op)
+	if no == nil {
+		return
 	}
 	text := appendRef([]byte(`{"type":"error"`), op.Ref)
 	text = appendMember(text, `,"code":`, no.code)
@@ -203,7 +198,7 @@ func (op *operation) do(c *conn) error {
 	case "subscribe":
 		return op.subscribe(c)
 	case "unsubscribe":
-		if err := op.checkTopics(c); err != nil {
+		if err := op.wellFormed(c); err != nil {
 			return err
 		}
 		return c.server.hub.Unsubscribe(&c.Conn, op.Topics, op.Ref)
@@ -214,7 +209,7 @@ func (op *operation) do(c *conn) error {
 }
 
 func (op *operation) subscribe(c *conn) error {
-	if err := op.checkTopics(c); err != nil {
+	if err := op.wellFormed(c); err != nil {
 		return err
 	}
 	var from hub.From
@@ -291,17 +286,12 @@ func (op *operation) publish(c *conn) error {
 	return nil
 }
 
-func (op *operation) checkTopics(c *conn) error {
+func (op *operation) wellFormed(c *conn) error {
 	switch {
 	case len(op.Topics) == 0:
 		return &refusal{"invalid_topic", "topics is missing or empty; list some, such as [\"cats\"]"}
 	case len(op.Topics) > c.server.limits.Load().MaxSubscriptions:
 		return hub.ErrTooManyTopics
 	}
-	for _, name := range op.Topics {
-		if err := hub.CheckPattern(name); err != nil && !(c.admin && hub.ForOperators(name)) {
-			return err
-		}
-	}
-	return nil
+	return c.checkTopics(op.Topics)
 }

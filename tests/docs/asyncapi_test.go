@@ -5,7 +5,6 @@ import (
 	"go/token"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -105,13 +104,13 @@ func TestAsyncAPICloseCodes(t *testing.T) {
 	}
 }
 
-// TestAsyncAPICodes: each code that belfry.v1 itself refuses with is described;
+// TestAsyncAPICodes: each code that connections are refused something with is described;
 // the others that are described are those of HTTP.
 func TestAsyncAPICodes(t *testing.T) {
 	t.Parallel()
 	own := make(map[string]bool)
 	for _, f := range moduleFiles(t) {
-		if !strings.HasPrefix(f.name, "transport/v1") {
+		if !f.within("transport") || f.isTest() {
 			continue
 		}
 		ast.Inspect(f.syntax, func(n ast.Node) bool {

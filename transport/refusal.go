@@ -11,9 +11,9 @@ import (
 	"belfry/hub"
 )
 
-// The answers to operations of belfry.v1 that are not done.
+// The answers to requests of clients that are not done: over belfry.v1, the operations.
 
-// A refusal is the answer to an operation that is not done. Its code is stable:
+// A refusal is the answer to a request that is not done. Its code is stable:
 // programs may rely on it.
 type refusal struct {
 	code   string
@@ -21,6 +21,21 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string { return r.code + ": " + r.detail }
+
+// refusal returns what a client is told of an error of something that it asked for, nil if
+// that is nothing. Requests without the right are logged.
+func (c *conn) refusal(err error, what string) *refusal {
+	var no *refusal
+	switch {
+	case err == nil || errors.Is(err, hub.ErrUnknownClient) || errors.Is(err, hub.ErrClosed):
+		return nil // done, or the connection will end
+	case !errors.As(err, &no):
+		if no = refusalOf(err); errors.Is(err, hub.ErrForbidden) {
+			c.server.opts.Denied(no.code, err.Error(), what)
+		}
+	}
+	return no
+}
 
 // refusalOf returns what a client is told about an error of the hub.
 func refusalOf(err error) *refusal {
