@@ -74,11 +74,12 @@ type player struct {
 	b     *harness.Broker
 	names map[string]string // values by name
 
-	wire *harness.Wire
-	head http.Header   // of the last answer; nil while there is none
-	body *bufio.Reader // of the last answer; nil over WebSocket
-	left bool          // this side has said farewell
-	beat bool          // a heartbeat of a stream is wanted: an id without anything else
+	wire  *harness.Wire
+	head  http.Header   // of the last answer; nil while there is none
+	body  *bufio.Reader // of the last answer; nil over WebSocket
+	ahead []string      // lines of it that have been read already
+	left  bool          // this side has said farewell
+	beat  bool          // a heartbeat of a stream is wanted: an id without anything else
 }
 
 func (p *player) fatalf(format string, args ...any) {
@@ -244,14 +245,36 @@ func (p *player) text() string {
 		}
 		return strings.TrimSuffix(s, "\n")
 	}
+	if len(p.ahead) > 0 {
+		got := p.ahead[0]
+		p.ahead = p.ahead[1:]
+		return got
+	}
 	got := line()
-	for got == "event: heartbeat" && !p.beat {
-		line() // its id
+	for got == "event: heartbeat" {
+		if id := line(); p.beat && !p.known(strings.TrimPrefix(id, "id: ")) {
+			p.ahead = append(p.ahead, id)
+			break
+		}
 		line()
 		got = line()
 	}
 	return got
 }
+
+// known reports whether a name stands for a cursor. A heartbeat that tells it again is of
+// before what has happened last.
+func (p *player) known(cursor string) bool {
+	for _, value := range p.names {
+		if value == cursor {
+			return true
+		}
+	}
+	return false
+}
+
+// heartbeat begins the message of one, up to its cursor.
+const heartbeat = `{"type":"heartbeat","cursor":"`
 
 // message returns the next message or Close frame.
 func (p *player) message(want string) string {
@@ -264,7 +287,7 @@ func (p *player) message(want string) string {
 			return strings.TrimSpace(fmt.Sprintf("close %d %s", int(payload[0])<<8|int(payload[1]), payload[2:]))
 		case op != harness.Text:
 			p.fatalf("a frame %#x has come: %q", op, payload)
-		case strings.HasPrefix(payload, `{"type":"heartbeat"`) && !strings.HasPrefix(want, `{"type":"heartbeat"`):
+		case strings.HasPrefix(payload, heartbeat) && (!strings.HasPrefix(want, heartbeat) || p.known(strings.TrimSuffix(payload[len(heartbeat):], `"}`))):
 		default:
 			return payload
 		}
