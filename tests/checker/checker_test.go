@@ -41,11 +41,11 @@ type checkPlan struct {
 
 // checkPlans are those of an ordinary test run. The soak has more of everything.
 var checkPlans = []checkPlan{
-	{"everything retained", 2000, 66, 0, false, false, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
-	{"few events retained", 2000, 44, 5, true, false, []string{"--history-events=5", "--history-bytes=4294967296"}},
-	{"few bytes retained", 2000, 44, 0, true, false, []string{"--history-events=1000000", "--history-bytes=131072"}},
-	{"over TLS", 1500, 66, 0, false, true, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
-	{"few events retained, over TLS", 1500, 44, 5, true, true, []string{"--history-events=5", "--history-bytes=4294967296"}},
+	{"everything retained", 1400, 66, 0, false, false, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
+	{"few events retained", 1400, 44, 5, true, false, []string{"--history-events=5", "--history-bytes=4294967296"}},
+	{"few bytes retained", 1400, 44, 0, true, false, []string{"--history-events=1000000", "--history-bytes=131072"}},
+	{"over TLS", 1000, 66, 0, false, true, []string{"--history-events=1000000", "--history-bytes=4294967296"}},
+	{"few events retained, over TLS", 1000, 44, 5, true, true, []string{"--history-events=5", "--history-bytes=4294967296"}},
 }
 
 func TestChecker(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 func chromiumPlays(t *testing.T, module string, args ...string) *harness.Stranger {
 	t.Helper()
 	harness.Npm(t, "playwright-core")
-	node, program := harness.Installed(t, "node"), harness.Installed(t, "chromium", "chromium-browser", "google-chrome")
+	node, program := harness.Installed(t, "node"), harness.Installed(t, harness.HeadlessChromium...)
 	harness.Chromium.Once.Do(func() { harness.Chromium.Err = harness.Chromium.Start(node, program) })
 	if harness.Chromium.Err != nil {
 		t.Fatalf("Chromium does not start: %v", harness.Chromium.Err)

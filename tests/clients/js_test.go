@@ -20,9 +20,12 @@ var jsFlags = []string{"--history-events=1000", "--reconnect-delay=20ms"}
 
 func TestJavaScriptInChromium(t *testing.T) {
 	t.Parallel()
-	w := newBrowser(t, "chromium")
-	testJavaScript(t, w)
-	w.test(t, "a frozen page", testFrozen)
+	testJavaScript(t, newBrowser(t, "chromium"))
+}
+
+func TestFrozenPageInChromium(t *testing.T) {
+	t.Parallel()
+	newBrowser(t, "chromium with tabs").test(t, "a frozen page", testFrozen)
 }
 
 func TestJavaScriptInFirefox(t *testing.T) {

@@ -42,8 +42,9 @@ type result struct {
 
 // browsers are the programs of each kind.
 var browsers = map[string][]string{
-	"chromium": {"chromium", "chromium-browser", "google-chrome"},
-	"firefox":  {"firefox-esr", "firefox"},
+	"chromium":           harness.HeadlessChromium,
+	"chromium with tabs": harness.ChromiumWithTabs,
+	"firefox":            {"firefox-esr", "firefox"},
 }
 
 // newBrowser starts a browser, and a site for its pages: the folder docs, and at

@@ -116,6 +116,13 @@ func (s *Stranger) Next() (got Said) {
 	return got
 }
 
+// Programs that are Chromium. Without a window it takes half the time, but a page of it is
+// never hidden by another.
+var (
+	ChromiumWithTabs = []string{"chromium", "chromium-browser", "google-chrome"}
+	HeadlessChromium = append([]string{"chromium-headless-shell"}, ChromiumWithTabs...)
+)
+
 // Installed returns the path of the first program that is there, or leaves the
 // test out.
 func Installed(t *testing.T, programs ...string) string {

@@ -76,7 +76,7 @@ func TestConsoleOfAnOpenBrokerInChromium(t *testing.T) {
 func (c consoleCase) play(t *testing.T) {
 	t.Helper()
 	harness.Npm(t, "playwright-core")
-	node, browser := harness.Installed(t, "node"), harness.Installed(t, "chromium", "chromium-browser", "google-chrome")
+	node, browser := harness.Installed(t, "node"), harness.Installed(t, harness.HeadlessChromium...)
 	c.Hostile, c.Message = hostileText, hostileText
 	text, err := json.Marshal(c)
 	if err != nil {
