@@ -26,7 +26,9 @@ func (cloudEvents) refusesInBand() bool { return false }
 
 func (cloudEvents) accept(_ *conn, want hub.Want) error { return needsTopics(want) }
 
-func (cloudEvents) conn() hub.Conn { return hub.Conn{Encoding: cloudEvent, Replay: cloudEvent, Notes: true} }
+func (cloudEvents) conn() hub.Conn {
+	return hub.Conn{Encoding: cloudEvent, Replay: cloudEvent, Notes: true}
+}
 
 // note reports gaps, as a CloudEvent of a type of its own. The protocol has no form for
 // other notes.
