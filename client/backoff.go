@@ -32,8 +32,10 @@ func (b *backoff) next(e ending, renewed bool) time.Duration {
 	b.failures++
 	var closed *CloseError
 	switch code := 0; {
-	case e.after != nil:
+	case e.after != nil && first:
 		return *e.after
+	case e.after != nil:
+		return max(*e.after, b.jitter()) // a broker that ends each connection is not to be hurried
 	case errors.As(e.err, &closed):
 		code = closed.Code
 		switch {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"sync"
-	"time"
 )
 
 // A Client is a connection to the broker that reconnects whenever it is lost. Its methods
@@ -15,7 +14,8 @@ type Client struct {
 	renewable bool // another call of url may give another URL
 	opts      Options
 	queue     *queue
-	wake      chan struct{} // of capacity 1: the session state has something to send
+	credential
+	wake chan struct{} // of capacity 1: the session state has something to send
 
 	ctx    context.Context // ends when the client is closed
 	cancel context.CancelFunc
@@ -50,7 +50,8 @@ func start(url func(context.Context) (string, error), renewable bool, o *Options
 	opts := settings(o)
 	c := &Client{
 		url: url, renewable: renewable, opts: opts,
-		queue: newQueue(opts.Buffer, opts.After), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		credential: credential{ask: opts.Token},
+		queue:      newQueue(opts.Buffer, opts.After), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		state: sessionState{memory: opts.ReplayMemory, cursor: opts.After},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -118,7 +119,8 @@ func (c *Client) ask(r *Request) (*Request, error) {
 }
 
 // Close ends the client and its connection. It waits until all its goroutines have ended:
-// at most a second for the broker's answer, and for the URL function if it is running.
+// at most a second for the broker's answer, and for the URL or token function if one is
+// running.
 // Messages that Next has not returned are dropped.
 func (c *Client) Close() {
 	c.end(ErrClosed, true)
@@ -161,9 +163,11 @@ func (c *Client) run() {
 		}
 		var closed *CloseError
 		renew := c.renewable && errors.As(e.err, &closed) && closed.gone()
+		expired := c.credential.ended(e.err)
 		switch {
 		case c.ctx.Err() != nil:
 			return
+		case expired:
 		case renew:
 			url = ""
 			c.forget()
@@ -171,8 +175,8 @@ func (c *Client) run() {
 			c.end(e.err, false)
 			return
 		}
-		retry := pause.next(e, renew)
-		if !c.put(&Disconnected{Err: e.err, RetryIn: retry}) || !c.sleep(retry) {
+		retry := pause.next(e, renew || expired)
+		if !c.put(&Disconnected{Err: e.err, RetryIn: retry}) || !sleep(c.ctx, retry) {
 			return
 		}
 	}
@@ -185,21 +189,6 @@ func (c *Client) forget() {
 	c.state.anonymous = false
 }
 
-// sleep reports false if the client has ended.
-func (c *Client) sleep(d time.Duration) bool {
-	if d <= 0 {
-		return c.ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-c.ctx.Done():
-		return false
-	}
-}
-
 // connect makes a connection and serves it until it ends.
 func (c *Client) connect(raw string) (e ending) {
 	c.mu.Lock()
@@ -208,7 +197,11 @@ func (c *Client) connect(raw string) (e ending) {
 	if err != nil {
 		return ending{err: &urlError{concealed(err)}}
 	}
-	s, err := c.dial(address)
+	token, err := c.credential.get(c.ctx)
+	if err != nil {
+		return ending{err: err}
+	}
+	s, err := c.dial(address, token)
 	if err != nil {
 		return ending{err: concealed(err)}
 	}

@@ -163,7 +163,15 @@ func TestReconnectAfter(t *testing.T) {
 		if d := c.disconnected(); d.RetryIn != time.Hour {
 			t.Errorf("in %v", d.RetryIn)
 		}
-		p = s.next()
+		s.next()
+	})
+}
+
+// TestReconnectAfterNoTime: less than no time is none.
+func TestReconnectAfterNoTime(t *testing.T) {
+	bubble(t, func(t *testing.T, s *stage) {
+		c := s.openStatic("ws://broker/ws", client.Options{})
+		p := s.next()
 		p.say(`{"type":"closing","reconnect_after_ms":-1}`)
 		p.close(1012, "")
 		if d := c.disconnected(); d.RetryIn != 0 {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"time"
 )
@@ -20,6 +21,16 @@ type Options struct {
 	HTTPClient *http.Client
 	// Header is sent with each handshake, such as Authorization for a proxy.
 	Header http.Header
+
+	// Token returns a token (see docs/tokens.md) to connect with. It is called before the
+	// first connection, again in time before the broker ends the connection because the
+	// token does, and when the broker accepts a token no longer. The client keeps the token
+	// for other connections. A call has 30 seconds. It should return a new token each time:
+	// calls are at least 5 seconds, and half of what the token has left, apart.
+	//
+	// An error counts as a failed attempt to connect, as one of the URL function does. While
+	// there is a connection it means another call, until the connection ends.
+	Token func(context.Context) (string, error)
 
 	// DialTimeout bounds connecting, up to the broker's welcome; 10s by
 	// default.

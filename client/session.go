@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -36,15 +37,23 @@ type session struct {
 	welcome bool           // it has been received
 	after   *time.Duration // from the message closing
 	writing sync.WaitGroup // the goroutine that writes
+	renewal renewal        // of the token
 }
 
 // dial connects; the welcome is left to serve.
-func (c *Client) dial(address string) (*session, error) {
+func (c *Client) dial(address, token string) (*session, error) {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(c.ctx, c.opts.DialTimeout)
 	defer cancel()
+	header := c.opts.Header
+	if token != "" {
+		if header = header.Clone(); header == nil {
+			header = make(http.Header)
+		}
+		header.Set("Authorization", "Bearer "+token)
+	}
 	socket, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{
-		HTTPClient: c.opts.HTTPClient, HTTPHeader: c.opts.Header,
+		HTTPClient: c.opts.HTTPClient, HTTPHeader: header,
 		Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
 	})
 	switch {
@@ -78,6 +87,8 @@ func (s *session) serve() ending {
 	err = s.why(err)
 	s.greeting.Stop()
 	s.cancel(nil)
+	s.renewal.end()
+	s.renewal.of.Wait()
 	_ = s.socket.CloseNow() // a failed read leaves the socket open
 	s.writing.Wait()
 	if !stop() {
@@ -164,6 +175,7 @@ func (s *session) start(f *frame) {
 	s.welcome = true
 	s.greeting.Stop()
 	c := s.client
+	c.credential.accepted()
 	s.watch.set(c.opts, milliseconds(f.HeartbeatMS))
 	c.mu.Lock()
 	messages := c.state.welcome(f)
@@ -178,6 +190,13 @@ func (s *session) start(f *frame) {
 // Reading continues until the broker answers our Close frame.
 func (s *session) take(f *frame) {
 	c := s.client
+	switch {
+	case f.Type == "expiring":
+		s.renewToken(milliseconds(f.ExpiresInMS))
+	case f.Type == "ack" && f.Ref == authRef:
+		s.renewal.end()
+		c.credential.accepted()
+	}
 	c.mu.Lock()
 	m := c.state.take(f)
 	at := c.state.at()

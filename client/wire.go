@@ -18,6 +18,7 @@ type operation struct {
 	Topics []string `json:"topics,omitempty"`
 	After  string   `json:"after,omitempty"`
 	Last   int      `json:"last,omitzero"`
+	Token  string   `json:"token,omitzero"`
 	Ref    uint64   `json:"ref,omitzero"`
 }
 
@@ -46,6 +47,8 @@ type frame struct {
 	Limits      struct {
 		MaxMessage int `json:"max_message"`
 	} `json:"limits"`
+
+	ExpiresInMS int64 `json:"expires_in_ms"` // of expiring
 
 	Code             string `json:"code"` // of error
 	Detail           string `json:"detail"`

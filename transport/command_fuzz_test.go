@@ -21,7 +21,7 @@ func FuzzTopics(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		topics, err := parseTopics(text)
-		if err != nil {
+		if err != nil || new(conn).checkTopics(topics) != nil {
 			return
 		}
 		var lenient struct{ Topics []string }
