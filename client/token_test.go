@@ -105,12 +105,12 @@ func TestTokens(t *testing.T) {
 		least, most int // calls
 		dials       int // at most
 	}{
-		"5s":  {lasting(5 * time.Second), 100, 121, 121},
-		"20s": {lasting(20 * time.Second), 50, 61, 1},
-		"29s": {lasting(29 * time.Second), 35, 43, 1},
-		"35s": {lasting(35 * time.Second), 30, 36, 1},
-		"45s": {lasting(45 * time.Second), 24, 28, 1},
-		"2m":  {lasting(2 * time.Minute), 5, 11, 1},
+		"5s":              {lasting(5 * time.Second), 100, 121, 121},
+		"20s":             {lasting(20 * time.Second), 50, 61, 1},
+		"29s":             {lasting(29 * time.Second), 35, 43, 1},
+		"35s":             {lasting(35 * time.Second), 30, 36, 1},
+		"45s":             {lasting(45 * time.Second), 24, 28, 1},
+		"2m":              {lasting(2 * time.Minute), 5, 11, 1},
 		"always the same": {func(int) (string, error) { return constant.Format(time.RFC3339Nano), nil }, 1, 100, 60},
 		"no more": {func(calls int) (string, error) {
 			if calls > 1 {
