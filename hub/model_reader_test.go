@@ -119,6 +119,33 @@ func (w *world) tellGap(r *modelReader, g Gap) (gone []Position) {
 	return gone
 }
 
+// lose evicts an event. Readers that were told of a gap that holds it, by each subscription
+// that it is for, are told no more of it.
+func (w *world) lose(e *modelEvent) {
+	e.evicted = true
+	w.stats.Evicted++
+	for _, c := range w.clients {
+		if c.modelReader.foretold(e) {
+			c.lost[e.position], c.excused[e.position] = true, true
+		}
+		for _, r := range c.replays {
+			if r.foretold(e) {
+				r.lost[e.position] = true
+				if e.position > r.at && e.position <= c.pos {
+					c.excused[e.position] = true
+				}
+			}
+		}
+	}
+}
+
+// foretold reports whether a reader was told that an event may be gone before it was.
+func (r *modelReader) foretold(e *modelEvent) bool {
+	return r.sees(e) && e.position > r.pos && !slices.ContainsFunc(r.names(), func(name string) bool {
+		return r.covered(name, e) && r.told[name] < e.position
+	})
+}
+
 // choose finds out which events a reader wants.
 func (w *world) choose(r *modelReader) {
 	n := r.last

@@ -202,8 +202,7 @@ func (w *world) evictOf(events []*modelEvent) {
 		}
 		key := stream{e.topic, e.user}
 		if left[key]++; left[key] > w.opts.HistoryEvents {
-			e.evicted = true
-			w.stats.Evicted++
+			w.lose(e)
 			left[key]--
 			if left[key] == 0 {
 				w.floor = max(w.floor, e.position)
@@ -225,8 +224,7 @@ func (w *world) evictOf(events []*modelEvent) {
 		if total <= w.opts.HistoryBytes && !e.born.Before(w.now.Add(-w.opts.HistoryAge)) {
 			break
 		}
-		e.evicted = true
-		w.stats.Evicted++
+		w.lose(e)
 		total -= e.size
 		key := stream{e.topic, e.user}
 		if left[key]--; left[key] == 0 {
