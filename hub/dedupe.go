@@ -27,6 +27,8 @@ type record struct {
 	at       time.Duration
 	receipts []Receipt
 	size     int
+	dropped  bool // it counts no more
+	pending  bool // its events are not stored yet
 }
 
 // What a record and each of its receipts cost in memory, in bytes, measured as
@@ -57,7 +59,7 @@ func (d *dedupe) find(k *Key) (*record, error) {
 }
 
 // remember adds a record.
-func (d *dedupe) remember(k Key, now time.Duration, receipts []Receipt) {
+func (d *dedupe) remember(k Key, now time.Duration, receipts []Receipt) *record {
 	r := &record{key: k, at: now, receipts: receipts}
 	ids := 0
 	for i := range receipts {
@@ -67,13 +69,23 @@ func (d *dedupe) remember(k Key, now time.Duration, receipts []Receipt) {
 	d.records[k.Name] = r
 	d.order.push(r)
 	d.bytes += r.size
+	return r
+}
+
+// drop forgets a record early: what it was for has not happened.
+func (d *dedupe) drop(r *record) {
+	delete(d.records, r.key.Name)
+	d.bytes -= r.size
+	r.size, r.dropped = 0, true // it stays in its place until its time has come
 }
 
 // forget drops what was remembered before a time, while more says so.
 func (d *dedupe) forget(before time.Duration, more func() bool) {
 	for d.order.len() > 0 && d.order.at(0).at <= before && more() {
 		r := d.order.pop()
-		d.bytes -= r.size
-		delete(d.records, r.key.Name)
+		if !r.dropped {
+			d.bytes -= r.size
+			delete(d.records, r.key.Name)
+		}
 	}
 }

@@ -40,6 +40,10 @@ type Options struct {
 	DedupeWindow time.Duration // keys of publications are remembered so long
 	DedupeBytes  int           // bytes for that in all, overhead counted
 
+	// Stored says that there is a store: what is published is handed over to be stored, and
+	// has its effect when that is done. See [Hub.Commits].
+	Stored bool
+
 	Couriers     int // couriers
 	Backlog      int // deliveries waiting for one courier, above which no more events are taken
 	BacklogBytes int // bytes of frames waiting for one courier, above which no more events are taken
@@ -79,12 +83,19 @@ type Hub struct {
 	opts      Options
 	spares    chan *publish // for reuse
 
+	// The line to the store. At most one commit is under way, so neither side waits.
+	commits chan *Commit
+	stored  chan stored
+
 	// Owned by Run.
-	state  *State
-	taking *publish // that is under way, and has to be gone on with; else nil
-	due    bool     // something waits for a courier that has a batch under way
-	waking bool     // there are polls that were not told yet
-	last   int      // what takes a while and was gone on with last
+	state   *State
+	storing bool            // the store has a commit
+	down    bool            // the store can take none now
+	settled []chan struct{} // to be closed when nothing waits for the store
+	taking  *publish        // that is under way, and has to be gone on with; else nil
+	due     bool            // something waits for a courier that has a batch under way
+	waking  bool            // there are polls that were not told yet
+	last    int             // what takes a while and was gone on with last
 }
 
 // A link is the hub's line to one courier. It has at most one batch under
@@ -109,6 +120,8 @@ func New(opts Options) *Hub {
 		opts:      opts,
 		state:     NewState(opts),
 		spares:    make(chan *publish, sparePublishes),
+		commits:   make(chan *Commit, 1),
+		stored:    make(chan stored, 1),
 	}
 	for i := range h.couriers {
 		h.couriers[i] = link{batches: make(chan *Batch, 1), spare: &Batch{}}
@@ -127,7 +140,10 @@ func (h *Hub) Run(ctx context.Context) {
 	h.state.Tick(h.opts.Clock())
 	for {
 		h.state.Turn()
-		publishes, spent, work := h.open(), h.spent, (<-chan struct{})(nil)
+		publishes, spent, work, stored := h.open(), h.spent, (<-chan struct{})(nil), h.stored
+		if h.state.Applying() {
+			stored = nil
+		}
 		if !h.due {
 			spent = nil
 		}
@@ -141,6 +157,8 @@ func (h *Hub) Run(ctx context.Context) {
 			h.serve(p)
 		case b := <-spent:
 			h.regain(b)
+		case r := <-stored:
+			h.settle(r)
 		case <-work:
 			h.work()
 		case <-tick.C:
@@ -176,7 +194,7 @@ func (h *Hub) serve(c command) {
 
 // open returns where publishes come from, nil while none should be taken.
 func (h *Hub) open() <-chan *publish {
-	if h.taking != nil || h.state.Congested() {
+	if h.taking != nil || h.down || h.state.Congested() || h.state.Full() {
 		return nil
 	}
 	return h.publishes
@@ -215,9 +233,11 @@ func (h *Hub) Cursor(p Position) Cursor { return Cursor{h.opts.Epoch, p} }
 // regain takes the batch that a courier has given back.
 func (h *Hub) regain(b spent) { h.couriers[b.courier].spare = b.batch }
 
-// flush hands each courier that is ready what waits for it, and wakes polls.
+// flush hands each courier that is ready what waits for it, and the store. It wakes polls
+// and answers publications.
 func (h *Hub) flush() {
 	h.wake()
+	h.store()
 	for len(h.spent) > 0 { // nobody else receives
 		h.regain(<-h.spent)
 	}

@@ -145,7 +145,7 @@ func (s *State) recount(u *user) {
 // does what others publish.
 func (s *State) output(end uint64) (ev Event, ok bool) {
 	n := &s.news
-	for n.order.Len() > 0 && s.work < end && !s.Congested() {
+	for n.order.Len() > 0 && s.work < end && !s.Congested() && !s.Full() {
 		topic := PresenceTopic + n.order.Front().Value.(PresenceChange).Topic
 		if !s.prepare(&n.ahead, topic, end) {
 			return ev, false
@@ -165,6 +165,11 @@ func (s *State) output(end uint64) (ev Event, ok bool) {
 func (s *State) publishOutput() {
 	end := s.allowance()
 	for ev, ok := s.output(end); ok; ev, ok = s.output(end) {
+		if s.storing.next != nil {
+			s.news.ahead.topic = ""
+			s.commitOutput(ev)
+			continue
+		}
 		at := s.authority.orderOutput(&ev)
 		s.apply(at, ev, &s.news.ahead)
 	}

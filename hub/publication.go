@@ -14,6 +14,23 @@ type Publication struct {
 type Taking struct {
 	Publication
 	receipts []Receipt
+
+	// Only with a store.
+	owner   *publish        // who waits for the receipts; nil: nobody
+	at      []Position      // of each event; 0: it is a repeat
+	repeats map[int]*record // what was published before, by number of the event
+	keys    []*record       // of its keys: of events in order, then of the whole
+	counted int             // of those, the ones that know their counts
+	stored  bool
+	err     error // why it is not stored
+}
+
+// key returns the key of an event, nil if it has none.
+func (t *Taking) key(i int) *Key {
+	if t.Keys == nil || !t.Keys[i].given() {
+		return nil
+	}
+	return &t.Keys[i]
 }
 
 // Begin checks a publication as a whole. It fails with [ErrDraining],
@@ -27,6 +44,9 @@ func (s *State) Begin(p Publication) (*Taking, error) {
 		r, err := s.authority.keys.find(&p.Key)
 		if err != nil {
 			return nil, err
+		}
+		if r != nil && r.pending {
+			return nil, ErrKeyPending
 		}
 		if r != nil {
 			return &Taking{receipts: s.repeated(r)}, nil
@@ -57,6 +77,8 @@ func (s *State) checkKeys(p *Publication) error {
 		}
 		if r, err := s.authority.keys.find(k); err != nil {
 			return err
+		} else if r != nil && r.pending {
+			return ErrKeyPending
 		} else if r != nil {
 			continue
 		}
@@ -77,19 +99,24 @@ func (s *State) checkKeys(p *Publication) error {
 // whether that was all.
 func (s *State) Continue(t *Taking) (done bool) {
 	if i := len(t.receipts); i < len(t.Events) {
-		var key *Key
-		if t.Keys != nil && t.Keys[i].given() {
-			key = &t.Keys[i]
-		}
 		if !s.Prepare(&t.Events[i]) {
 			return false
 		}
-		t.receipts = append(t.receipts, s.publishOnce(t.Events[i], key))
+		if t.at != nil {
+			t.receipts = append(t.receipts, s.applyOrdered(t, i))
+		} else {
+			t.receipts = append(t.receipts, s.publishOnce(t.Events[i], t.key(i)))
+		}
 	}
 	if len(t.receipts) < len(t.Events) {
 		return false
 	}
-	if t.Key.given() {
+	switch {
+	case !t.Key.given():
+	case t.at != nil:
+		s.spend(len(t.receipts))
+		copy(t.keys[t.counted].receipts, t.receipts)
+	default:
 		s.spend(len(t.receipts))
 		s.authority.keys.remember(t.Key, s.age, t.receipts)
 	}
@@ -108,6 +135,31 @@ func (s *State) publishOnce(ev Event, key *Key) Receipt {
 	receipt := s.publish(ev, &s.ahead)
 	s.authority.keys.remember(*key, s.age, []Receipt{receipt})
 	return receipt
+}
+
+// applyOrdered applies an event that is stored.
+func (s *State) applyOrdered(t *Taking, i int) Receipt {
+	if r := t.repeats[i]; r != nil {
+		s.ahead.topic = ""
+		return s.repeated(r)[0]
+	}
+	done := s.apply(t.at[i], t.Events[i], &s.ahead)
+	receipt := Receipt{ID: t.Events[i].ID, Cursor: s.cursor(t.at[i]), Matched: done.Matched, Queued: done.Queued}
+	if t.key(i) != nil {
+		t.keys[t.counted].receipts[0] = receipt
+		t.counted++
+	}
+	return receipt
+}
+
+// uncounted returns the receipt of an event that is ordered, without counts.
+func (t *Taking) uncounted(s *State, i int) Receipt {
+	if r := t.repeats[i]; r != nil {
+		receipt := r.receipts[0]
+		receipt.Duplicate = true
+		return receipt
+	}
+	return Receipt{ID: t.Events[i].ID, Cursor: s.cursor(t.at[i]), Uncounted: true}
 }
 
 // repeated returns the receipts of a record, for a repeat.

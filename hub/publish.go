@@ -7,6 +7,7 @@ type Receipt struct {
 	Matched   int  // clients subscribed to it
 	Queued    int  // of those, connected ones that will get it
 	Duplicate bool // it was published before; this is what became of it then
+	Uncounted bool // Matched and Queued are not known
 }
 
 // Prepare finds out whom the next event is for, as far as a step may, and reports

@@ -19,6 +19,7 @@ type State struct {
 	patternCount int
 	window       window
 	authority    authority
+	storing      storing
 
 	unconnected schedule // registered and never connected
 	away        schedule // disconnected, may still come back
@@ -65,6 +66,9 @@ func NewState(opts Options) *State {
 		unconnected: schedule{wait: opts.RegisterTTL},
 		away:        schedule{wait: opts.ResumeWindow},
 		outboxes:    make([]outbox, opts.Couriers),
+	}
+	if opts.Stored {
+		s.storing.next = new(Commit)
 	}
 	for i := range s.outboxes {
 		s.outboxes[i] = outbox{batch: &Batch{}, gather: make([][]*Conn, len(opts.Encoders))}

@@ -47,6 +47,10 @@ func (p *publish) serve(h *Hub) {
 }
 
 func (p *publish) begin(h *Hub) {
+	if h.opts.Stored {
+		p.order(h)
+		return
+	}
 	var err error
 	if p.taking, err = h.state.Begin(*p.many); err != nil {
 		p.all <- result[[]Receipt]{nil, err}
@@ -90,6 +94,13 @@ func (p *publish) goOn(h *Hub) {
 // event, it fails with [ErrBusy], and the event has no effect. See
 // [State.Publish].
 func (h *Hub) Publish(ctx context.Context, ev Event) (Receipt, error) {
+	if h.opts.Stored {
+		receipts, err := h.PublishAll(ctx, Publication{Events: []Event{ev}})
+		if err != nil {
+			return Receipt{}, err
+		}
+		return receipts[0], nil
+	}
 	p := h.spare()
 	defer h.keep(p)
 	p.event = ev
@@ -130,6 +141,9 @@ func (h *Hub) Submit(ctx context.Context, many Publication) (Pending, error) {
 
 // Receipts waits until the publication is answered.
 func (p Pending) Receipts() ([]Receipt, error) {
+	if p.hub.opts.Stored {
+		return p.hub.await(p.publish)
+	}
 	defer p.hub.keep(p.publish)
 	return wait(p.hub, p.publish.all)
 }

@@ -77,14 +77,16 @@ func (s *State) answerLate() {
 
 // Busy reports whether a step has left something to do.
 func (s *State) Busy() bool {
-	return s.overdue || s.reading.len() > 0 || s.releases.len() > 0 || s.unsettled()
+	return s.overdue || s.Applying() || s.reading.len() > 0 || s.releases.len() > 0 || s.unsettled()
 }
 
 // unsettled reports whether the end of a step has left something to do.
-func (s *State) unsettled() bool { return len(s.late) > 0 || s.news.order.Len() > 0 }
+func (s *State) unsettled() bool {
+	return len(s.late) > 0 || s.news.order.Len() > 0 && !s.Full()
+}
 
 // kindsOfWork is how many kinds of work [State.Work] goes on with.
-const kindsOfWork = 4
+const kindsOfWork = 5
 
 // Work goes on with something that a step has left, of another kind each time: so no
 // kind waits until there is nothing of the others.
@@ -108,6 +110,8 @@ func (s *State) goOn(kind int) bool {
 		s.readOne(s.reading.pop())
 	case kind == 3 && s.unsettled():
 		s.Settle()
+	case kind == 4 && s.Applying():
+		s.applyCommit()
 	default:
 		return false
 	}

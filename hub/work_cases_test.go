@@ -199,6 +199,7 @@ func (h *heavy) publication() {
 		p.Keys[i].Name[0], p.Keys[i].Name[1], p.Keys[i].Name[2] = 1, byte(i), byte(i>>8)
 	}
 	h.s.opts.DedupeBytes = 1 << 30
+	h.commit(p)
 	var taking *Taking
 	h.step("begin", func() {
 		var err error
@@ -208,6 +209,32 @@ func (h *heavy) publication() {
 	for range heavySteps {
 		h.step("an event of many", func() { h.s.Continue(taking) })
 		h.s.Take(0, &Batch{})
+	}
+}
+
+// commit has the same publication stored elsewhere before it is applied.
+func (h *heavy) commit(p Publication) {
+	h.s.storing.next = new(Commit)
+	defer func() { h.s.storing = storing{} }()
+	var c *Commit
+	order := func() {
+		h.step("order", func() {
+			_, err := h.s.Order(p)
+			h.fine(err)
+			h.s.Full()
+		})
+		h.step("take a commit", func() { c = h.s.TakeCommit() })
+	}
+	order()
+	h.step("refused", func() { h.s.Refused(c, ErrNotStored) })
+	order()
+	h.step("committed", func() { h.s.Committed(c) })
+	h.all("apply", func() bool { h.s.applyCommit(); return h.s.Applying() })
+	if n := len(h.s.Answers()); n != 2 {
+		h.t.Errorf("%d publications are answered", n)
+	}
+	for i := range p.Keys {
+		p.Keys[i].Name[0]++ // those that follow are new
 	}
 }
 

@@ -89,6 +89,7 @@ func TestWorkKnowsAllCommands(t *testing.T) {
 	}
 	for state, i := reflect.TypeFor[*State](), 0; i < state.NumMethod(); i++ {
 		switch name := state.Method(i).Name; name {
+		case "Restore": // nobody waits for the hub yet
 		case "Waits", "Congested", "Over": // they only look at the couriers, and at what is counted
 		default:
 			if !called[name] {
