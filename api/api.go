@@ -43,12 +43,13 @@ type Options struct {
 	Publishers *limit.Publishers     // nil: without limits
 	Overloaded func(limit.Need) bool // reports a lack of memory for a need; nil: never
 
-	Version string
-	Started time.Time              // when the process started
-	Ready   func() bool            // false while starting or draining; nil is always true
-	Clock   func() time.Time       // nil is time.Now
-	Metrics []prometheus.Collector // further metrics for /metrics
-	Log     *zap.Logger            // nil is silence
+	Version  string
+	Started  time.Time              // when the process started
+	LogFails func() bool            // the log can't be written; nil is never
+	Ready    func() bool            // false while starting or draining; nil is always true
+	Clock    func() time.Time       // nil is time.Now
+	Metrics  []prometheus.Collector // further metrics for /metrics
+	Log      *zap.Logger            // nil is silence
 	// Panicked counts and logs a panic of a handler; nil only logs.
 	Panicked func(v any, where string, about ...zap.Field)
 
@@ -103,6 +104,9 @@ type Server struct {
 // New returns the API. It panics if opts.Metrics has a metric of the same name as one of
 // the API's.
 func New(opts Options) *Server {
+	if opts.LogFails == nil {
+		opts.LogFails = func() bool { return false }
+	}
 	if opts.Ready == nil {
 		opts.Ready = func() bool { return true }
 	}

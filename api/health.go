@@ -50,6 +50,9 @@ func (s *Server) getReady(x *exchange) (any, error) {
 	if !s.opts.Ready() {
 		return nil, notReady.because("the broker is starting or shutting down; use another one until it is ready")
 	}
+	if s.opts.LogFails() {
+		return nil, notReady.because("the log cannot be written; see the broker's own log for the reason")
+	}
 	if s.opts.Overloaded(limit.ToBegin) {
 		return nil, &limit.Refusal{Limit: limit.Memory, After: memoryPause}
 	}

@@ -21,49 +21,52 @@ type kind struct {
 
 // The kinds of problems: every code that the HTTP interface answers with.
 var (
-	malformedJSON    = kind{"malformed_json", 400, ""}          // the body is not one JSON object, or holds a name twice, or is not UTF-8
-	tooDeep          = kind{"too_deep", 400, ""}                // the body nests deeper than max_depth
-	unknownMember    = kind{"unknown_member", 400, ""}          // the body has a member that the call does not know
-	malformedRequest = kind{"malformed_request", 400, ""}       // the query, the Host, or how the body arrived
-	invalidTopic     = kind{"invalid_topic", 400, ""}           // missing, of another type, or not well-formed
-	invalidUserID    = kind{"invalid_user_id", 400, ""}         // missing, or neither an integer nor a string of 1 to 255 bytes
-	invalidClientID  = kind{"invalid_client_id", 400, ""}       // missing or not a string
-	invalidMessage   = kind{"invalid_message", 400, ""}         // missing
-	invalidCursor    = kind{"invalid_cursor", 400, ""}          // not a cursor's text
-	invalidID        = kind{"invalid_id", 400, ""}              // not a text of 1 to 255 bytes
-	invalidExpiry    = kind{"invalid_expires_in", 400, ""}      // not a time to live in its range
-	invalidEvent     = kind{"invalid_event", 400, ""}           // an attribute of a CloudEvent
-	invalidKey       = kind{"invalid_idempotency_key", 400, ""} // not 1 to 255 printable characters, or of a stream
-	invalidSlow      = kind{"invalid_slow", 400, ""}            // not a policy for slow clients
-	keyReused        = kind{"idempotency_key_reused", 422, ""}  // something else was published under the key
-	tooManyKeys      = kind{"too_many_keys", 503, "10"}         // dedupe_bytes are in use
-	invalidLast      = kind{"invalid_last", 400, ""}            // not a number in its range
-	invalidWait      = kind{"invalid_wait", 400, ""}            // not a duration in its range
-	conflictingInput = kind{"conflicting_input", 400, ""}       // the same thing said twice, differently
-	badHandshake     = kind{"bad_handshake", 400, ""}           // not a WebSocket handshake as of RFC 6455
-	originNotAllowed = kind{"origin_not_allowed", 403, ""}      // a page of an origin that is not in allowed_origins
-	topicReserved    = kind{"topic_reserved", 403, ""}          // a topic that begins with '$'
-	notFound         = kind{"not_found", 404, ""}               // no such path
-	unknownClient    = kind{"unknown_client", 404, ""}          // never registered, unregistered or expired
-	methodNotAllowed = kind{"method_not_allowed", 405, ""}      // the path has other methods, see Allow
-	requestTimeout   = kind{"request_timeout", 408, ""}         // the body did not arrive in time
-	gap              = kind{"gap", 410, ""}                     // some events after the cursor are no longer retained
-	payloadTooLarge  = kind{"payload_too_large", 413, ""}       // the body is larger than max_body
-	messageTooLarge  = kind{"message_too_large", 413, ""}       // the message is larger than max_message
-	listTooLong      = kind{"list_too_long", 413, ""}           // the list has more events than the rate permits at once
-	unsupportedMedia = kind{"unsupported_media_type", 415, ""}  // the body's Content-Type or Content-Encoding
-	tooManyTopics    = kind{"too_many_topics", 422, ""}         // more than max_subscriptions
-	upgradeRequired  = kind{"upgrade_required", 426, ""}        // a request without a WebSocket handshake, see Upgrade
-	handshakeRefused = kind{"handshake_refused", 0, ""}         // refused by the transport, with a status of its own
-	internalError    = kind{"internal", 500, ""}                // a fault of the broker; its log has the request id
-	busy             = kind{"busy", 503, "1"}                   // no room for the event in time; it was not published
-	tooManyClients   = kind{"too_many_clients", 503, "10"}      // max_clients are registered
-	tooManyOfUser    = kind{"too_many_user_clients", 429, "10"} // max_user_clients of the user are registered or connected
-	tooManyConns     = kind{"too_many_connections", 503, "10"}  // max_connections are open
-	draining         = kind{"draining", 503, "5"}               // the broker is shutting down
-	stopped          = kind{"stopped", 503, "5"}                // the broker has stopped
-	notReady         = kind{"not_ready", 503, "1"}              // the broker is starting or shutting down
-	unresponsive     = kind{"unresponsive", 503, "1"}           // the hub did not answer in time
+	malformedJSON    = kind{"malformed_json", 400, ""}           // the body is not one JSON object, or holds a name twice, or is not UTF-8
+	tooDeep          = kind{"too_deep", 400, ""}                 // the body nests deeper than max_depth
+	unknownMember    = kind{"unknown_member", 400, ""}           // the body has a member that the call does not know
+	malformedRequest = kind{"malformed_request", 400, ""}        // the query, the Host, or how the body arrived
+	invalidTopic     = kind{"invalid_topic", 400, ""}            // missing, of another type, or not well-formed
+	invalidUserID    = kind{"invalid_user_id", 400, ""}          // missing, or neither an integer nor a string of 1 to 255 bytes
+	invalidClientID  = kind{"invalid_client_id", 400, ""}        // missing or not a string
+	invalidMessage   = kind{"invalid_message", 400, ""}          // missing
+	invalidCursor    = kind{"invalid_cursor", 400, ""}           // not a cursor's text
+	invalidID        = kind{"invalid_id", 400, ""}               // not a text of 1 to 255 bytes
+	invalidExpiry    = kind{"invalid_expires_in", 400, ""}       // not a time to live in its range
+	invalidEvent     = kind{"invalid_event", 400, ""}            // an attribute of a CloudEvent
+	invalidKey       = kind{"invalid_idempotency_key", 400, ""}  // not 1 to 255 printable characters, or of a stream
+	invalidSlow      = kind{"invalid_slow", 400, ""}             // not a policy for slow clients
+	keyReused        = kind{"idempotency_key_reused", 422, ""}   // something else was published under the key
+	tooManyKeys      = kind{"too_many_keys", 503, "10"}          // dedupe_bytes are in use
+	invalidLast      = kind{"invalid_last", 400, ""}             // not a number in its range
+	invalidWait      = kind{"invalid_wait", 400, ""}             // not a duration in its range
+	conflictingInput = kind{"conflicting_input", 400, ""}        // the same thing said twice, differently
+	badHandshake     = kind{"bad_handshake", 400, ""}            // not a WebSocket handshake as of RFC 6455
+	originNotAllowed = kind{"origin_not_allowed", 403, ""}       // a page of an origin that is not in allowed_origins
+	topicReserved    = kind{"topic_reserved", 403, ""}           // a topic that begins with '$'
+	notFound         = kind{"not_found", 404, ""}                // no such path
+	unknownClient    = kind{"unknown_client", 404, ""}           // never registered, unregistered or expired
+	methodNotAllowed = kind{"method_not_allowed", 405, ""}       // the path has other methods, see Allow
+	requestTimeout   = kind{"request_timeout", 408, ""}          // the body did not arrive in time
+	gap              = kind{"gap", 410, ""}                      // some events after the cursor are no longer retained
+	payloadTooLarge  = kind{"payload_too_large", 413, ""}        // the body is larger than max_body
+	messageTooLarge  = kind{"message_too_large", 413, ""}        // the message is larger than max_message
+	listTooLong      = kind{"list_too_long", 413, ""}            // the list has more events than the rate permits at once
+	unsupportedMedia = kind{"unsupported_media_type", 415, ""}   // the body's Content-Type or Content-Encoding
+	tooManyTopics    = kind{"too_many_topics", 422, ""}          // more than max_subscriptions
+	upgradeRequired  = kind{"upgrade_required", 426, ""}         // a request without a WebSocket handshake, see Upgrade
+	handshakeRefused = kind{"handshake_refused", 0, ""}          // refused by the transport, with a status of its own
+	internalError    = kind{"internal", 500, ""}                 // a fault of the broker; its log has the request id
+	busy             = kind{"busy", 503, "1"}                    // no room for the event in time; it was not published
+	tooManyClients   = kind{"too_many_clients", 503, "10"}       // max_clients are registered
+	tooManyOfUser    = kind{"too_many_user_clients", 429, "10"}  // max_user_clients of the user are registered or connected
+	tooManyConns     = kind{"too_many_connections", 503, "10"}   // max_connections are open
+	commitFailed     = kind{"commit_failed", 503, "1"}           // the log did not answer in time; the event may be published
+	notStored        = kind{"not_stored", 503, "1"}              // the log could not be written; the event is not published
+	keyPending       = kind{"idempotency_key_pending", 409, "1"} // a publish with the same key is under way
+	draining         = kind{"draining", 503, "5"}                // the broker is shutting down
+	stopped          = kind{"stopped", 503, "5"}                 // the broker has stopped
+	notReady         = kind{"not_ready", 503, "1"}               // the broker is starting or shutting down
+	unresponsive     = kind{"unresponsive", 503, "1"}            // the hub did not answer in time
 )
 
 // A problem is an error as a client is told of it (RFC 9457).
@@ -104,6 +107,9 @@ var hubProblems = []struct {
 	{hub.ErrBusy, busy.because("the broker had no room for the event in time, and did not publish it; send it again after a pause")},
 	{hub.ErrTooManyClients, tooManyClients.because("max_clients is reached; try again later, and unregister clients that are not needed")},
 	{hub.ErrKeyReused, keyReused.because("something else was published under the same key, or the same source and id; use a key for one publish only")},
+	{hub.ErrUnsure, commitFailed.because("the log did not answer in time, and the event may have been published; a repeat with its key finds that out")},
+	{hub.ErrNotStored, notStored.because("the log could not be written, and the event was not published; send it again after a pause")},
+	{hub.ErrKeyPending, keyPending.because("a publish with the same key is under way; send it again after a pause, to get its receipt")},
 	{hub.ErrTooManyKeys, tooManyKeys.because("the remembered keys have reached dedupe_bytes; publish again later, or without a key")},
 	{hub.ErrTooManyUserClients, tooManyOfUser.because("the user has reached max_user_clients; try again later, and unregister clients that are not needed")},
 	{hub.ErrTooManyConnections, tooManyConns.because("max_connections is reached; try again later")},

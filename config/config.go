@@ -42,6 +42,8 @@ type Config struct {
 
 	History History `group:"Retention" embed:"" prefix:"history-"`
 
+	Data Data `group:"Retention" embed:"" prefix:"data-"`
+
 	DedupeWindow time.Duration `group:"Retention" default:"2m" range:"1s..24h" help:"How long to remember an idempotency key."`
 	DedupeBytes  int           `group:"Retention" default:"16777216" range:"1024..68719476736" help:"Most bytes for idempotency keys, with overhead."`
 
@@ -103,6 +105,13 @@ type History struct {
 	Events int           `default:"100" range:"1..1000000" help:"Most events to retain of each topic and user."`
 	Age    time.Duration `default:"10m" range:"1s..168h" help:"How long to retain an event."`
 	Bytes  int           `default:"67108864" range:"65536..68719476736" help:"Most bytes to retain in all, with overhead."`
+}
+
+// Data says where the log is kept on the disk, and how much of it.
+type Data struct {
+	Dir   string        `aliases:"data" default:"" placeholder:"DIR" form:"folder" help:"Folder to keep the log in. Empty: in memory only."`
+	Bytes int           `default:"1073741824" range:"0..1099511627776" help:"Most bytes of the log on the disk. 0: no limit."`
+	Age   time.Duration `default:"0s" range:"0s..87600h" help:"How long to keep an event on the disk. 0s: no limit."`
 }
 
 // TLS has the broker's certificate.

@@ -94,7 +94,7 @@ func another(t *testing.T, s setting) string {
 		"--insecure": "true", "--jwt-jwks-url": "https://id.example.com/jwks.json", "--jwt-issuer": "https://id.example.com", "--jwt-audience": "belfry,chat",
 		"--addr": "[::1]:0", "--public-url": "https://events.example.com/live", "--default-topics": "a.b,c",
 		"--allowed-origins": "https://a.example,https://b.example:8443", "--protocols": "http1+http2", "--log-level": "debug", "--log-format": "json",
-		"--tls-cert-file": "/certs/cert.pem", "--tls-key-file": "/certs/key.pem", "--tls-acme-hosts": "a.example.com,b.example.com", "--tls-acme-dir": "/certs",
+		"--tls-cert-file": "/certs/cert.pem", "--tls-key-file": "/certs/key.pem", "--tls-acme-hosts": "a.example.com,b.example.com", "--tls-acme-dir": "/certs", "--data-dir": "/data",
 		"--tls-acme-email": "ops@example.com", "--tls-acme-url": "https://acme.example.com/directory", "--admin-addr": "127.0.0.1:8001",
 		"--slow-policy": "latest", "--cloudevents-source": "https://a.example", "--cloudevents-type": "com.example.a", "--socket-mode": "0600", "--trusted-proxies": "10.0.0.0/8,unix", "--proxy-header": "forwarded",
 	}[s.flag]

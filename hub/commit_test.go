@@ -320,7 +320,7 @@ func TestStoreLine(t *testing.T) {
 		c := publish("c")
 		second := <-h.Commits()
 		settled := make(chan struct{})
-		go func() { h.Settle(); close(settled) }()
+		go func() { h.Settle(ctx); close(settled) }()
 		time.Sleep(opts.PublishTimeout)
 		if got := <-b; got.err != ErrUnsure {
 			t.Errorf("%+v", got)

@@ -1,5 +1,7 @@
 package hub
 
+import "context"
+
 // The hub's line to the store: see commit.go for what goes over it.
 
 // Commits is where the store gets what it has to store, one commit after another. It must
@@ -109,14 +111,15 @@ func (p *publish) soFar(s *State) ([]Receipt, error) {
 	return receipts, nil
 }
 
-// Settle waits until nothing waits for the store, or the hub has ended.
-func (h *Hub) Settle() {
+// Settle waits until nothing waits for the store, or ctx or the hub has ended.
+func (h *Hub) Settle(ctx context.Context) {
 	done := make(chan struct{})
 	if h.send(settling(done)) != nil {
 		return
 	}
 	select {
 	case <-done:
+	case <-ctx.Done():
 	case <-h.done:
 	}
 }

@@ -68,10 +68,12 @@ func AppendReceipt(text []byte, topic string, r hub.Receipt) []byte {
 	text = appendMember(text, `{"id":`, r.ID)
 	text = AppendCursor(text, r.Cursor)
 	text = appendMember(text, `,"topic":`, topic)
-	text = append(text, `,"matched":`...)
-	text = strconv.AppendInt(text, int64(r.Matched), 10)
-	text = append(text, `,"queued":`...)
-	text = strconv.AppendInt(text, int64(r.Queued), 10)
+	if !r.Uncounted {
+		text = append(text, `,"matched":`...)
+		text = strconv.AppendInt(text, int64(r.Matched), 10)
+		text = append(text, `,"queued":`...)
+		text = strconv.AppendInt(text, int64(r.Queued), 10)
+	}
 	text = append(text, `,"scope":"node","duplicate":`...)
 	return append(strconv.AppendBool(text, r.Duplicate), '}')
 }

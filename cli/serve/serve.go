@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"belfry/api"
@@ -40,6 +39,7 @@ type Broker struct {
 	admin     *http.Server // nil: operators have no address of their own
 	limits    *limits
 	certs     *certs.Certificates // nil: no TLS
+	keeper    *keeper             // nil: the log is in memory only
 	panics    panics
 	denials   *zap.Logger   // of operations over connections; sampled
 	stopping  chan struct{} // closed when requests should stop waiting
@@ -69,6 +69,9 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	actors, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { b.hub.Run(actors) })
+	if b.keeper != nil {
+		running.Go(func() { b.keeper.run(actors, b.hub) })
+	}
 	running.Go(func() { b.transport.Run(actors) })
 	running.Go(func() { b.api.PublishStats(actors) })
 	running.Go(func() { b.panics.every(actors, tidyInterval, "idle memory", new(tidier).look) })
@@ -114,9 +117,15 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 	if err := b.begin(cfg); err != nil {
 		return nil, err
 	}
+	keeper, err := newKeeper(cfg, log.Logger, clock)
+	if err != nil {
+		return nil, err
+	}
+	b.keeper = keeper
 	couriers := couriersOf(cfg)
 	b.hub = hub.New(hub.Options{
-		Epoch:          newEpoch(),
+		Epoch:          b.epoch(),
+		Stored:         keeper != nil,
 		Clock:          clock,
 		MaxStep:        time.Second, // several of the hub's clock readings
 		Encoders:       transport.Encoders(cloudEventDefaults(cfg)),
@@ -135,6 +144,11 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 		Queue:          cfg.HubQueue,
 		PublishTimeout: cfg.PublishTimeout,
 	})
+	if keeper != nil {
+		if err := keeper.restore(b.hub, cfg.History.Bytes); err != nil {
+			return nil, err
+		}
+	}
 	b.transport = transport.New(b.hub, couriers, transport.Options{
 		Limits:         transportLimits(cfg),
 		Queue:          cfg.HubQueue,
@@ -184,6 +198,14 @@ func (b *Broker) begin(cfg config.Config) (err error) {
 	return nil
 }
 
+// epoch names the log: as the store does, or anew.
+func (b *Broker) epoch() uint64 {
+	if b.keeper != nil {
+		return b.keeper.store.Epoch()
+	}
+	return newEpoch()
+}
+
 // newEpoch returns a unique name for a new log. It does not depend on the clock: a clock
 // may be set back, and two brokers may start at the same time.
 func newEpoch() uint64 {
@@ -229,6 +251,7 @@ func (b *Broker) apiOptions(cfg config.Config) api.Options {
 		Started:      b.clock(),
 		Clock:        b.clock,
 		Ready:        b.ready.Load,
+		LogFails:     b.keeper.fails,
 		Transport:    carrier{b.transport},
 		Settings:     b.settings,
 		BodyTimeout:  cfg.BodyTimeout,
@@ -238,7 +261,7 @@ func (b *Broker) apiOptions(cfg config.Config) api.Options {
 		Gate:         b.limits.gate,
 		Publishers:   b.limits.publishers,
 		Overloaded:   b.limits.memory.Overloaded,
-		Metrics:      []prometheus.Collector{b.transport, b.limits.memory, b.certs, b.panics, b.log.Queue},
+		Metrics:      append(b.keeper.collectors(), b.transport, b.limits.memory, b.certs, b.panics, b.log.Queue),
 		Panicked:     b.panics.took,
 		Documents: []api.Document{
 			{Path: "/openapi.yaml", Type: "application/yaml", Content: docs.OpenAPI}, // RFC 9512
@@ -308,6 +331,7 @@ func (b *Broker) shutDown() {
 	clients, cancel := context.WithTimeout(context.Background(), 2*cfg.CloseTimeout)
 	defer cancel()
 	b.transport.WaitIdle(clients)
+	b.hub.Settle(requests)
 	if err := <-answered; err != nil {
 		log.Warn("requests were cut off", zap.Error(err))
 		b.http.Close()
