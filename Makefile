@@ -5,6 +5,7 @@ SOAKTIME ?= 10m
 FLOODTIME ?= 20s
 SLOWTIME ?= 1m
 WAVES ?= 20
+KILLS ?= 100
 
 # The race detector needs a C compiler; without one the tests run without it.
 race = $(if $(shell command -v "$$(go env CC)"),-race,$(warning no C compiler: testing without the race detector))
@@ -13,7 +14,7 @@ race = $(if $(shell command -v "$$(go env CC)"),-race,$(warning no C compiler: t
 # are short, so memory is collected less often.
 longest = $(addprefix ./tests/,clients operations protocol hostile checker resume) ./config
 
-.PHONY: help run build deps lint test soak abuse simulate flood slow fuzz vuln bench
+.PHONY: help run build deps lint test soak chaos abuse simulate flood slow fuzz vuln bench
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do printf '  make %-8s %s\n' "$$target" "$$what"; done
@@ -42,6 +43,9 @@ soak: ## check deliveries at full size, with new seeds for SOAKTIME (10m)
 
 abuse: ## have hundreds of connections at a time do what no client should, in WAVES (20)
 	go test $(race) -timeout 0 -count=1 -v -run '^TestAbuse$$' ./tests/hostile -abuse.waves=$(WAVES)
+
+chaos: ## kill a durable broker KILLS (100) times while it is written to, and check that nothing is lost
+	go test -timeout 0 -count=1 -v -run '^TestKill$$' ./tests/durable -kills=$(KILLS)
 
 slow: ## check what a slow line gets of topics that change all the time, for SLOWTIME (1m)
 	go test -timeout 0 -count=1 -v -run '^TestLatestLine$$' ./tests/resume -slow=$(SLOWTIME)

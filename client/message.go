@@ -34,7 +34,7 @@ type Gap struct {
 	Topics []string // topics and patterns, as they were subscribed
 	From   string   // a cursor
 	To     string   // a cursor
-	Reason string   // "expired": no longer retained; "restarted": the broker was
+	Reason string   // "expired": no longer retained; "dropped": the client was slow; "restarted": another log
 }
 
 // An Ack says that the broker has done a request. The first event of a Subscribe comes

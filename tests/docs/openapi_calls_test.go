@@ -130,7 +130,8 @@ func (n node) admitsHeader(got http.Header) error {
 // of an overload, a fault or the last moments of the broker, which other tests
 // of the packages do.
 var notProvoked = []string{"busy", "draining", "handshake_refused", "host_not_allowed", "internal", "not_ready", "over_capacity", "request_timeout", "stopped",
-	"token_expired", "too_many_address_connections", "too_many_connections", "too_many_handshakes", "unresponsive"}
+	"token_expired", "too_many_address_connections", "too_many_connections", "too_many_handshakes", "unresponsive",
+	"commit_failed", "not_stored", "idempotency_key_pending"}
 
 // TestOpenAPIAnswers: what the broker answers is described: the status, the
 // headers, the body and its code.

@@ -18,7 +18,7 @@ func TestOperationsMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := harness.Start(t)
+	b := harness.Start(t, "--data="+t.TempDir())
 	exported := metricNames(`(?m)^# TYPE (belfry_\w+) `, b.Call(t, "GET", "/metrics", "").Body)
 	described := metricNames(`\b(belfry_[a-z_]+[a-z])`, string(page))
 	delete(described, "belfry_publish_duration_seconds_bucket")
