@@ -14,9 +14,10 @@ import (
 	"belfry/cli"
 )
 
-// publish publishes for the duration of the measurement.
-func (r *run) publish(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, r.Duration)
+// publish publishes for the duration of the measurement, and one event at least, however
+// slow the machine is.
+func (r *run) publish(whole context.Context) {
+	ctx, cancel := context.WithTimeout(whole, r.Duration)
 	defer cancel()
 	turns := make(chan int) // topics
 	var publishers sync.WaitGroup
@@ -31,12 +32,12 @@ func (r *run) publish(ctx context.Context) {
 		})
 	}
 	start := r.clock()
-	for n := 0; r.await(ctx, start, n) && ctx.Err() == nil; n++ {
+	for n, end := 0, whole.Done(); n == 0 || r.await(ctx, start, n); n, end = n+1, ctx.Done() {
 		topic := n % r.Topics
 		r.granted.Add(r.audience(topic))
 		select {
 		case turns <- topic:
-		case <-ctx.Done():
+		case <-end:
 		}
 	}
 	close(turns)
