@@ -75,13 +75,14 @@ func (f *lossSearch) look(n *loss, rest string) {
 	f.lookBelow(n, rest)
 }
 
-// search goes on until a step's work is done, and reports whether the floor is found.
+// search goes on until a step's work is done, but not before the first node, and reports
+// whether the floor is found. So a search always gets on.
 func (s *State) search(f *lossSearch, end uint64) bool {
-	for {
+	for first := true; ; first = false {
 		s.spend(f.work)
 		f.work = 0
 		last := len(f.places) - 1
-		if last < 0 || s.work >= end {
+		if last < 0 || s.work >= end && !first {
 			return last < 0
 		}
 		p := &f.places[last]
