@@ -65,7 +65,8 @@ type Limits struct {
 	MaxDepth      int      // levels of nested JSON, the body's own object being the first
 }
 
-// A Transport holds the connections. It encodes events and receipts.
+// A Transport holds the connections. It encodes events and receipts. Package cli/serve adapts
+// package transport to it.
 type Transport interface {
 	// Accept takes over a request for a WebSocket, Stream one for server-sent events. They
 	// return an error only before they have answered. The client wants to connect as want

@@ -1,9 +1,11 @@
 package api
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"belfry/hub"
 )
@@ -25,26 +27,51 @@ func (r *publishRequest) request() hub.PublishRequest {
 	return hub.PublishRequest{Topic: r.Topic, User: string(r.User), Message: r.Message.text, Text: r.Message.quoted, ID: r.ID, ExpiresIn: r.ExpiresIn}
 }
 
-// Kinds of idempotency keys.
-const (
-	givenKey = "key"   // chosen by the publisher, over any protocol
-	eventKey = "event" // the source and the id of a CloudEvent
-)
+var errExpiresIn = invalidExpiry.because(fmt.Sprintf("expires_in must be a number of seconds above 0 and at most %.0f", hub.MaxExpires.Seconds()))
 
-// keyOf returns the idempotency key of a publication. It depends on the publisher, the
-// kind of key and its parts, and contains a digest of the content.
-func (c *caller) keyOf(kind string, parts []string, published ...string) hub.Key {
-	return hub.Key{Name: digest(append([]string{kind, c.who.Scope()}, parts...)), Print: digest(published)}
+// event checks a request to publish, from any protocol, and returns its event.
+func (s *Server) event(c *caller, req *hub.PublishRequest) (ev hub.Event, err error) {
+	ev = hub.Event{Topic: req.Topic, User: req.User, Time: s.opts.Clock(), Message: req.Message, Text: req.Text, Expires: req.Expires, Details: req.Details}
+	if req.Message == nil {
+		return ev, invalidMessage.because("message is missing; send any JSON value, null included")
+	}
+	if ev.ID, err = eventID(req.ID); err != nil {
+		return ev, err
+	}
+	if req.ExpiresIn != nil {
+		if *req.ExpiresIn <= 0 || *req.ExpiresIn > hub.MaxExpires.Seconds() {
+			return ev, errExpiresIn
+		}
+		ev.Expires = ev.Time.Add(time.Duration(*req.ExpiresIn * float64(time.Second)))
+	}
+	if c.trace != "" && ev.Details == nil {
+		ev.Details = &hub.Details{TraceParent: c.trace}
+	}
+	switch {
+	case ev.Topic == "":
+		return ev, invalidTopic.because("topic is missing or empty; name the topic to publish to")
+	case len(ev.Message) > c.limits.MaxMessage:
+		return ev, messageTooLarge.because(fmt.Sprintf("the message has %d bytes; send at most %d, or raise max_message", len(ev.Message), c.limits.MaxMessage))
+	}
+	if err := hub.CheckTopic(ev.Topic); err != nil {
+		return ev, err
+	}
+	return ev, c.who.MayPublish(ev.Topic)
 }
 
-// digest hashes parts so that no two lists of parts have the same hash.
-func digest(parts []string) (sum [16]byte) {
-	h := sha256.New()
-	for _, part := range parts {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
+// eventID returns the given id, or a new one.
+func eventID(given *string) (string, error) {
+	if given == nil {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return "", fmt.Errorf("make an event id: %w", err)
+		}
+		return id.String(), nil
 	}
-	copy(sum[:], h.Sum(nil))
-	return sum
+	if !hub.IsName(*given) {
+		return "", invalidID.because(fmt.Sprintf("id is not a text of 1 to %d bytes without control characters; leave it out to be given one", hub.MaxNameBytes))
+	}
+	return *given, nil
 }
 
 // traceParent returns the trace that a request belongs to (W3C Trace Context section 3.2).

@@ -5,15 +5,15 @@ type OpKind uint8
 
 // What an [Op] can be.
 const (
-	OpOpen           OpKind = iota // the connection is now the courier's
-	OpDeliver                      // write a frame
-	OpChunk                        // write a frame, and report by [Hub.ChunkWritten] when nothing waits any more
-	OpNewest                       // write a frame of its own; up to At it has everything that it wants
-	OpAckWhenWritten               // report by [Hub.ChunkWritten] when nothing waits any more
-	OpLive                         // it has read up to the head; what follows comes as it is published
-	OpCatchUp                      // it is not at the head any more; up to At it has everything
-	OpNote                         // tell it a note
-	OpClose                        // stop taking frames, report by [Hub.ConnEnded], close for a reason
+	OpOpen              OpKind = iota // the connection is now the courier's
+	OpDeliver                         // write a frame
+	OpChunk                           // write a frame, and report by [Hub.ChunkWritten] when nothing waits any more
+	OpNewest                          // write a frame of its own; up to At it has everything that it wants
+	OpReportWhenWritten               // report by [Hub.ChunkWritten] when nothing waits any more
+	OpLive                            // it has read up to the head; what follows comes as it is published
+	OpCatchUp                         // it is not at the head any more; up to At it has everything
+	OpNote                            // tell it a note
+	OpClose                           // stop taking frames, report by [Hub.ConnEnded], close for a reason
 )
 
 // An Op is one thing that a courier has to do to some connections.

@@ -71,10 +71,10 @@ func wait[T any](h *Hub, reply chan result[T]) (T, error) {
 	}
 }
 
-// A notice is a command without an answer.
-type notice func(*State)
+// A oneWay is a command without an answer.
+type oneWay func(*State)
 
-func (n notice) serve(h *Hub) { n(h.state) }
+func (n oneWay) serve(h *Hub) { n(h.state) }
 
 // Register adds a client. See [State.Register].
 func (h *Hub) Register(r Registration) (Registered, error) {
@@ -115,7 +115,7 @@ func (h *Hub) RemoveTopic(id ID, name string) error {
 
 // SetLimits replaces the limits. It returns before the hub has done so.
 func (h *Hub) SetLimits(l Limits) error {
-	return h.send(notice(func(s *State) { s.SetLimits(l) }))
+	return h.send(oneWay(func(s *State) { s.SetLimits(l) }))
 }
 
 // Regrant looks again at the grants of all clients, and returns how many have ended.
@@ -248,19 +248,19 @@ func (h *Hub) AdmitNew(user string, topics int) error {
 // Attach gives a client its connection. It returns before the hub has done so;
 // what comes of it the connection's courier hears. See [State.Attach].
 func (h *Hub) Attach(id ID, conn *Conn, from From) error {
-	return h.send(notice(func(s *State) { s.Attach(id, conn, from) }))
+	return h.send(oneWay(func(s *State) { s.Attach(id, conn, from) }))
 }
 
 // Connect makes a client for a connection. It returns before the hub has done
 // so; what comes of it the connection's courier hears. See [State.Connect].
 func (h *Hub) Connect(r Registration, conn *Conn, from From) error {
-	return h.send(notice(func(s *State) { s.Connect(r, conn, from) }))
+	return h.send(oneWay(func(s *State) { s.Connect(r, conn, from) }))
 }
 
 // Lag reports a connection that is slow. It returns before the hub has taken
 // note. See [State.Lag].
 func (h *Hub) Lag(conn *Conn) error {
-	return h.send(notice(func(s *State) { s.Lag(conn) }))
+	return h.send(oneWay(func(s *State) { s.Lag(conn) }))
 }
 
 // SetTopics replaces the topics of the client of a connection, and
@@ -318,7 +318,7 @@ func (h *Hub) History(ctx context.Context, topic string, from From) (Page, error
 	case <-h.done:
 		return Page{}, ErrClosed
 	case <-ctx.Done():
-		return page, h.send(notice(func(s *State) { s.EndPoll(poll) }))
+		return page, h.send(oneWay(func(s *State) { s.EndPoll(poll) }))
 	}
 }
 
@@ -339,13 +339,13 @@ func (h *Hub) history(topic string, from From, do func(*State, Page) error) (pag
 
 // ConnEnded takes a courier's report. See [State.ConnEnded].
 func (h *Hub) ConnEnded(r ConnReport) error {
-	return h.send(notice(func(s *State) { s.ConnEnded(r) }))
+	return h.send(oneWay(func(s *State) { s.ConnEnded(r) }))
 }
 
 // ChunkWritten takes a courier's report that an [OpChunk] was written. See
 // [State.ChunkWritten].
 func (h *Hub) ChunkWritten(conn *Conn) error {
-	return h.send(notice(func(s *State) { s.ChunkWritten(conn) }))
+	return h.send(oneWay(func(s *State) { s.ChunkWritten(conn) }))
 }
 
 // Batches is where a courier gets its work. It must answer each batch by

@@ -111,7 +111,7 @@ func (s *State) readLatest(c *client) {
 	w.set(t.newest, s.window.head)
 	switch {
 	case t.bytes > 0:
-		s.enqueue(c.conn, Op{Kind: OpAckWhenWritten})
+		s.enqueue(c.conn, Op{Kind: OpReportWhenWritten})
 		s.toWriting(c)
 	case w.row < w.last:
 		s.queue(c)

@@ -78,7 +78,7 @@ func (r *latestReader) write() (more bool) {
 			r.take(op.Frame)
 			r.s.ChunkWritten(r.conn)
 			more = true
-		case OpAckWhenWritten:
+		case OpReportWhenWritten:
 			r.s.ChunkWritten(r.conn)
 			more = true
 		case OpNote:

@@ -91,7 +91,7 @@
 //   - [OpOpen] once, first.
 //   - [OpNote] for a notice: the welcome, answers, gaps.
 //   - [OpDeliver] for a frame. Frames of a replay have no position.
-//   - [OpChunk] for the last frame of a chunk, and [OpAckWhenWritten] where there is no frame: the
+//   - [OpChunk] for the last frame of a chunk, and [OpReportWhenWritten] where there is no frame: the
 //     courier calls [Hub.ChunkWritten] when all has been written.
 //   - [OpNewest] for a frame of a conflating connection.
 //   - [OpLive] when the connection becomes live, [OpCatchUp] when it is live no longer. Between

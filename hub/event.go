@@ -33,7 +33,8 @@ const MaxExpires = 365 * 24 * time.Hour
 func (ev *Event) expired(now time.Time) bool { return !ev.Expires.IsZero() && !now.Before(ev.Expires) }
 
 // An Encoder writes an event as one protocol sends it. It is a pure function and runs in
-// the hub's goroutine: it must not wait, and a panic there ends the broker.
+// the hub's goroutine: it must not wait, and a panic there ends the broker. The transport's
+// protocols add theirs (transport/protocol.go).
 type Encoder func(ev *Event, at Cursor) []byte
 
 // An Encoding is the number of an encoder among [Options.Encoders].

@@ -88,14 +88,14 @@ type Hub struct {
 	stored  chan stored
 
 	// Owned by Run.
-	state   *State
-	storing bool            // the store has a commit
-	down    bool            // the store can take none now
-	settled []chan struct{} // to be closed when nothing waits for the store
-	taking  *publish        // that is under way, and has to be gone on with; else nil
-	due     bool            // something waits for a courier that has a batch under way
-	waking  bool            // there are polls that were not told yet
-	last    int             // what takes a while and was gone on with last
+	state    *State
+	storing  bool            // the store has a commit
+	down     bool            // the store can take none now
+	settled  []chan struct{} // to be closed when nothing waits for the store
+	underway *publish        // that is under way, and has to be gone on with; else nil
+	due      bool            // something waits for a courier that has a batch under way
+	waking   bool            // there are polls that were not told yet
+	last     int             // what takes a while and was gone on with last
 }
 
 // A link is the hub's line to one courier. It has at most one batch under
@@ -147,7 +147,7 @@ func (h *Hub) Run(ctx context.Context) {
 		if !h.due {
 			spent = nil
 		}
-		if !h.state.Congested() && (h.taking != nil || h.waking || h.state.Busy()) {
+		if !h.state.Congested() && (h.underway != nil || h.waking || h.state.Busy()) {
 			work = ready
 		}
 		select {
@@ -194,7 +194,7 @@ func (h *Hub) serve(c command) {
 
 // open returns where publishes come from, nil while none should be taken.
 func (h *Hub) open() <-chan *publish {
-	if h.taking != nil || h.down || h.state.Congested() || h.state.Full() {
+	if h.underway != nil || h.down || h.state.Congested() || h.state.Full() {
 		return nil
 	}
 	return h.publishes
@@ -207,8 +207,8 @@ func (h *Hub) work() {
 		switch {
 		case h.last == 0 && h.state.Busy():
 			h.state.Work()
-		case h.last == 1 && h.taking != nil:
-			h.taking.goOn(h)
+		case h.last == 1 && h.underway != nil:
+			h.underway.goOn(h)
 		case h.last == 2 && h.waking:
 			h.wake()
 		default:

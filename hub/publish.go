@@ -10,8 +10,8 @@ type Receipt struct {
 	Uncounted bool // Matched and Queued are not known
 }
 
-// Prepare finds out whom the next event is for, as far as a step may, and reports
-// whether that is done. So an event that it takes long for can wait for its turn, while
+// Prepare finds out which patterns the next event matches, as far as a step may, and reports
+// whether that is done. [State.Publish] uses what was found. So an event that it takes long for can wait for its turn, while
 // others than publishers are served.
 func (s *State) Prepare(ev *Event) bool {
 	return !s.wantsPatterns(ev) || s.prepare(&s.ahead, ev.Topic, s.allowance())

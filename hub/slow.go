@@ -58,7 +58,7 @@ func (s *State) Lag(conn *Conn) {
 	}
 	c.slow = &slowness{}
 	s.toWriting(c)
-	s.enqueue(conn, Op{Kind: OpAckWhenWritten})
+	s.enqueue(conn, Op{Kind: OpReportWhenWritten})
 	s.stats.Lags++
 }
 

@@ -87,7 +87,7 @@ func (c *conn) start(early []byte) {
 func (c *conn) wait() {
 	defer c.recovered(true)
 	if c.raw.Read(readable) != nil {
-		c.leave(event{kind: evGone, c: c})
+		c.leave(report{kind: reportGone, c: c})
 		return
 	}
 	go c.read()
@@ -107,7 +107,7 @@ func (c *conn) read() {
 			go c.wait()
 			return
 		case err != nil:
-			c.leave(event{kind: evGone, c: c})
+			c.leave(report{kind: reportGone, c: c})
 			return
 		case !c.sink.records():
 			go c.wait() // it will see whether there is more
@@ -153,9 +153,9 @@ func (c *conn) decode(p []byte) (more bool) {
 	}
 	switch {
 	case d != nil && began:
-		c.courier.tell(event{kind: evPartial, c: c})
+		c.courier.tell(report{kind: reportPartial, c: c})
 	case d == nil && c.decoder != nil:
-		c.courier.tell(event{kind: evWhole, c: c})
+		c.courier.tell(report{kind: reportWhole, c: c})
 	}
 	c.keep(d)
 	return true
@@ -178,7 +178,7 @@ func (c *conn) keep(d *decoder) {
 }
 
 // leave ends the read side. The event says why.
-func (c *conn) leave(e event) {
+func (c *conn) leave(e report) {
 	c.keep(nil)
 	c.courier.tell(e)
 }
@@ -206,7 +206,7 @@ func (c *conn) checkTopics(names []string) error {
 func (c *conn) fault(f frameError) {
 	c.deaf = true
 	c.keep(nil)
-	c.courier.tell(event{kind: evFault, c: c, code: f.code, text: f.reason})
+	c.courier.tell(report{kind: reportFault, c: c, code: f.code, text: f.reason})
 }
 
 var errControlRate = frameError{closePolicy, "too many control frames"}
@@ -221,15 +221,15 @@ func (c *conn) takeControl(m message) (more bool, err error) {
 	}
 	switch m.op {
 	case opPing:
-		c.courier.tell(event{kind: evPing, c: c, data: append([]byte(nil), m.data...)})
+		c.courier.tell(report{kind: reportPing, c: c, data: append([]byte(nil), m.data...)})
 	case opPong:
-		c.courier.tell(event{kind: evPong, c: c})
+		c.courier.tell(report{kind: reportPong, c: c})
 	case opClose:
 		code, err := closeCode(m.data)
 		if err != nil {
 			return false, err
 		}
-		c.leave(event{kind: evClose, c: c, code: code})
+		c.leave(report{kind: reportClose, c: c, code: code})
 		return false, nil
 	}
 	return true, nil

@@ -25,7 +25,7 @@ type courier struct {
 	number int
 	hub    broker
 	opts   *Options
-	inbox  chan event
+	inbox  chan report
 	done   chan struct{} // closed when it has ended
 	coming arrivals
 
@@ -65,10 +65,10 @@ type broker interface {
 	Lag(c *hub.Conn) error
 }
 
-// An event is what a courier hears about a connection: from its reader, or from a
+// A report is what a courier hears about a connection: from its reader, or from a
 // goroutine that waits for a full socket.
-type event struct {
-	kind   eventKind
+type report struct {
+	kind   reportKind
 	c      *conn
 	data   []byte              // of a ping
 	code   uint16              // of a Close frame that came, or that is to be sent
@@ -81,22 +81,22 @@ type event struct {
 	ask    chan<- CourierStats // where the answer goes; of capacity 1
 }
 
-type eventKind uint8
+type reportKind uint8
 
 const (
-	evPing    eventKind = iota // the peer sent a ping
-	evPong                     // the peer sent a pong
-	evPartial                  // the peer has begun a message that is not whole yet
-	evWhole                    // that message is whole
-	evClose                    // the peer sent a Close frame: its reader has ended
-	evFault                    // the peer broke a rule: its reader discards what follows
-	evRefused                  // a new connection that is refused without asking the hub
-	evGone                     // the peer is gone: its reader has ended
-	evFailed                   // a goroutine of the connection has panicked
-	evWritten                  // a full socket took the rest of a frame, or failed
-	evIdle                     // answer when the last connection has ended
-	evStats                    // answer now
-	evDo                       // do something
+	reportPing    reportKind = iota // the peer sent a ping
+	reportPong                      // the peer sent a pong
+	reportPartial                   // the peer has begun a message that is not whole yet
+	reportWhole                     // that message is whole
+	reportClose                     // the peer sent a Close frame: its reader has ended
+	reportFault                     // the peer broke a rule: its reader discards what follows
+	reportRefused                   // a new connection that is refused without asking the hub
+	reportGone                      // the peer is gone: its reader has ended
+	reportFailed                    // a goroutine of the connection has panicked
+	reportWritten                   // a full socket took the rest of a frame, or failed
+	reportIdle                      // answer when the last connection has ended
+	reportStats                     // answer now
+	reportDo                        // do something
 )
 
 func newCourier(number int, h broker, opts *Options) *courier {
@@ -104,7 +104,7 @@ func newCourier(number int, h broker, opts *Options) *courier {
 		number:  number,
 		hub:     h,
 		opts:    opts,
-		inbox:   make(chan event, opts.Queue),
+		inbox:   make(chan report, opts.Queue),
 		done:    make(chan struct{}),
 		write:   tryWrite,
 		pending: func(c *conn) int { return c.sink.pending(c) },
@@ -139,7 +139,7 @@ func (k *courier) run(ctx context.Context) {
 		case b := <-batches:
 			k.wake(time.Since(start))
 			k.apply(b)
-			k.takeEvents()
+			k.takeReports()
 			k.flush()
 			// Invariant: everything up to head was given to its connections. So head
 			// follows the flush: one that ends during the batch may lack a part of it.
@@ -151,7 +151,7 @@ func (k *courier) run(ctx context.Context) {
 		case e := <-k.inbox:
 			k.wake(time.Since(start))
 			k.hear(e)
-			k.takeEvents()
+			k.takeReports()
 			k.flush()
 		case <-tick.C:
 			k.wake(time.Since(start))
@@ -171,8 +171,8 @@ func (k *courier) wake(at time.Duration) {
 	k.woken = at
 }
 
-// takeEvents handles the other events that have arrived, so that all is written together.
-func (k *courier) takeEvents() {
+// takeReports handles the other reports that have arrived, so that all is written together.
+func (k *courier) takeReports() {
 	for range eventLimit {
 		select {
 		case e := <-k.inbox:
@@ -184,7 +184,7 @@ func (k *courier) takeEvents() {
 }
 
 // tell gives a courier an event. After its end events don't matter.
-func (k *courier) tell(e event) {
+func (k *courier) tell(e report) {
 	select {
 	case k.inbox <- e:
 	case <-k.done:
@@ -221,7 +221,7 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 		f := *op.Frame // which is shared
 		f.Position, f.Kind = op.At, hub.FrameNote
 		k.deliver(c, &f)
-	case hub.OpAckWhenWritten:
+	case hub.OpReportWhenWritten:
 		k.report(c)
 	case hub.OpLive:
 		c.resume.live, c.lagging = true, false
@@ -238,52 +238,52 @@ func (k *courier) obey(c *conn, op *hub.Op) {
 }
 
 // hear does what a reader or a writer says.
-func (k *courier) hear(e event) {
+func (k *courier) hear(e report) {
 	k.guarded(func() {
 		k.at = e.c
 		k.handle(e)
 	})
 }
 
-func (k *courier) handle(e event) {
+func (k *courier) handle(e report) {
 	c := e.c
 	switch e.kind {
-	case evPing:
+	case reportPing:
 		k.control(c, appendFrame(nil, opPong, e.data))
-	case evPong:
+	case reportPong:
 		if c.phase == phaseOpen {
 			k.pings.add(&c.deadline, k.now)
 		}
-	case evPartial:
+	case reportPartial:
 		k.await(c)
-	case evWhole:
+	case reportWhole:
 		c.whole()
-	case evClose:
+	case reportClose:
 		c.readerDone = true
 		k.close(c, farewell{why: hub.Disconnected, code: e.code})
 		k.flushOne(c)
-	case evFault:
+	case reportFault:
 		c.discards = true
 		k.close(c, farewell{why: violation(e.code), code: e.code, text: e.text})
-	case evRefused:
+	case reportRefused:
 		k.open(c)
 		k.close(c, farewell{why: e.reason, code: e.code, text: e.text})
-	case evGone:
+	case reportGone:
 		// A connection can't be ended before its hub.OpOpen: the hub would hear of
 		// the end before the beginning.
 		if c.readerDone = true; c.phase != phaseNew {
 			k.end(c)
 		}
-	case evFailed:
+	case reportFailed:
 		k.fail(c)
-	case evWritten:
+	case reportWritten:
 		k.written(c, e.n, e.wire, e.err)
-	case evIdle:
+	case reportIdle:
 		k.idle = append(k.idle, e.ask)
 		k.checkIdle()
-	case evDo:
+	case reportDo:
 		e.work()
-	case evStats:
+	case reportStats:
 		e.ask <- k.figures()
 	}
 }
@@ -348,10 +348,10 @@ func (k *courier) note(c *conn, n hub.Note, at hub.Position) {
 }
 
 // ask puts a question and waits for the answer, until ctx ends.
-func (k *courier) ask(ctx context.Context, question eventKind) CourierStats {
+func (k *courier) ask(ctx context.Context, question reportKind) CourierStats {
 	answer := make(chan CourierStats, 1)
 	select {
-	case k.inbox <- event{kind: question, ask: answer}:
+	case k.inbox <- report{kind: question, ask: answer}:
 	case <-k.done:
 		return CourierStats{}
 	case <-ctx.Done():
@@ -371,18 +371,18 @@ func (k *courier) ask(ctx context.Context, question eventKind) CourierStats {
 type CourierStats struct {
 	Connections int    // open or closing
 	Blocked     int    // connections whose socket is full
-	Events      int    // waiting for the courier
+	Inbox       int    // reports that wait for the courier
 	Waiting     int    // bytes in the backlogs of all connections
 	Opened      uint64 // counter: connections
 	Closed      uint64 // counter: connections
 	Writes      uint64 // counter: system calls
-	Frames      uint64 // counter: events written whole, without those of replays
+	Delivered   uint64 // counter: events written whole, without those of replays
 	Bytes       uint64 // counter: bytes written
 }
 
 func (k *courier) figures() CourierStats {
 	st := k.stats
-	st.Connections, st.Events = k.connections(), len(k.inbox)
+	st.Connections, st.Inbox = k.connections(), len(k.inbox)
 	return st
 }
 

@@ -370,7 +370,7 @@ func (w *world) look(at func()) {
 	at()
 	for _, k := range w.server.couriers {
 		select {
-		case k.inbox <- event{kind: evStats, ask: make(chan CourierStats, 1)}:
+		case k.inbox <- report{kind: reportStats, ask: make(chan CourierStats, 1)}:
 		default: // it is held, and will be released
 		}
 	}
@@ -1153,7 +1153,7 @@ func TestCourierStats(t *testing.T) {
 		}
 		got.Writes = 0
 		want := Stats{CourierStats: CourierStats{
-			Connections: 2, Blocked: 1, Waiting: 2 * (size + frameOverhead), Opened: 3, Closed: 1, Frames: 5, Bytes: uint64(3*len(answer) + 5*size + 5),
+			Connections: 2, Blocked: 1, Waiting: 2 * (size + frameOverhead), Opened: 3, Closed: 1, Delivered: 5, Bytes: uint64(3*len(answer) + 5*size + 5),
 		}, Ignored: 2}
 		if got != want {
 			t.Errorf("got  %+v\nwant %+v", got, want)
@@ -1430,7 +1430,7 @@ func TestDeliveriesAllocateNothing(t *testing.T) {
 			if allocs := testing.AllocsPerRun(runs-1, func() { k.apply(b); k.flush() }); allocs > 0 {
 				t.Errorf("%d events to %d connections: %v allocations", events, conns, allocs)
 			}
-			frames, writes := k.stats.Frames-before.Frames, k.stats.Writes-before.Writes
+			frames, writes := k.stats.Delivered-before.Delivered, k.stats.Writes-before.Writes
 			if frames != runs*conns*uint64(events) || writes != runs*conns {
 				t.Errorf("%d events to %d connections, %d times: %d frames in %d writes", events, conns, runs, frames, writes)
 			}

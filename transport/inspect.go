@@ -47,7 +47,7 @@ func (s *Server) Inspect(ctx context.Context, conns []*hub.Conn) []hub.ConnInfo 
 // do has a courier do work between its events.
 func (k *courier) do(ctx context.Context, work func()) bool {
 	select {
-	case k.inbox <- event{kind: evDo, work: work}:
+	case k.inbox <- report{kind: reportDo, work: work}:
 		return true
 	case <-k.done:
 	case <-ctx.Done():

@@ -53,11 +53,11 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	gauge(descBlocked, st.Blocked)
 	gauge(descWaiting, st.Waiting)
 	gauge(descPartial, st.Partial)
-	gauge(descEvents, st.Events)
+	gauge(descEvents, st.Inbox)
 	counter(descOpened, st.Opened)
 	counter(descClosed, st.Closed)
 	counter(descWrites, st.Writes)
-	counter(descDelivered, st.Frames)
+	counter(descDelivered, st.Delivered)
 	counter(descBytes, st.Bytes)
 	counter(descIgnored, st.Ignored)
 }

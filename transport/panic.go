@@ -49,7 +49,7 @@ func (c *conn) recovered(reader bool) {
 			c.keep(nil)
 		}
 		c.courier.opts.panicked(v, c)
-		c.courier.tell(event{kind: evFailed, c: c})
+		c.courier.tell(report{kind: reportFailed, c: c})
 	}
 }
 

@@ -13,16 +13,16 @@ import (
 //	              new                open               closing          ended
 //	hub.OpOpen    opens, or ends     -                  -                -
 //	other ops     -                  done               nothing          nothing
-//	evRefused     opens, then closes -                  -                -
-//	evPing        -                  answered           nothing          nothing
-//	evPong        -                  noted              nothing          nothing
-//	evPartial     -                  awaited            nothing          nothing
-//	evWhole       -                  noted              nothing          nothing
-//	evClose       -                  closes             ends, if written nothing
-//	evFault       -                  closes             nothing          nothing
-//	evGone        ends as it opens   ends               ends             nothing
-//	evFailed      ends as it opens   ends               ends             nothing
-//	evWritten     -                  goes on, or ends   goes on, or ends counted
+//	reportRefused     opens, then closes -                  -                -
+//	reportPing        -                  answered           nothing          nothing
+//	reportPong        -                  noted              nothing          nothing
+//	reportPartial     -                  awaited            nothing          nothing
+//	reportWhole       -                  noted              nothing          nothing
+//	reportClose       -                  closes             ends, if written nothing
+//	reportFault       -                  closes             nothing          nothing
+//	reportGone        ends as it opens   ends               ends             nothing
+//	reportFailed      ends as it opens   ends               ends             nothing
+//	reportWritten     -                  goes on, or ends   goes on, or ends counted
 //	deadlines     -                  as they are        ends             -
 //	courier ends  aborted            aborted            aborted          nothing
 //

@@ -86,7 +86,7 @@ func (r *phaseRig) flush() {
 
 func (r *phaseRig) written(st *httpStream) {
 	n, err := st.write(<-st.writes)
-	r.k.handle(event{kind: evWritten, c: r.c, n: n, err: err})
+	r.k.handle(report{kind: reportWritten, c: r.c, n: n, err: err})
 	r.k.flush()
 }
 
@@ -140,20 +140,20 @@ var phaseEvents = []phaseEvent{
 	{"OpDeliver", op(deliverOp), [4]int{-1, 1, 2, 3}},
 	{"OpChunk", op(hub.Op{Kind: hub.OpChunk, Frame: &hub.Frame{Position: 1, Bytes: []byte("x")}}), [4]int{-1, 1, 2, 3}},
 	{"OpNewest", op(hub.Op{Kind: hub.OpNewest, Frame: &hub.Frame{Bytes: []byte("x")}, At: 1}), [4]int{-1, 1, 2, 3}},
-	{"OpAckWhenWritten", op(hub.Op{Kind: hub.OpAckWhenWritten}), [4]int{-1, 1, 2, 3}},
+	{"OpReportWhenWritten", op(hub.Op{Kind: hub.OpReportWhenWritten}), [4]int{-1, 1, 2, 3}},
 	{"OpLive", op(hub.Op{Kind: hub.OpLive}), [4]int{-1, 1, 2, 3}},
 	{"OpCatchUp", op(hub.Op{Kind: hub.OpCatchUp, At: 1}), [4]int{-1, 1, 2, 3}},
 	{"OpNote", op(hub.Op{Kind: hub.OpNote, Note: hub.Welcome{}}), [4]int{-1, 1, 2, 3}},
 	{"OpClose", op(hub.Op{Kind: hub.OpClose, Reason: hub.Replaced}), [4]int{-1, 2, 2, 3}},
-	{"evRefused", told(event{kind: evRefused, reason: hub.Forbidden, code: closeForbidden}), [4]int{2, -1, -1, -1}},
-	{"evPing", told(event{kind: evPing}), [4]int{-1, 1, 2, 3}},
-	{"evPong", told(event{kind: evPong}), [4]int{-1, 1, 2, 3}},
-	{"evPartial", told(event{kind: evPartial}), [4]int{-1, 1, 2, 3}},
-	{"evWhole", told(event{kind: evWhole}), [4]int{-1, 1, 2, 3}},
-	{"evClose", told(event{kind: evClose, code: closeNormal}), [4]int{-1, 3, 3, 3}},
-	{"evFault", told(event{kind: evFault, code: closeProtocolError}), [4]int{-1, 2, 2, 3}},
-	{"evGone", told(event{kind: evGone}), [4]int{0, 3, 3, 3}},
-	{"evFailed", told(event{kind: evFailed}), [4]int{0, 3, 3, 3}},
+	{"reportRefused", told(report{kind: reportRefused, reason: hub.Forbidden, code: closeForbidden}), [4]int{2, -1, -1, -1}},
+	{"reportPing", told(report{kind: reportPing}), [4]int{-1, 1, 2, 3}},
+	{"reportPong", told(report{kind: reportPong}), [4]int{-1, 1, 2, 3}},
+	{"reportPartial", told(report{kind: reportPartial}), [4]int{-1, 1, 2, 3}},
+	{"reportWhole", told(report{kind: reportWhole}), [4]int{-1, 1, 2, 3}},
+	{"reportClose", told(report{kind: reportClose, code: closeNormal}), [4]int{-1, 3, 3, 3}},
+	{"reportFault", told(report{kind: reportFault, code: closeProtocolError}), [4]int{-1, 2, 2, 3}},
+	{"reportGone", told(report{kind: reportGone}), [4]int{0, 3, 3, 3}},
+	{"reportFailed", told(report{kind: reportFailed}), [4]int{0, 3, 3, 3}},
 	{"ping", passes(25 * time.Second), [4]int{0, 1, 3, 3}},
 	{"a heartbeat, and a look after it", func(r *phaseRig) {
 		if r.c.phase != phaseNew {
@@ -164,7 +164,7 @@ var phaseEvents = []phaseEvent{
 		passes(r.k.opts.Heartbeat)(r)
 	}, [4]int{0, 1, 3, 3}},
 	{"a message that is not whole in time", func(r *phaseRig) {
-		told(event{kind: evPartial})(r)
+		told(report{kind: reportPartial})(r)
 		passes(r.k.opts.MessageTimeout)(r)
 	}, [4]int{-1, 2, 3, 3}},
 	{"a pong that does not come", func(r *phaseRig) {
@@ -177,7 +177,7 @@ var phaseEvents = []phaseEvent{
 		r.breakWrites()
 		op(deliverOp)(r)
 		r.flush()
-		told(event{kind: evGone})(r)
+		told(report{kind: reportGone})(r)
 	}, [4]int{-1, 3, 3, 3}},
 	{"too much waits", func(r *phaseRig) {
 		r.fill()
@@ -210,7 +210,7 @@ func op(o hub.Op) func(*phaseRig) {
 	}
 }
 
-func told(e event) func(*phaseRig) {
+func told(e report) func(*phaseRig) {
 	return func(r *phaseRig) {
 		e := e
 		e.c = r.c
@@ -236,7 +236,7 @@ func (r *phaseRig) enter(p phase) {
 		r.flush()
 	}
 	if p == phaseEnded {
-		told(event{kind: evGone})(r)
+		told(report{kind: reportGone})(r)
 	}
 }
 
@@ -271,7 +271,7 @@ func (r *phaseRig) end(t *testing.T, what string, cut bool) {
 		op(hub.Op{Kind: hub.OpOpen})(r)
 		r.flush()
 	}
-	told(event{kind: evGone})(r)
+	told(report{kind: reportGone})(r)
 	r.flush()
 	r.release()
 	k := r.k

@@ -86,7 +86,7 @@ func New(h *hub.Hub, couriers int, opts Options) *Server {
 func (s *Server) SetLimits(l Limits) {
 	s.limits.Store(&l)
 	for _, k := range s.couriers {
-		k.tell(event{kind: evDo, work: func() { k.queueBytes = l.ClientQueueBytes }})
+		k.tell(report{kind: reportDo, work: func() { k.queueBytes = l.ClientQueueBytes }})
 	}
 }
 
@@ -97,7 +97,7 @@ func (s *Server) SetPressure(level int) {
 		return
 	}
 	for _, k := range s.couriers {
-		k.tell(event{kind: evDo, work: func() { k.pressure = level }})
+		k.tell(report{kind: reportDo, work: func() { k.pressure = level }})
 	}
 }
 
@@ -112,7 +112,7 @@ func (s *Server) Run(ctx context.Context) {
 // WaitIdle waits until no connection is left or ctx ends.
 func (s *Server) WaitIdle(ctx context.Context) {
 	for _, k := range s.couriers {
-		k.ask(ctx, evIdle)
+		k.ask(ctx, reportIdle)
 	}
 }
 
@@ -255,7 +255,7 @@ func (s *Server) refuse(c *conn, err error) {
 	if !s.expect(c) {
 		return
 	}
-	e := event{kind: evRefused, c: c, reason: hub.PolicyViolation, text: err.Error()}
+	e := report{kind: reportRefused, c: c, reason: hub.PolicyViolation, text: err.Error()}
 	if topic, ok := errors.AsType[*hub.TopicError](err); ok && topic.Reserved {
 		e.reason = hub.Forbidden
 	} else if errors.Is(err, hub.ErrForbidden) {
@@ -299,15 +299,15 @@ type Stats struct {
 func (s *Server) Stats(ctx context.Context) Stats {
 	var sum Stats
 	for _, k := range s.couriers {
-		st := k.ask(ctx, evStats)
+		st := k.ask(ctx, reportStats)
 		sum.Connections += st.Connections
 		sum.Blocked += st.Blocked
-		sum.Events += st.Events
+		sum.Inbox += st.Inbox
 		sum.Waiting += st.Waiting
 		sum.Opened += st.Opened
 		sum.Closed += st.Closed
 		sum.Writes += st.Writes
-		sum.Frames += st.Frames
+		sum.Delivered += st.Delivered
 		sum.Bytes += st.Bytes
 	}
 	sum.Partial, sum.Ignored = int(s.partial.Load()), s.ignored.Load()

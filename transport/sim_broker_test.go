@@ -88,7 +88,7 @@ func (p *simPost) work() {
 }
 
 // tell has a courier hear of something.
-func (p *simPost) tell(e event) {
+func (p *simPost) tell(e report) {
 	k := p.courier
 	k.now = p.sim.clock
 	k.handle(e)
@@ -187,11 +187,11 @@ func (k *simSock) unblock() {
 	if p := k.lent; p != nil && (len(k.kernel) == 0 || k.broken || k.closed) {
 		k.lent = nil
 		n, err := k.Write(p)
-		k.post.tell(event{kind: evWritten, c: k.conn, n: n, err: err})
+		k.post.tell(report{kind: reportWritten, c: k.conn, n: n, err: err})
 	}
 	if k.fin && !k.told && k.isStream() {
 		k.told = true
-		k.post.tell(event{kind: evGone, c: k.conn})
+		k.post.tell(report{kind: reportGone, c: k.conn})
 	}
 }
 
@@ -205,7 +205,7 @@ func (k *simSock) gone() {
 	}
 	if !k.told && (k.conn.phase != phaseNew || k.isStream()) {
 		k.told = true
-		k.post.tell(event{kind: evGone, c: k.conn})
+		k.post.tell(report{kind: reportGone, c: k.conn})
 	}
 	k.unblock()
 }

@@ -133,7 +133,7 @@ func (l *line) takeFrame() bool {
 		}
 	case finBit | byte(opPing):
 		if !l.sock.told {
-			l.sock.post.tell(event{kind: evPong, c: l.sock.conn})
+			l.sock.post.tell(report{kind: reportPong, c: l.sock.conn})
 		}
 	case finBit | byte(opPong):
 	case finBit | byte(opClose):
@@ -258,9 +258,9 @@ func (l *line) end(code uint16) {
 	p.forgetLine()
 	if !k.told {
 		k.told = true
-		e := event{kind: evClose, c: k.conn, code: code}
+		e := report{kind: reportClose, c: k.conn, code: code}
 		if p.h2 {
-			e.kind = evGone
+			e.kind = reportGone
 		}
 		k.post.tell(e)
 	}

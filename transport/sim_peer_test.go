@@ -285,7 +285,7 @@ func (p *peer) leave() {
 	}
 	p.sim.logf("%s leaves", p.name)
 	l.sock.told, l.sock.peer = true, nil
-	l.sock.post.tell(event{kind: evClose, c: l.sock.conn, code: closeNormal})
+	l.sock.post.tell(report{kind: reportClose, c: l.sock.conn, code: closeNormal})
 	p.forgetLine()
 }
 

@@ -33,7 +33,7 @@ func (k *courier) block(c *conn, bytes, copied int, write func() (n, wire int, e
 	k.weigh(c)
 	k.lag(c)
 	k.elsewhere(c, func() {
-		e := event{kind: evWritten, c: c, err: errNotWritten}
+		e := report{kind: reportWritten, c: c, err: errNotWritten}
 		defer func() { k.tell(e) }()
 		e.n, e.wire, e.err = write()
 	})

@@ -44,7 +44,7 @@ func (s http2Sink) abort(*conn) {
 // A byteStream takes a connection's bytes if its socket can't be taken over.
 type byteStream interface {
 	io.Closer
-	// lend gives the stream bytes to write. evWritten reports the result. The courier
+	// lend gives the stream bytes to write. reportWritten reports the result. The courier
 	// does not lend more before that.
 	lend(p []byte)
 	// unacked returns how many of the bytes that were written the peer may not have.
@@ -79,7 +79,7 @@ func (st *httpStream) serve(ctx context.Context, c *conn) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.courier.opts.panicked(v, c)
-			c.courier.tell(event{kind: evFailed, c: c})
+			c.courier.tell(report{kind: reportFailed, c: c})
 			<-st.ended                  // the courier may use the response until then
 			panic(http.ErrAbortHandler) // the peer sees that the stream is not whole
 		}
@@ -90,12 +90,12 @@ func (st *httpStream) serve(ctx context.Context, c *conn) {
 		case p := <-st.writes:
 			n, err := st.write(p)
 			written = written || n > 0
-			c.courier.tell(event{kind: evWritten, c: c, n: n, err: err})
+			c.courier.tell(report{kind: reportWritten, c: c, n: n, err: err})
 		case <-gone:
 			gone = nil
-			c.courier.tell(event{kind: evGone, c: c})
+			c.courier.tell(report{kind: reportGone, c: c})
 		case <-st.hungUp:
-			c.courier.tell(event{kind: evGone, c: c})
+			c.courier.tell(report{kind: reportGone, c: c})
 		case <-st.ended:
 			if !written {
 				st.w.Header().Del("Content-Type")

@@ -137,7 +137,7 @@ func TestAStreamThatEnds(t *testing.T) {
 		for _, leave := range []func(*fakeStream){
 			func(s *fakeStream) { s.leave() },
 			func(s *fakeStream) { s.mu.Lock(); s.broken = true; s.mu.Unlock(); w.publish("x") },
-			func(s *fakeStream) { w.server.couriers[0].tell(event{kind: evGone, c: s.conn}); s.leave() },
+			func(s *fakeStream) { w.server.couriers[0].tell(report{kind: reportGone, c: s.conn}); s.leave() },
 		} {
 			s := w.stream(id)
 			w.attach(s.conn, id)

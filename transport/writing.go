@@ -147,7 +147,7 @@ func (k *courier) flushOne(c *conn) {
 func (k *courier) advance(c *conn, n, wire int) {
 	d := c.waiting.advance(n)
 	k.weigh(c)
-	k.stats.Frames += uint64(d.events)
+	k.stats.Delivered += uint64(d.events)
 	k.stats.Bytes += uint64(n)
 	if wire > 0 {
 		d.inRecord(wire)

@@ -237,7 +237,7 @@ func (carrier) AppendReceipt(dst []byte, topic string, r hub.Receipt) []byte {
 // Figures implements [api.Transport].
 func (c carrier) Figures(ctx context.Context) api.Connections {
 	st := c.Stats(ctx)
-	return api.Connections{Open: st.Connections, Blocked: st.Blocked, QueueBytes: st.Waiting, Delivered: st.Frames, Bytes: st.Bytes}
+	return api.Connections{Open: st.Connections, Blocked: st.Blocked, QueueBytes: st.Waiting, Delivered: st.Delivered, Bytes: st.Bytes}
 }
 
 // apiOptions returns the options of the API.

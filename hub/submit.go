@@ -56,7 +56,7 @@ func (p *publish) begin(h *Hub) {
 		p.all <- result[[]Receipt]{nil, err}
 		return
 	}
-	h.taking = p
+	h.underway = p
 	p.goOn(h)
 }
 
@@ -68,9 +68,9 @@ const takeLimit = 256
 // turn may. It answers when it has taken all.
 func (p *publish) goOn(h *Hub) {
 	if p.many == nil {
-		h.taking = p
+		h.underway = p
 		if h.state.Prepare(&p.event) {
-			h.taking = nil
+			h.underway = nil
 			receipt, err := h.state.Publish(p.event)
 			p.reply <- result[Receipt]{receipt, err}
 		}
@@ -79,7 +79,7 @@ func (p *publish) goOn(h *Hub) {
 	for range takeLimit {
 		if h.state.Continue(p.taking) {
 			receipts := p.taking.receipts
-			h.taking, p.many, p.taking = nil, nil, nil // the events are the log's, however late the receipts are asked for
+			h.underway, p.many, p.taking = nil, nil, nil // the events are the log's, however late the receipts are asked for
 			p.all <- result[[]Receipt]{receipts, nil}
 			return
 		}
