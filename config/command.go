@@ -28,6 +28,12 @@ type commandLine struct {
 		Create TokenCreate `cmd:"" help:"Make a token, for tests and small set-ups."`
 		Check  TokenCheck  `cmd:"" help:"Check a token as the broker does, and print each check."`
 	} `cmd:"" help:"Make and check tokens (JWTs)."`
+	Log struct {
+		Verify  LogVerify  `cmd:"" help:"Read all of a log on the disk, and report whether it is whole."`
+		Dump    LogDump    `cmd:"" help:"Print the events of a log on the disk."`
+		Compact LogCompact `cmd:"" help:"Make the file of a log smaller."`
+		Renew   LogRenew   `cmd:"" help:"Give a log that was put back from an older copy another epoch."`
+	} `cmd:"" help:"Look after a log on the disk while no broker uses it."`
 
 	Publish        Publish    `cmd:"" help:"Publish one event or many."`
 	Subscribe      Subscribe  `cmd:"" help:"Print events as they come."`
@@ -105,6 +111,14 @@ func (in *input) client(cli *commandLine, command string, model *kong.Applicatio
 	case "bench":
 		in.bench(&cli.Bench)
 		return cli.Bench, in.err()
+	case "log verify":
+		return cli.Log.Verify, in.err()
+	case "log dump":
+		return cli.Log.Dump, in.err()
+	case "log compact":
+		return cli.Log.Compact, in.err()
+	case "log renew":
+		return cli.Log.Renew, in.err()
 	case "version":
 		return cli.VersionCommand, in.err()
 	case "completion":

@@ -7,6 +7,7 @@ import (
 
 	"belfry/cli"
 	"belfry/cli/bench"
+	"belfry/cli/logfile"
 	"belfry/cli/serve"
 	"belfry/config"
 )
@@ -34,6 +35,14 @@ func runClient(ctx context.Context, command any, s cli.Streams) error {
 			Connections: c.Connections, Topics: c.Topics, Rate: c.Rate, Window: c.Window, Size: c.Size, Duration: c.Duration,
 			Transport: c.Transport, Publishers: c.Publishers, JSON: c.JSON, SVG: c.SVG,
 		}, s)
+	case config.LogVerify:
+		return logfile.Verify(c.Dir, s)
+	case config.LogDump:
+		return logfile.Dump(ctx, c.Dir, c.After, s)
+	case config.LogCompact:
+		return logfile.Compact(c.Dir, s)
+	case config.LogRenew:
+		return logfile.Renew(c.Dir, s)
 	case config.Version:
 		return build().Print(s.Out, c.JSON)
 	case config.Completion:

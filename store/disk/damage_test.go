@@ -77,7 +77,7 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	s.Close()
-	whole, err := os.ReadFile(filepath.Join(dir, fileName))
+	whole, err := os.ReadFile(filepath.Join(dir, FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestDamage(t *testing.T) {
 			b, what = whole[:at], fmt.Sprintf("the first %d bytes", at)
 		}
 		hurt := t.TempDir()
-		if err := os.WriteFile(filepath.Join(hurt, fileName), b, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(hurt, FileName), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		out, code := run(t, "read", hurt)

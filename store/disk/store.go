@@ -35,8 +35,8 @@ type Store struct {
 	why      error  // it failed
 }
 
-// fileName is the store's in its directory.
-const fileName = "belfry.db"
+// FileName is the name of a store in its directory.
+const FileName = "belfry.db"
 
 // lockTimeout bounds the wait for another process that has the file.
 const lockTimeout = time.Second
@@ -47,7 +47,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Store{path: filepath.Join(dir, fileName), opts: opts}
+	s := &Store{path: filepath.Join(dir, FileName), opts: opts}
 	_, err := os.Stat(s.path)
 	switch fresh := errors.Is(err, fs.ErrNotExist); {
 	case fresh:
@@ -86,6 +86,11 @@ func (s *Store) create() error {
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
+	return s.replace(part)
+}
+
+// replace gives a file the name of the store's. It returns when the name is on the disk.
+func (s *Store) replace(part string) error {
 	if err := os.Rename(part, s.path); err != nil {
 		return err
 	}

@@ -207,14 +207,14 @@ func TestFormats(t *testing.T) {
 	t.Parallel()
 	now := birth
 	text := t.TempDir()
-	if err := os.WriteFile(filepath.Join(text, fileName), bytes.Repeat([]byte("not a store "), 1000), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(text, FileName), bytes.Repeat([]byte("not a store "), 1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(text, options(&now)); !errors.As(err, new(*DamagedError)) {
 		t.Errorf("a text: %v", err)
 	}
 	empty := t.TempDir()
-	db, err := bolt.Open(filepath.Join(empty, fileName), 0o600, nil)
+	db, err := bolt.Open(filepath.Join(empty, FileName), 0o600, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestFormats(t *testing.T) {
 		t.Error("a file is taken for a directory")
 	}
 	half := t.TempDir()
-	if err := os.WriteFile(filepath.Join(half, fileName+".new"), []byte("half"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(half, FileName+".new"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(half, options(&now))
