@@ -103,6 +103,14 @@ func (k *keeper) restore(h *hub.Hub, bytes int) error {
 	return nil
 }
 
+// close closes the store of a broker that does not run.
+func (k *keeper) close() error {
+	if k == nil {
+		return nil
+	}
+	return k.store.Close()
+}
+
 // run stores what the hub commits until ctx ends.
 func (k *keeper) run(ctx context.Context, h *hub.Hub) {
 	trim, retry := time.NewTicker(trimInterval), time.NewTicker(retryInterval)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	stdlog "log"
 	"net/http"
 	"os"
@@ -59,7 +60,7 @@ func (b *Broker) serve(ctx context.Context, hangups <-chan os.Signal, again read
 	defer b.keys.close()
 	sites, err := b.listen(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, b.keeper.close())
 	}
 	if os.Getenv("GOGC") == "" {
 		// This saves a tenth of the CPU while many connections come and go. It costs
@@ -123,27 +124,7 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 	}
 	b.keeper = keeper
 	couriers := couriersOf(cfg)
-	b.hub = hub.New(hub.Options{
-		Epoch:          b.epoch(),
-		Stored:         keeper != nil,
-		Clock:          clock,
-		MaxStep:        time.Second, // several of the hub's clock readings
-		Encoders:       transport.Encoders(cloudEventDefaults(cfg)),
-		EncodePresence: transport.EncodePresence,
-		Limits:         hubLimits(cfg),
-		RegisterTTL:    cfg.RegisterTTL,
-		ResumeWindow:   cfg.ResumeWindow,
-		HistoryEvents:  cfg.History.Events,
-		HistoryAge:     cfg.History.Age,
-		HistoryBytes:   cfg.History.Bytes,
-		DedupeWindow:   cfg.DedupeWindow,
-		DedupeBytes:    cfg.DedupeBytes,
-		Couriers:       couriers,
-		Backlog:        cfg.CourierBacklog,
-		BacklogBytes:   cfg.CourierBacklogBytes,
-		Queue:          cfg.HubQueue,
-		PublishTimeout: cfg.PublishTimeout,
-	})
+	b.hub = hub.New(b.hubOptions(cfg))
 	if keeper != nil {
 		if err := keeper.restore(b.hub, cfg.History.Bytes); err != nil {
 			return nil, err
@@ -169,6 +150,31 @@ func newBroker(cfg config.Config, log logging.Logger, clock func() time.Time) (*
 	})
 	b.newServers(cfg)
 	return b, nil
+}
+
+// hubOptions returns the options of the hub.
+func (b *Broker) hubOptions(cfg config.Config) hub.Options {
+	return hub.Options{
+		Epoch:          b.epoch(),
+		Stored:         b.keeper != nil,
+		Clock:          b.clock,
+		MaxStep:        time.Second, // several of the hub's clock readings
+		Encoders:       transport.Encoders(cloudEventDefaults(cfg)),
+		EncodePresence: transport.EncodePresence,
+		Limits:         hubLimits(cfg),
+		RegisterTTL:    cfg.RegisterTTL,
+		ResumeWindow:   cfg.ResumeWindow,
+		HistoryEvents:  cfg.History.Events,
+		HistoryAge:     cfg.History.Age,
+		HistoryBytes:   cfg.History.Bytes,
+		DedupeWindow:   cfg.DedupeWindow,
+		DedupeBytes:    cfg.DedupeBytes,
+		Couriers:       couriersOf(cfg),
+		Backlog:        cfg.CourierBacklog,
+		BacklogBytes:   cfg.CourierBacklogBytes,
+		Queue:          cfg.HubQueue,
+		PublishTimeout: cfg.PublishTimeout,
+	}
 }
 
 // couriersOf returns how many couriers there are: one for each processor but one, unless
