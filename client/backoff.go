@@ -19,7 +19,7 @@ type backoff struct {
 // An ending describes the end of a connection or a failed attempt to connect.
 type ending struct {
 	err    error
-	lasted time.Duration
+	lasted time.Duration  // from the welcome on; 0 without one
 	after  *time.Duration // when to reconnect, if the broker said so
 }
 

@@ -24,7 +24,6 @@ type session struct {
 	client *Client
 	socket *websocket.Conn
 	watch  *watch
-	began  time.Time
 
 	// The deadline of the broker's welcome.
 	greeting *time.Timer
@@ -35,6 +34,7 @@ type session struct {
 	// Owned by the reader.
 	buffer  []byte
 	welcome bool           // it has been received
+	began   time.Time      // when it was
 	after   *time.Duration // from the message closing
 	writing sync.WaitGroup // the goroutine that writes
 	renewal renewal        // of the token
@@ -66,7 +66,7 @@ func (c *Client) dial(address, token string) (*session, error) {
 		return nil, &HandshakeError{Status: response.StatusCode, Err: errors.New("the server does not speak the subprotocol")}
 	}
 	socket.SetReadLimit(-1) // our own limit has an error of its own
-	s := &session{client: c, socket: socket, began: time.Now()}
+	s := &session{client: c, socket: socket}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(c.ctx))
 	s.watch = newWatch(func() { s.cancel(ErrSilent) })
 	s.greeting = time.AfterFunc(time.Until(start.Add(c.opts.DialTimeout)), func() { s.cancel(ErrSilent) })
@@ -94,7 +94,11 @@ func (s *session) serve() ending {
 	if !stop() {
 		<-farewell
 	}
-	return ending{err: err, lasted: time.Since(s.began), after: s.after}
+	e := ending{err: err, after: s.after}
+	if s.welcome {
+		e.lasted = time.Since(s.began)
+	}
+	return e
 }
 
 // why returns the reason for the end of reading. The broker's Close frame has priority: it
@@ -120,8 +124,8 @@ func (s *session) read() error {
 	switch {
 	case err != nil:
 		return err
-	case f.Type == "closing":
-		after := milliseconds(f.ReconnectAfterMS)
+	case f.Type == "closing" && f.ReconnectAfterMS != nil:
+		after := milliseconds(*f.ReconnectAfterMS)
 		s.after = &after
 	}
 	switch {
@@ -172,7 +176,7 @@ const maxKept = 64 << 10
 
 // start handles the welcome.
 func (s *session) start(f *frame) {
-	s.welcome = true
+	s.welcome, s.began = true, time.Now()
 	s.greeting.Stop()
 	c := s.client
 	c.credential.accepted()

@@ -39,6 +39,47 @@ func TestNoHurry(t *testing.T) {
 	t.Run("after a while", func(t *testing.T) { bubble(t, 6*time.Second, 101) })
 }
 
+// TestNoWelcome: a connection without a welcome has failed, however long it lasted.
+func TestNoWelcome(t *testing.T) {
+	for name, serve := range map[string]func(*peer){
+		"silent": func(p *peer) { <-p.ended },
+		"in no hurry": func(p *peer) {
+			time.Sleep(9 * time.Second)
+			p.say(`{"type":"closing","reason":"draining","reconnect_after_ms":0}`)
+			p.close(1012, "draining")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *stage) {
+				s.openStatic("ws://b/ws?topic=a", client.Options{})
+				begun := time.Now()
+				for time.Since(begun) < 10*time.Minute {
+					serve(s.next())
+				}
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if s.dials > 45 {
+					t.Errorf("it has dialed %d times in ten minutes, want at most 45", s.dials)
+				}
+			})
+		})
+	}
+}
+
+// TestClosingWithoutTime: a broker that does not say when to come back is not dialed at once.
+func TestClosingWithoutTime(t *testing.T) {
+	bubble(t, func(t *testing.T, s *stage) {
+		r := s.openStatic("ws://b/ws?topic=a", client.Options{})
+		p := s.next()
+		p.welcome("c1", "a")
+		p.say(`{"type":"closing","reason":"draining"}`)
+		p.close(1012, "draining")
+		if d := r.disconnected(); d.RetryIn == 0 {
+			t.Error("it comes back at once")
+		}
+	})
+}
+
 // A tokenBroker takes tokens that are times at which they end, and tells of the end as the
 // broker does: a minute before, or at once.
 func tokenBroker(s *stage, until time.Time) {

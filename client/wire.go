@@ -52,7 +52,7 @@ type frame struct {
 
 	Code             string `json:"code"` // of error
 	Detail           string `json:"detail"`
-	ReconnectAfterMS int64  `json:"reconnect_after_ms"` // of closing
+	ReconnectAfterMS *int64 `json:"reconnect_after_ms"` // of closing
 }
 
 // parse reads a message. It refuses anything that is not one complete JSON object: at the
