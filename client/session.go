@@ -199,7 +199,6 @@ func (s *session) take(f *frame) {
 		s.renewToken(milliseconds(f.ExpiresInMS))
 	case f.Type == "ack" && f.Ref == authRef:
 		s.renewal.end()
-		c.credential.accepted()
 	}
 	c.mu.Lock()
 	m := c.state.take(f)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,11 +22,11 @@ type credential struct {
 
 	mu    sync.Mutex
 	token string    // "": the next connection asks for one
-	used  bool      // the broker has accepted it
+	used  bool      // the broker has accepted it, or the one that it renews
 	asked time.Time // when it was asked for last
 }
 
-var errNoToken = errors.New("Options.Token returned an empty token")
+var errNoToken = errors.New("Options.Token returned a text that is not a token; check the answer of your issuer first")
 
 // get returns the token to connect with.
 func (k *credential) get(ctx context.Context) (string, error) {
@@ -46,17 +47,22 @@ func (k *credential) renew(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
 	defer cancel()
 	token, err := k.ask(ctx)
-	if err == nil && token == "" {
-		err = errNoToken
-	}
 	if err != nil {
 		return "", err
 	}
+	token = strings.TrimSpace(token) // a file ends with a line break
+	if token == "" || strings.ContainsFunc(token, notOfToken) {
+		return "", errNoToken
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.token, k.used = token, false
+	k.token = token
 	return token, nil
 }
+
+// notOfToken reports whether a rune cannot be in a token. A page that says "not found" has
+// some of these.
+func notOfToken(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`<>"`, c) }
 
 // accepted says that the broker has taken the token.
 func (k *credential) accepted() {
@@ -90,7 +96,7 @@ func (k *credential) ended(err error) bool {
 	if closed.Reason != "token_expired" && !(k.used && slices.Contains([]string{"revoked", "credentials_invalid"}, closed.Reason)) {
 		return false
 	}
-	k.token = ""
+	k.token, k.used = "", false
 	return true
 }
 

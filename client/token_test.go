@@ -153,6 +153,8 @@ func TestTokens(t *testing.T) {
 		"45s":             {lasting(45 * time.Second), 24, 28, 1},
 		"2m":              {lasting(2 * time.Minute), 5, 11, 1},
 		"always the same": {func(int) (string, error) { return constant.Format(time.RFC3339Nano), nil }, 1, 100, 60},
+		"ended before":    {lasting(-time.Second), 20, 60, 60},
+		"never":           {func(int) (string, error) { return "", errors.New("nobody is there") }, 20, 60, 0},
 		"no more": {func(calls int) (string, error) {
 			if calls > 1 {
 				return "", errors.New("nobody is there")
@@ -222,5 +224,60 @@ func TestTokenIsWrong(t *testing.T) {
 		if err := r.ends(); !errors.As(err, &closed) || closed.Code != 4002 {
 			t.Error(err)
 		}
+	})
+}
+
+// TestTokenRefusedBefore: a renewal that the broker refuses does not end the client, even if
+// the connection is lost before another renewal.
+func TestTokenRefusedBefore(t *testing.T) {
+	bubble(t, func(t *testing.T, s *stage) {
+		calls := 0
+		r := s.openStatic("ws://b/ws?topic=a", client.Options{Token: func(context.Context) (string, error) {
+			calls++
+			return fmt.Sprint("token", calls), nil
+		}})
+		p := s.next()
+		p.welcome("c1", "a")
+		p.say(`{"type":"expiring","expires_in_ms":20000}`)
+		p.expect(`{"op":"auth","token":"token2","ref":9007199254740991}`)
+		p.say(`{"type":"error","ref":9007199254740991,"code":"credentials_invalid","detail":"no"}`)
+		p.cut()
+		r.expect("connected [a]", "disconnected")
+		p = s.next()
+		p.close(4002, "credentials_invalid")
+		r.expect("disconnected")
+		p = s.next()
+		if got := p.header.Get("Authorization"); got != "Bearer token3" {
+			t.Error(got)
+		}
+		p.welcome("c1", "a")
+		r.expect("connected [a]")
+	})
+}
+
+// TestTokenText: white space around a token, as of a file, is not part of it. What cannot be
+// a token is not kept, not sent and not shown.
+func TestTokenText(t *testing.T) {
+	bubble(t, func(t *testing.T, s *stage) {
+		texts := []string{"", " \n", "<html>not found", "two words", "a\nb", "\u00e4", " token\r\n", "<html>", "next\n"}
+		calls := 0
+		r := s.openStatic("ws://b/ws?topic=a", client.Options{Token: func(context.Context) (string, error) {
+			calls++
+			return texts[calls-1], nil
+		}})
+		for _, text := range texts[:6] {
+			if d := r.disconnected(); text != "" && strings.Contains(d.Err.Error(), text) || d.RetryIn <= 0 {
+				t.Errorf("%q: %v, again in %v", text, d.Err, d.RetryIn)
+			}
+		}
+		p := s.next()
+		if got := p.header.Get("Authorization"); got != "Bearer token" || calls != 7 || s.dials != 1 {
+			t.Errorf("%q after %d calls and %d dials", got, calls, s.dials)
+		}
+		p.welcome("c1", "a")
+		p.say(`{"type":"expiring","expires_in_ms":20000}`)
+		time.Sleep(9 * time.Second)
+		p.say(`{"type":"heartbeat","cursor":"c1"}`)
+		p.expect(`{"op":"auth","token":"next","ref":9007199254740991}`)
 	})
 }
