@@ -219,7 +219,7 @@ func (op *operation) subscribe(c *conn) error {
 	case op.After != nil:
 		cursor, ok := hub.ParseCursor(*op.After)
 		if !ok {
-			return &refusal{"invalid_cursor", fmt.Sprintf("after is no cursor; send one as it was received, of %d bytes", hub.CursorLen)}
+			return &refusal{"invalid_cursor", fmt.Sprintf("after is not a cursor; send one as it was received, of %d bytes", hub.CursorLen)}
 		}
 		from.After = &cursor
 	case op.Last != nil:
@@ -262,7 +262,7 @@ func (op *operation) publish(c *conn) error {
 		ev.Message = bytes.Clone(op.Data)
 	}
 	if err != nil {
-		return &refusal{"malformed_json", "data is no JSON"}
+		return &refusal{"malformed_json", "data is not JSON"}
 	}
 	if op.User != nil {
 		if ev.User = string(*op.User); ev.User == "" {

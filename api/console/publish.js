@@ -17,7 +17,7 @@ export function show(main, { query }) {
       try {
         JSON.parse(text.value);
       } catch (error) {
-        wrong.show('The message is no JSON: ' + error.message);
+        wrong.show('The message is not JSON: ' + error.message);
         return;
       }
       message = text.value; // unchanged: numbers keep their digits

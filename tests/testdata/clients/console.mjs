@@ -114,7 +114,7 @@ const scenes = {
     await page.getByLabel('JSON').check();
     await page.getByLabel('Message', { exact: true }).fill('{"n":1.50');
     await page.getByRole('button', { name: 'Publish' }).click();
-    await page.getByRole('alert').filter({ hasText: 'no JSON' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'not JSON' }).waitFor();
     await page.getByLabel('Message', { exact: true }).fill('{"n":1.50}');
     await page.getByRole('button', { name: 'Publish' }).click();
     await seen('of them are connected and will get it');
