@@ -20,6 +20,9 @@
 // point. Everything comes from [Client.Next], in order: events, gaps, the answers to
 // [Client.Subscribe], and the state of the connection.
 //
+// Tokens end (see docs/tokens.md). With [Options.Token] the client gets the next one before
+// that, and the connection goes on.
+//
 // A [Publisher] publishes events over HTTP. Each takes effect once, even if answers are
 // lost.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -81,6 +82,47 @@ func Example() {
 	// lost some of [orders.*]
 	// orders.eu: {"n":8}
 	// to be stored: 01a1fc0b336a000000000008
+}
+
+// A client that gets its tokens from an issuer.
+func ExampleOptions_token() {
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "header.claims.signature")
+	}))
+	defer issuer.Close()
+	server := broker(`{"type":"welcome","handle":"5f1d","topics":["orders.7.>"],"cursor":"01a1fc0b336a000000000005","heartbeat_ms":15000,"limits":{}}`)
+	defer server.Close()
+	token := func(ctx context.Context) (string, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, issuer.URL, nil)
+		if err != nil {
+			return "", err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return "", fmt.Errorf("no token: %s", response.Status) // it is asked for again, later
+		}
+		text, err := io.ReadAll(io.LimitReader(response.Body, 8<<10))
+		return string(text), err
+	}
+
+	c := client.New(server.URL+"/ws?topic=orders.7.>", &client.Options{Token: token})
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	m, err := c.Next(ctx)
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	if m, ok := m.(*client.Connected); ok {
+		fmt.Println("connected, with", m.Topics)
+	}
+	// Output:
+	// connected, with [orders.7.>]
 }
 
 // A subscription with a replay, on a client that gets a new URL when its

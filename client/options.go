@@ -23,10 +23,14 @@ type Options struct {
 	Header http.Header
 
 	// Token returns a token (see docs/tokens.md) to connect with. It is called before the
-	// first connection, again in time before the broker ends the connection because the
-	// token does, and when the broker accepts a token no longer. The client keeps the token
-	// for other connections. A call has 30 seconds. It should return a new token each time:
-	// calls are at least 5 seconds, and half of what the token has left, apart.
+	// first connection, before the token ends, and when the broker no longer accepts the
+	// token. The client keeps the token for other connections. A call's context ends after
+	// 30 seconds, and with the connection: return then. White space around the token is
+	// ignored.
+	//
+	// Return a new token each time, of two minutes or more. During a connection, a token that
+	// was asked for less than a minute ago is renewed when half of its time is over, and after
+	// 5 seconds at the earliest.
 	//
 	// An error counts as a failed attempt to connect, as one of the URL function does. While
 	// there is a connection it means another call, until the connection ends.

@@ -134,7 +134,7 @@ func (s *session) read() error {
 	case f.Type == "welcome":
 		s.start(f)
 	case f.Type != "closing": // closing comes first if the broker has no room
-		return fmt.Errorf("%w: it begins with %q", ErrProtocol, f.Type)
+		return fmt.Errorf("%w: the first message is of type %q, want welcome", ErrProtocol, f.Type)
 	}
 	return nil
 }
