@@ -77,11 +77,7 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 	x.Header()["Cache-Control"] = noStore
 	found, err := s.opts.Hub.History(ctx, topic, from)
 	if wait > 0 {
-		lost := s.refresh(&x.caller, may)
-		if context.Cause(ctx) == errPanicked {
-			lost = errPanicked
-		}
-		if lost != nil {
+		if lost := s.lost(ctx, x, may); lost != nil {
 			return nil, lost
 		}
 	}
@@ -89,6 +85,15 @@ func (s *Server) getEvents(x *exchange) (any, error) {
 		return nil, err
 	}
 	return page{topic, s.opts.Transport.AppendEvent, found}, nil
+}
+
+// lost reports why a request that has waited gets no answer: it has lost its right, or what
+// looked after it has panicked.
+func (s *Server) lost(ctx context.Context, x *exchange, may may) error {
+	if context.Cause(ctx) == errPanicked {
+		return errPanicked
+	}
+	return s.refresh(&x.caller, may)
 }
 
 // historyFrom reads which events of a topic are wanted.
