@@ -102,14 +102,21 @@ func (j *judge) ack(h heard) {
 		return
 	}
 	at := h.at.Position
+	start := at // of what comes beside a replay
+	if a.after != nil {
+		start = max(at, a.after.Position)
+	}
 	for _, name := range a.topics {
-		if slices.ContainsFunc(spans, func(sp *span) bool { return sp.name == name }) {
+		if i := slices.IndexFunc(spans, func(sp *span) bool { return sp.name == name }); i >= 0 {
+			if wider := *spans[i]; a.replays() && wider.start > start {
+				// It was to begin later, and now all is wanted that follows the replay.
+				wider.start = start
+				spans[i] = &wider
+			}
 			continue
 		}
-		sp := &span{name: name, start: at}
-		if a.after != nil {
-			sp.start = max(at, a.after.Position)
-		} else if a.last == 0 {
+		sp := &span{name: name, start: start}
+		if a.after == nil && a.last == 0 {
 			// From now on, which is somewhere between the resume point and the
 			// head.
 			sp.loose, sp.begun = h.high+inFlight, new(bool)
