@@ -186,7 +186,7 @@ func (j *judge) judgeReplay(r *replayedOf, to hub.Position) error {
 func (j *judge) judgeReplayOfNewest(r *replayedOf, to hub.Position) error {
 	each := make(map[int8]int)
 	end := len(r.got)
-	complete := r.lived && !j.w.plan.tight
+	complete := r.lived && !j.w.plan.tight && len(r.got) < hub.MaxLast // of many topics so many in all
 	for at := r.upTo; at > 0 && (complete || end > 0); at-- {
 		mine := j.inReplay(r, at)
 		topic := j.w.at(at).topic
