@@ -125,9 +125,7 @@ func (s *State) pend(k Key, t *Taking, from, to int) {
 		record.Events = append(record.Events, KeyedEvent{r.ID, r.Cursor.Position})
 	}
 	s.spend(to - from)
-	r := s.authority.keys.remember(k, s.age, receipts)
-	r.pending = true
-	t.keys = append(t.keys, r)
+	t.keys = append(t.keys, s.authority.keys.pend(k, receipts))
 	s.storing.next.Keys = append(s.storing.next.Keys, record)
 }
 
@@ -150,7 +148,7 @@ func (s *State) Committed(c *Commit) {
 		t.stored = true
 		s.spend(1 + len(t.keys))
 		for _, k := range t.keys {
-			k.pending = false
+			s.authority.keys.keep(k, s.age)
 		}
 	}
 	s.applyCommit()

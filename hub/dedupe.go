@@ -27,8 +27,7 @@ type record struct {
 	at       time.Duration
 	receipts []Receipt
 	size     int
-	dropped  bool // it counts no more
-	pending  bool // its events are not stored yet
+	pending  bool // its events are not stored yet: it is not in the order
 }
 
 // What a record and each of its receipts cost in memory, in bytes, measured as
@@ -59,33 +58,38 @@ func (d *dedupe) find(k *Key) (*record, error) {
 }
 
 // remember adds a record.
-func (d *dedupe) remember(k Key, now time.Duration, receipts []Receipt) *record {
-	r := &record{key: k, at: now, receipts: receipts}
+func (d *dedupe) remember(k Key, now time.Duration, receipts []Receipt) {
+	d.keep(d.pend(k, receipts), now)
+}
+
+// pend adds a record that is not to be forgotten before it is either kept or dropped.
+func (d *dedupe) pend(k Key, receipts []Receipt) *record {
+	r := &record{key: k, receipts: receipts, pending: true}
 	ids := 0
 	for i := range receipts {
 		ids += len(receipts[i].ID)
 	}
 	r.size = recordSize(len(receipts), ids)
 	d.records[k.Name] = r
-	d.order.push(r)
 	d.bytes += r.size
 	return r
 }
 
-// drop forgets a record early: what it was for has not happened.
+// keep has a record be forgotten when its time is over.
+func (d *dedupe) keep(r *record, now time.Duration) {
+	r.pending, r.at = false, now
+	d.order.push(r)
+}
+
+// drop forgets a record.
 func (d *dedupe) drop(r *record) {
 	delete(d.records, r.key.Name)
 	d.bytes -= r.size
-	r.size, r.dropped = 0, true // it stays in its place until its time has come
 }
 
 // forget drops what was remembered before a time, while more says so.
 func (d *dedupe) forget(before time.Duration, more func() bool) {
 	for d.order.len() > 0 && d.order.at(0).at <= before && more() {
-		r := d.order.pop()
-		if !r.dropped {
-			d.bytes -= r.size
-			delete(d.records, r.key.Name)
-		}
+		d.drop(d.order.pop())
 	}
 }

@@ -49,7 +49,7 @@ func (s *State) Stats() Stats {
 	}
 	st.Retained, st.RetainedBytes, st.Head = s.window.entries.len()-s.window.husks, s.window.bytes, s.window.head
 	st.ClientBytes, st.Evicted = s.held, s.window.evictions
-	st.Keys, st.KeyBytes = s.authority.keys.order.len(), s.authority.keys.bytes
+	st.Keys, st.KeyBytes = len(s.authority.keys.records), s.authority.keys.bytes
 	st.Disconnects = append([]uint64(nil), s.stats.Disconnects...)
 	st.Removals = append([]uint64(nil), s.stats.Removals...)
 	return st

@@ -1,9 +1,10 @@
 package hub
 
 // A step bounds the work that the hub does before it looks at its inbox again. [Hub.Run]
-// begins a turn for each look, and all commands of the turn share one step. Where there are no
-// turns, as in most tests, each command is a step of its own. Work is counted in comparisons: a level of a topic with one of a pattern, an entry of
-// the log or a member looked at, a node of a tree visited.
+// begins a turn for each look, and all commands of the turn share one step. Where there are
+// no turns, as in most tests, each command is a step of its own. Work is counted in
+// comparisons: a level of a topic with one of a pattern, an entry of the log or a member
+// looked at, a node of a tree visited.
 const (
 	// stepWork is how much a step does of what can be left to the next one.
 	stepWork = 1 << 16
