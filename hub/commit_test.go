@@ -347,3 +347,55 @@ func TestStoreLine(t *testing.T) {
 		}
 	})
 }
+
+// TestUnsureAtTheEnd: a publication that the store has when the hub ends may be stored, and
+// nobody is told that it is not.
+func TestUnsureAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := testOptions()
+		opts.Clock, opts.Stored = time.Now, true
+		h := New(opts)
+		ctx, stop := context.WithCancel(context.Background())
+		go h.Run(ctx)
+		answer := make(chan error, 1)
+		go func() {
+			_, err := h.Publish(t.Context(), Event{ID: "a", Topic: "a", Time: time.Now()})
+			answer <- err
+		}()
+		<-h.Commits()
+		stop()
+		<-h.Done()
+		if err := <-answer; err != ErrUnsure {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTimeOfAPublish: however long it waits for what, it is answered in time.
+func TestTimeOfAPublish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := testOptions()
+		opts.Clock, opts.Stored = time.Now, true
+		h := New(opts)
+		ctx, stop := context.WithCancel(context.Background())
+		go h.Run(ctx)
+		defer func() { stop(); <-h.Done() }()
+		if err := h.SetStoreDown(true); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		answer := make(chan error, 1)
+		go func() {
+			_, err := h.Publish(t.Context(), Event{ID: "a", Topic: "a", Time: time.Now()})
+			answer <- err
+		}()
+		time.Sleep(opts.PublishTimeout * 3 / 4)
+		if err := h.SetStoreDown(false); err != nil {
+			t.Fatal(err)
+		}
+		<-h.Commits()
+		if err := <-answer; err != ErrUnsure || time.Since(begun) != opts.PublishTimeout {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+	})
+}

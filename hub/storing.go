@@ -77,19 +77,29 @@ func (p *publish) answered(t *Taking) {
 	p.all <- result[[]Receipt]{t.receipts, t.err}
 }
 
-// await waits until a publication is stored and applied, for [Options.PublishTimeout]. If
-// by then it is stored but not applied to its end, receipts are without counts.
+// await waits until a publication is stored and applied, or until [Options.PublishTimeout]
+// has passed since it was submitted. If by then it is stored but not applied to its end,
+// receipts are without counts. If the hub ends before it is known what became of it, that is
+// [ErrUnsure] too: the store may have it.
 func (h *Hub) await(p *publish) ([]Receipt, error) {
-	p.patience.Reset(h.opts.PublishTimeout)
-	defer p.patience.Stop()
 	select {
 	case r := <-p.all:
+		p.patience.Stop()
 		h.keep(p)
 		return r.value, r.err
 	case <-p.patience.C: // the hub has p still: it is not kept for another use
-		return ask(h, func(s *State) ([]Receipt, error) { return p.soFar(s) })
+		receipts, err := ask(h, func(s *State) ([]Receipt, error) { return p.soFar(s) })
+		if err != ErrClosed {
+			return receipts, err
+		}
 	case <-h.done:
-		return wait(h, p.all)
+	}
+	p.patience.Stop()
+	select {
+	case r := <-p.all:
+		return r.value, r.err
+	default:
+		return nil, ErrUnsure
 	}
 }
 

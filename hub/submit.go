@@ -132,7 +132,11 @@ type Pending struct {
 func (h *Hub) Submit(ctx context.Context, many Publication) (Pending, error) {
 	p := h.spare()
 	p.many, p.all = &many, make(chan result[[]Receipt], 1)
+	if h.opts.Stored {
+		p.patience.Reset(h.opts.PublishTimeout) // of all: until the hub takes it, and until it is stored
+	}
 	if err := h.offer(ctx, p); err != nil {
+		p.patience.Stop()
 		h.keep(p)
 		return Pending{}, err
 	}
@@ -155,8 +159,10 @@ func (h *Hub) offer(ctx context.Context, p *publish) error {
 		return nil
 	default:
 	}
-	p.patience.Reset(h.opts.PublishTimeout)
-	defer p.patience.Stop()
+	if !h.opts.Stored {
+		p.patience.Reset(h.opts.PublishTimeout)
+		defer p.patience.Stop()
+	}
 	select {
 	case h.publishes <- p:
 		return nil
