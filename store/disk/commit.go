@@ -116,11 +116,10 @@ func (s *Store) keeps(m *meta, value []byte, now time.Time) bool {
 	if s.opts.MaxBytes > 0 && m.bytes > uint64(s.opts.MaxBytes) {
 		return false
 	}
-	if s.opts.MaxAge <= 0 || len(value) < headerSize+9 {
+	if s.opts.MaxAge <= 0 || len(value) < headerSize+1+timeSize {
 		return true // what is damaged is found by those who read it
 	}
-	born := time.Unix(0, int64(binary.BigEndian.Uint64(value[headerSize+1:])))
-	return now.Sub(born) <= s.opts.MaxAge
+	return now.Sub(timeOf(value[headerSize+1:])) <= s.opts.MaxAge
 }
 
 // Trim takes what has become too old while nothing was committed, a bounded part of it. It

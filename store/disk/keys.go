@@ -23,7 +23,7 @@ func (s *Store) putKeys(tx *bolt.Tx, records []hub.KeyRecord) error {
 			b = appendText(binary.BigEndian.AppendUint64(b, uint64(ev.Position)), ev.ID)
 		}
 		binary.BigEndian.PutUint32(b, sumOf(r.Key.Name[:], b))
-		if old := keys.Get(r.Key.Name[:]); len(old) >= sumSize+8 { // the hub has forgotten it already
+		if old := keys.Get(r.Key.Name[:]); len(old) >= sumSize+timeSize { // the hub has forgotten it already
 			if err := times.Delete(timeKey(old, r.Key.Name[:])); err != nil {
 				return err
 			}
@@ -38,17 +38,19 @@ func (s *Store) putKeys(tx *bolt.Tx, records []hub.KeyRecord) error {
 	return nil
 }
 
+const timeKeySize = timeSize + 16
+
 // timeKey is by when a record of a key is forgotten: its time and name.
 func timeKey(record, name []byte) []byte {
-	return append(slices.Clone(record[sumSize:sumSize+8]), name...)
+	return append(slices.Clone(record[sumSize:sumSize+timeSize]), name...)
 }
 
 // forgetKeys forgets keys whose time is over, so many at most.
 func (s *Store) forgetKeys(tx *bolt.Tx, now time.Time, most int) error {
 	keys, cursor := tx.Bucket(bucketKeys), tx.Bucket(bucketKeyTimes).Cursor()
 	end := appendTime(nil, now.Add(-s.opts.KeyWindow))
-	for key, _ := cursor.First(); key != nil && most > 0 && bytes.Compare(key[:min(8, len(key))], end) <= 0; key, _ = cursor.First() {
-		name := slices.Clone(key[8:])
+	for key, _ := cursor.First(); key != nil && most > 0 && len(key) == timeKeySize && bytes.Compare(key[:timeSize], end) <= 0; key, _ = cursor.First() {
+		name := slices.Clone(key[timeSize:])
 		if err := cursor.Delete(); err != nil {
 			return err
 		}

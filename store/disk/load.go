@@ -75,15 +75,19 @@ func (s *Store) check(expected link, key, value []byte) (before link, ev hub.Eve
 func (s *Store) keys(tx *bolt.Tx) (all []hub.KeyRecord, err error) {
 	keys := tx.Bucket(bucketKeys)
 	err = tx.Bucket(bucketKeyTimes).ForEach(func(key, _ []byte) error {
-		if len(key) != 24 {
+		if len(key) != timeKeySize {
 			return &DamagedError{Path: s.path, What: "the time of a key has another length"}
 		}
-		k, err := readKey(key[8:], keys.Get(key[8:]))
+		name := key[timeSize:]
+		k, err := readKey(name, keys.Get(name))
 		if err != nil {
 			return &DamagedError{Path: s.path, What: "a key of a publication cannot be read: " + err.Error()}
 		}
 		all = append(all, k)
 		return nil
 	})
+	if n := keys.Stats().KeyN; err == nil && n != len(all) {
+		err = &DamagedError{Path: s.path, What: fmt.Sprintf("it has %d keys of publications, and the times of %d", n, len(all))}
+	}
 	return all, err
 }

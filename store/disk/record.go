@@ -94,8 +94,17 @@ func appendEvent(dst []byte, ev *hub.Event) []byte {
 	return dst
 }
 
+// timeSize is what a time takes: its seconds, which sort as the times do, and the rest. A
+// publisher may give any that RFC 3339 has.
+const timeSize = 12
+
 func appendTime(dst []byte, t time.Time) []byte {
-	return binary.BigEndian.AppendUint64(dst, uint64(t.UnixNano()))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(t.Unix()))
+	return binary.BigEndian.AppendUint32(dst, uint32(t.Nanosecond()))
+}
+
+func timeOf(b []byte) time.Time {
+	return time.Unix(int64(binary.BigEndian.Uint64(b)), int64(binary.BigEndian.Uint32(b[8:]))).UTC()
 }
 
 func appendText[T string | []byte](dst []byte, text T) []byte {
@@ -113,7 +122,7 @@ type reader struct {
 func (r *reader) take(n uint64) []byte {
 	if r.err != nil || uint64(len(r.rest)) < n {
 		r.err = errShort
-		return make([]byte, min(n, 8)) // long enough for a number
+		return make([]byte, min(n, timeSize)) // long enough for what is read of it
 	}
 	taken := r.rest[:n]
 	r.rest = r.rest[n:]
@@ -121,7 +130,7 @@ func (r *reader) take(n uint64) []byte {
 }
 
 func (r *reader) number() uint64  { return binary.BigEndian.Uint64(r.take(8)) }
-func (r *reader) time() time.Time { return time.Unix(0, int64(r.number())).UTC() }
+func (r *reader) time() time.Time { return timeOf(r.take(timeSize)) }
 func (r *reader) text() string    { return string(r.bytes()) }
 func (r *reader) copy() []byte    { return append([]byte(nil), r.bytes()...) }
 func (r *reader) bytes() []byte {

@@ -44,6 +44,10 @@ func TestVerify(t *testing.T) {
 		"a key has another print": func(tx *bolt.Tx) error {
 			return tx.Bucket(bucketKeys).Put(append([]byte{1}, make([]byte, 15)...), make([]byte, 60))
 		},
+		"the time of a key is missing": func(tx *bolt.Tx) error {
+			key, _ := tx.Bucket(bucketKeyTimes).Cursor().First()
+			return tx.Bucket(bucketKeyTimes).Delete(key)
+		},
 		"the key of a time is missing":  func(tx *bolt.Tx) error { return tx.Bucket(bucketKeys).Delete(append([]byte{2}, make([]byte, 15)...)) },
 		"what the log is was rewritten": func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(metaKey, make([]byte, 80)) },
 	} {
