@@ -3,6 +3,7 @@ package disk
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -21,9 +22,12 @@ func (s *Store) Commit(c *hub.Commit) error {
 	next := s.meta
 	next.commits++
 	next.given = max(next.given, c.Given)
-	err := s.guard(func() error {
-		return s.db.Update(func(tx *bolt.Tx) error { return s.write(tx, c, &next) })
-	})
+	err := s.inPlace()
+	if err == nil {
+		err = s.guard(func() error {
+			return s.db.Update(func(tx *bolt.Tx) error { return s.write(tx, c, &next) })
+		})
+	}
 	if err == nil {
 		s.meta = next
 		return nil
@@ -35,24 +39,34 @@ func (s *Store) Commit(c *hub.Commit) error {
 // Recover finds out what became of a commit that failed. It returns what [Store.Commit]
 // would have.
 func (s *Store) Recover() error {
-	given := s.meta.given
-	if s.db != nil {
-		_ = s.db.Close() // it is given up
-		s.db = nil
-	}
+	before := s.meta
+	s.giveUp()
 	err := dropCache(s.path)
 	if err == nil {
 		err = s.open()
 	}
+	if err == nil && (s.meta.epoch != before.epoch || s.meta.commits+1 < s.doubtful) {
+		err = fmt.Errorf("%s is not the log that it was: restart the broker to go on with it", s.path)
+	}
 	if err != nil {
+		s.giveUp()
+		s.meta = before
 		return &UnsureError{Err: errors.Join(s.why, err)}
 	}
-	s.meta.given = max(s.meta.given, given)
+	s.meta.given = max(s.meta.given, before.given)
 	committed := s.meta.commits >= s.doubtful
 	if s.doubtful = 0; committed {
 		return nil
 	}
 	return &notStored{s.why}
+}
+
+// giveUp closes the file if it is open, whatever that says.
+func (s *Store) giveUp() {
+	if s.db != nil {
+		_ = s.db.Close()
+		s.db = nil
+	}
 }
 
 // A notStored is [hub.ErrNotStored], with the reason.

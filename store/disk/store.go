@@ -28,8 +28,9 @@ type Options struct {
 type Store struct {
 	path string
 	opts Options
-	db   *bolt.DB // nil: it could not be opened after a failed commit
-	meta meta     // of the last commit
+	db   *bolt.DB    // nil: it could not be opened after a failed commit
+	file os.FileInfo // that db has open
+	meta meta        // of the last commit
 
 	doubtful uint64 // number of the commit that failed; 0: there is none
 	why      error  // it failed
@@ -58,19 +59,23 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	if err := s.open(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
 // create makes the file. It gets its name when all of it is on the disk, so that a store
-// exists whole or not at all.
+// exists whole or not at all. If another broker makes one at the same time, the first counts.
 func (s *Store) create() error {
-	part := s.path + ".new"
-	if err := os.RemoveAll(part); err != nil {
+	f, err := os.CreateTemp(filepath.Dir(s.path), FileName+".new")
+	if err != nil {
 		return err
 	}
-	db, err := bolt.Open(part, 0o600, &bolt.Options{Timeout: lockTimeout})
+	defer os.Remove(f.Name()) // it has its other name by then
+	if err := f.Close(); err != nil {
+		return err
+	}
+	db, err := bolt.Open(f.Name(), 0o600, &bolt.Options{Timeout: lockTimeout})
 	if err != nil {
 		return err
 	}
@@ -86,7 +91,10 @@ func (s *Store) create() error {
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
-	return s.replace(part)
+	if err := os.Link(f.Name(), s.path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return s.syncFolder()
 }
 
 // replace gives a file the name of the store's. It returns when the name is on the disk.
@@ -94,6 +102,10 @@ func (s *Store) replace(part string) error {
 	if err := os.Rename(part, s.path); err != nil {
 		return err
 	}
+	return s.syncFolder()
+}
+
+func (s *Store) syncFolder() error {
 	dir, err := os.Open(filepath.Dir(s.path))
 	if err != nil {
 		return err
@@ -103,7 +115,17 @@ func (s *Store) replace(part string) error {
 
 // open opens the file and reads what it is.
 func (s *Store) open() error {
-	db, err := bolt.Open(s.path, 0o600, &bolt.Options{Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, NoStatistics: true})
+	var file os.FileInfo
+	db, err := bolt.Open(s.path, 0o600, &bolt.Options{
+		Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, NoStatistics: true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag&^os.O_CREATE, mode) // an empty file is no store
+			if err == nil {
+				file, err = f.Stat()
+			}
+			return f, err
+		},
+	})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return &LockedError{Path: s.path}
@@ -122,8 +144,18 @@ func (s *Store) open() error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	s.db, s.meta = db, m
-	return nil
+	s.db, s.meta, s.file = db, m, file
+	return s.inPlace()
+}
+
+// inPlace fails if the file does not have its name any more. What is written to it then is
+// not there when the store is opened again.
+func (s *Store) inPlace() error {
+	now, err := os.Stat(s.path)
+	if err == nil && !os.SameFile(now, s.file) {
+		err = fmt.Errorf("%s was replaced by another file", s.path)
+	}
+	return err
 }
 
 // guard turns a panic of the library, or a fault of the memory that the file is mapped to,

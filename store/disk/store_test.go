@@ -241,3 +241,66 @@ func TestFormats(t *testing.T) {
 	}
 	s.Close()
 }
+
+// TestFilesThatGo: nothing is acknowledged that is written to a file without its name. If the
+// file comes back, the store goes on; if another one does, it does not.
+func TestFilesThatGo(t *testing.T) {
+	t.Parallel()
+	dir, now := t.TempDir(), birth
+	s := open(t, dir, options(&now))
+	defer s.Close()
+	name, aside := filepath.Join(dir, FileName), filepath.Join(dir, "aside")
+	do := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(s.Commit(commit(1, 1, 10, now)), os.Rename(name, aside))
+	unsure := func(err error) {
+		t.Helper()
+		if !errors.As(err, new(*UnsureError)) {
+			t.Fatalf("%v", err)
+		}
+	}
+	unsure(s.Commit(commit(2, 1, 10, now)))
+	unsure(s.Recover())
+	if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it has made a file: %v", err)
+	}
+	other := open(t, t.TempDir(), Options{Epoch: 9, Clock: options(&now).Clock})
+	do(other.Close(), os.Rename(other.path, name))
+	unsure(s.Recover())
+	do(os.Rename(aside, name))
+	if err := s.Recover(); !errors.Is(err, hub.ErrNotStored) {
+		t.Errorf("%v", err)
+	}
+	do(s.Commit(commit(3, 1, 10, now)))
+	if _, events, _ := load(t, s); len(events) != 2 || events[1].Position != 3 {
+		t.Errorf("%+v", events)
+	}
+}
+
+// TestOneBirth: of two stores that are made in one folder at the same time one is used.
+func TestOneBirth(t *testing.T) {
+	t.Parallel()
+	dir, now := t.TempDir(), birth
+	first := open(t, dir, options(&now))
+	defer first.Close()
+	if err := first.Commit(commit(1, 1, 10, now)); err != nil {
+		t.Fatal(err)
+	}
+	late := &Store{path: first.path, opts: options(&now)} // it has seen no file
+	if err := late.create(); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.open(); !errors.As(err, new(*LockedError)) {
+		t.Errorf("%v", err)
+	}
+	if err := first.Commit(commit(2, 1, 10, now)); err != nil {
+		t.Errorf("%v", err)
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
+		t.Errorf("left are %v, %v", names, err)
+	}
+}
